@@ -1,0 +1,175 @@
+package activation
+
+import "time"
+
+// Destination is a named account at a provider that audiences go to.
+type Destination struct {
+	ID            DestinationID     `json:"id"`
+	Name          string            `json:"name"`
+	Provider      string            `json:"provider"`
+	Authorization AuthorizationID   `json:"auth_id"`
+	Account       string            `json:"account"`
+	Mapping       map[string]string `json:"mapping"` // match key name -> profile field
+	Config        map[string]string `json:"config"`  // the provider's declared destination fields
+	Enabled       bool              `json:"enabled"`
+	CreatedAt     time.Time         `json:"created"`
+	UpdatedAt     time.Time         `json:"updated"`
+}
+
+// Audience is a saved rule.
+type Audience struct {
+	ID          AudienceID `json:"id"`
+	Slug        string     `json:"slug_name"`
+	Name        string     `json:"name"`
+	Description string     `json:"description"`
+	Rule        string     `json:"segment_ql"` // FilterQL text
+	// Version grows by one with every change of the rule.
+	Version   int       `json:"version"`
+	CreatedAt time.Time `json:"created"`
+	UpdatedAt time.Time `json:"updated"`
+}
+
+// Job is a standing instruction.
+type Job struct {
+	ID          JobID             `json:"id"`
+	Name        string            `json:"name"`
+	Description string            `json:"description"`
+	Workflow    string            `json:"workflow"`
+	Provider    string            `json:"provider"`
+	Type        string            `json:"type"` // export, import, enrichment, alert
+	Config      map[string]string `json:"config"`
+	Destination DestinationID     `json:"destination_id"`
+	Audiences   []AudienceID      `json:"segment_ids"`
+	State       JobState          `json:"status"`
+	SleepReason SleepReason       `json:"sleep_reason,omitempty"`
+	SleepUntil  time.Time         `json:"sleep_until,omitzero"`
+	// ConsecutiveErrors counts errors since the last success.
+	ConsecutiveErrors int       `json:"consecutive_errors"`
+	FailingSince      time.Time `json:"failing_since,omitzero"`
+	// FailAfter is how long errors may last before the job fails. Default 10h.
+	FailAfter  time.Duration `json:"fail_after"`
+	Continuous bool          `json:"continuous_update"` // false = once, then Completed
+	// Every is the time between scheduled runs; 0 = only when asked.
+	Every     time.Duration `json:"run_frequency"`
+	CreatedBy string        `json:"created_by"`
+	CreatedAt time.Time     `json:"created"`
+	UpdatedAt time.Time     `json:"updated"`
+	LastRunAt time.Time     `json:"last_run,omitzero"`
+}
+
+// Target is one audience kept at one destination.
+type Target struct {
+	ID          TargetID      `json:"id"`
+	Destination DestinationID `json:"destination_id"`
+	Audience    AudienceID    `json:"segment_id"`
+	Job         JobID         `json:"job_id"` // owner; "" when free to be adopted
+	RemoteID    string        `json:"remote_id"`
+	RemoteName  string        `json:"remote_name"`
+	Generation  int           `json:"generation"`
+	OpenRun     RunID         `json:"open_run"`
+	DueNow      bool          `json:"due_now"`
+	DirtySeq    int64         `json:"dirty_seq"`
+	DoneSeq     int64         `json:"done_seq"`
+	// Sleep, errors and failing-since are per target.
+	SleepReason       SleepReason `json:"sleep_reason,omitempty"`
+	SleepUntil        time.Time   `json:"sleep_until,omitzero"`
+	ConsecutiveErrors int         `json:"consecutive_errors"`
+	FailingSince      time.Time   `json:"failing_since,omitzero"`
+	LastOpenedAt      time.Time   `json:"last_opened_at,omitzero"`
+	CreatedAt         time.Time   `json:"created"`
+}
+
+// Run is one execution of an export job for one target: a row of Sync Tracking.
+type Run struct {
+	ID          RunID         `json:"id"`
+	Number      int64         `json:"number"` // increasing, for people: "run #12"
+	Target      TargetID      `json:"target_id"`
+	Job         JobID         `json:"job_id"`
+	Destination DestinationID `json:"destination_id"`
+	Audience    AudienceID    `json:"segment_id"`
+	Generation  int           `json:"generation"`
+	Key         string        `json:"key"` // runs of one key supersede each other
+	SyncType    SyncType      `json:"sync_type"`
+	TriggeredBy string        `json:"triggered_by"`
+	Status      RunStatus     `json:"status"`
+	Stage       Stage         `json:"stage"`
+	// Attempt grows with every takeover and every Retry; writes match it.
+	Attempt    int       `json:"attempt"`
+	Node       string    `json:"node"`
+	LeaseUntil time.Time `json:"lease_until,omitzero"`
+	// Seq and Now are fixed at Plan: the change number read up to, and the
+	// time that date math means.
+	Seq       int64       `json:"seq"`
+	Now       time.Time   `json:"now,omitzero"`
+	WaitUntil time.Time   `json:"wait_until,omitzero"` // provider's wait inside the run
+	Reason    SleepReason `json:"reason,omitempty"`    // approval
+	StagedAt  time.Time   `json:"staged_at,omitzero"`
+	Counts    Counts      `json:"counts"`
+	Timings   []Timing    `json:"stages"`
+	// ErrorKind, ErrorCode and ErrorText tell why a run failed.
+	ErrorKind Kind      `json:"error_kind,omitempty"`
+	ErrorCode string    `json:"error_code,omitempty"`
+	ErrorText string    `json:"error,omitempty"`
+	StartedAt time.Time `json:"started"`
+	EndedAt   time.Time `json:"ended,omitzero"`
+}
+
+// Timing is when a stage of a run began and ended.
+type Timing struct {
+	Stage     Stage     `json:"stage"`
+	StartedAt time.Time `json:"started"`
+	EndedAt   time.Time `json:"ended,omitzero"`
+}
+
+// Item is one batch of staged rows for one target: a range of ordinals.
+type Item struct {
+	ID       ItemID    `json:"id"`
+	Run      RunID     `json:"run_id"`
+	Number   int       `json:"number"` // 1-based within the run, children after their parents
+	Parent   ItemID    `json:"parent,omitempty"`
+	Phase    int       `json:"phase"`
+	Op       Op        `json:"op"`
+	First    int64     `json:"first"` // first staged ordinal, inclusive
+	Last     int64     `json:"last"`  // last staged ordinal, inclusive
+	State    ItemState `json:"state"`
+	Attempt  int       `json:"attempt"`
+	Folded   bool      `json:"folded"`
+	Code     string    `json:"code,omitempty"`
+	Message  string    `json:"message,omitempty"`
+	UpdateAt time.Time `json:"updated"`
+}
+
+// Rows is how many staged rows the item covers.
+func (i Item) Rows() int64 { return i.Last - i.First + 1 }
+
+// Receipt is what the provider answered to a queue item. The counts add up to
+// the rows of the batch: Accepted + Rejected + Unknown + Unsent + Superseded,
+// or all zero with Poll set while the network has not answered.
+type Receipt struct {
+	Accepted   int64 `json:"accepted"`
+	Rejected   int64 `json:"rejected"`
+	Unknown    int64 `json:"unknown"`
+	Unsent     int64 `json:"unsent"`
+	Superseded int64 `json:"superseded"`
+	// Unplaced is how many of the accepted rows the network called invalid
+	// without saying which.
+	Unplaced int64 `json:"unplaced"`
+	// Exceptions are the rows whose outcome is not Accepted, by ordinal within
+	// the batch (0-based), ascending.
+	Exceptions []Exception `json:"exceptions,omitempty"`
+	RequestID  string      `json:"request_id,omitempty"`
+	// HTTPStatus and Headers are kept for support; only an allow-list of
+	// headers is stored.
+	HTTPStatus int               `json:"http_status,omitempty"`
+	Headers    map[string]string `json:"headers,omitempty"`
+	// PollToken is set when the network answers later; PollAfter is when to ask.
+	PollToken string    `json:"poll_token,omitempty"`
+	PollAfter time.Time `json:"poll_after,omitzero"`
+}
+
+// Exception is one row of a batch that was not simply accepted.
+type Exception struct {
+	Ordinal int64   `json:"n"`
+	Outcome Outcome `json:"outcome"`
+	Code    string  `json:"code,omitempty"`
+}

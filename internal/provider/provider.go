@@ -1,0 +1,188 @@
+// Package provider is the contract between Usher and the outside systems it
+// talks to. A provider reports, it does not decide: it never sees the store,
+// the warehouse or the engine, keeps no state between calls but tokens and
+// connections, and never retries by itself.
+//
+// Adding a provider = one folder, one line in provider/all, one sandbox. If a
+// form, the CLI, a docs page, a retry rule or a metric needs an edit for it,
+// this contract is wrong.
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/matchkey"
+)
+
+// Destination keeps remote audiences in step, or takes events. Its methods may
+// be called in parallel and by any goroutine. They return *activation.Error
+// (possibly wrapped) and put no secret, e-mail or hash into any error.
+type Destination interface {
+	// Check proves credentials and account. It writes nothing.
+	Check(ctx context.Context) error
+	// EnsureAudience finds the remote audience by our marker or creates it.
+	// It may be called again and then finds the same one.
+	EnsureAudience(ctx context.Context, a Audience) (RemoteID, error)
+	// Deliver sends one batch. Either the receipt covers every row of the
+	// batch, or err is set and tells by MayHaveApplied whether the whole batch
+	// is unknown (true) or unsent (false). Never both.
+	Deliver(ctx context.Context, b Batch) (activation.Receipt, error)
+	// Poll asks what became of an awaiting batch. Only for networks that
+	// answer later (Definition.Async); others return Invalid. A receipt with
+	// PollToken still set means: ask again after PollAfter.
+	Poll(ctx context.Context, token string, rows int64) (activation.Receipt, error)
+}
+
+// RemoteID is the network's id of an audience.
+type RemoteID string
+
+// Audience is what a remote audience should be.
+type Audience struct {
+	// Marker is ours and unique per target and generation; the provider stores
+	// it at the network (in a name or description) and finds by it.
+	Marker string
+	// Name is what people at the network see.
+	Name string
+	// Remote is the id known so far, "" before the first time.
+	Remote RemoteID
+	// Config holds the target-level settings of the workflow.
+	Config map[string]string
+}
+
+// Batch is the rows of one queue item, all with the same operation.
+type Batch struct {
+	// Run, Item and Attempt make the call recognisable in logs and sessions.
+	Run     activation.RunID
+	Item    activation.ItemID
+	Attempt int
+	// Sequence is the 1-based number of the item in its run; Final is true on
+	// the last one; Total is the estimated number of rows of the run.
+	Sequence int
+	Final    bool
+	Total    int64
+	Remote   RemoteID
+	// Op is OpAdd or OpRemove (a readd arrives as OpAdd).
+	Op activation.Op
+	// Keys are the columns; Values holds len(Keys) values for each row, row
+	// after row: raw SHA-256 for hashed keys, UTF-8 for plain, nil for none.
+	Keys   []matchkey.Key
+	Values [][]byte
+}
+
+// Rows is how many people the batch holds.
+func (b Batch) Rows() int { return len(b.Values) / max(1, len(b.Keys)) }
+
+// Row returns the values of row i, one per key.
+func (b Batch) Row(i int) [][]byte { return b.Values[i*len(b.Keys) : (i+1)*len(b.Keys)] }
+
+// Kind says what a workflow's destination keeps.
+type Kind string
+
+const (
+	// State destinations hold a set of members that is kept in step by diff.
+	State Kind = "state"
+	// Event destinations take each event once.
+	Event Kind = "event"
+)
+
+// Replay says whether a batch with unknown outcome may be sent again.
+type Replay string
+
+const (
+	// ReplayHarmless: sending twice has the effect of once.
+	ReplayHarmless Replay = "harmless"
+	// ReplayDeduplicated: the network drops a repetition within Definition.ReplayWindow.
+	ReplayDeduplicated Replay = "deduplicated"
+	// ReplayNever: only a person may send it again.
+	ReplayNever Replay = "never"
+)
+
+// Field is one configuration value. The form, CLI flags, API validation, docs
+// and redaction all come from this one declaration.
+type Field struct {
+	Name     string   `json:"name"`
+	Label    string   `json:"label"`
+	Help     string   `json:"help"`
+	Type     string   `json:"type"` // string, bool, int, duration, select, url
+	Default  string   `json:"default,omitempty"`
+	Required bool     `json:"required"`
+	Secret   bool     `json:"secret"`
+	Example  string   `json:"example,omitempty"`
+	Options  []string `json:"options,omitempty"`
+}
+
+// Definition is all the program knows of a provider's workflow.
+type Definition struct {
+	// Name is the provider: folder = package = config key = docs page.
+	Name string
+	// Title is how people know it: "Meta (Facebook Ads)".
+	Title string
+	// DestinationType is its group in Sync Tracking: "Facebook Ads".
+	DestinationType string
+	Description     string
+	// Workflow is the name of the export, such as "meta_custom_audience".
+	Workflow      string
+	WorkflowTitle string
+	Kind          Kind
+	// AuthFields are the credentials; DestinationFields the account settings;
+	// JobFields the settings of one job.
+	AuthFields        []Field
+	DestinationFields []Field
+	JobFields         []Field
+	// AccountHelp says what the destination's account id is and where to find it.
+	AccountHelp string
+	RuleSet     matchkey.RuleSet
+	// MaxRows is the most rows per call; its comment in the provider names the page.
+	MaxRows int
+	// MaxBytes is the most bytes per request body; 0 = no limit.
+	MaxBytes     int64
+	Replay       Replay
+	ReplayWindow time.Duration
+	// Refresh is how long the network keeps a member that is not sent again;
+	// 0 = until removed.
+	Refresh time.Duration
+	// Async networks answer a batch later (Poll).
+	Async bool
+	// MinInterval is the least time between two runs of a target.
+	MinInterval time.Duration
+	// Concurrency is how many requests one authorization may have under way.
+	Concurrency int
+	// NewDestination builds the client. nil = the provider does not play this part.
+	NewDestination func(Deps) (Destination, error)
+}
+
+// Deps is what a provider is built with.
+type Deps struct {
+	// Auth are the opened credentials by field name. Account and Config are
+	// the destination's.
+	Auth    map[string]Secret
+	Account string
+	Config  map[string]string
+	// HTTP is the outbound client: timeouts, pacing, guard against internal
+	// addresses. The provider sets paths and headers, nothing else.
+	HTTP *http.Client
+	Log  *slog.Logger
+	Now  func() time.Time
+}
+
+// Secret is a text that never shows itself in logs or formatted output.
+type Secret string
+
+// Reveal returns the text. Use it only where it is sent.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the text.
+func (s Secret) String() string { return "redacted" }
+
+// GoString hides the text.
+func (s Secret) GoString() string { return "redacted" }
+
+// LogValue hides the text.
+func (s Secret) LogValue() slog.Value { return slog.StringValue("redacted") }
+
+// MarshalText hides the text.
+func (s Secret) MarshalText() ([]byte, error) { return []byte("redacted"), nil }

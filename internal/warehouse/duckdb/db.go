@@ -1,0 +1,172 @@
+// Package duckdb keeps the data plane in one DuckDB file.
+//
+// It owns that file and the schema in it. One process opens it, one goroutine
+// writes the live tables (write), many connections read. It is built for these
+// failures: a crash at any statement (every write is one transaction, and what
+// was merged or folded is recorded in the same transaction), two loads that
+// bring the same new person (one writer), and a statement that fails midway
+// (the transaction rolls back, because in DuckDB a COMMIT after a failed
+// statement returns nil and stores nothing).
+//
+// It must not know jobs, schedules or networks, and nothing personal may leave
+// it in an error or a log line.
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	_ "github.com/duckdb/duckdb-go/v2" // the driver this package wraps
+)
+
+// Config says where the file is and how much memory DuckDB may use.
+type Config struct {
+	// Path of the database file; its directory must exist. "" = in memory (tests).
+	Path string
+	// MemoryLimitBytes bounds DuckDB's buffers (not the process: allow 1.3 times
+	// as much). 0 = 2 GiB or a quarter of the machine's memory, the smaller.
+	MemoryLimitBytes int64
+	// Threads is how many cores a query may use. 0 = all.
+	Threads int
+	Log     *slog.Logger
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
+}
+
+// DB is an open warehouse.
+type DB struct {
+	sql *sql.DB
+	log *slog.Logger
+	now func() time.Time
+
+	writes chan writeRequest
+	stop   chan struct{}
+	done   sync.WaitGroup
+	once   sync.Once
+
+	state state // declared schema and audiences, cached; see schema.go and audience.go
+}
+
+type writeRequest struct {
+	ctx  context.Context
+	fn   func(ctx context.Context, tx *sql.Tx) error
+	done chan error
+}
+
+// errClosed is returned by every write after Close.
+var errClosed = errors.New("warehouse is closed")
+
+// Open opens or creates the warehouse. A second process is refused by the
+// file's lock; the error says so.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	limit := cfg.MemoryLimitBytes
+	if limit <= 0 {
+		limit = defaultMemoryLimit()
+	}
+	dsn := fmt.Sprintf("%s?memory_limit=%dB&preserve_insertion_order=false", cfg.Path, limit)
+	if cfg.Threads > 0 {
+		dsn += fmt.Sprintf("&threads=%d", cfg.Threads)
+	}
+	if cfg.Path != "" {
+		dsn += "&temp_directory=" + filepath.Join(filepath.Dir(cfg.Path), "duckdb-tmp")
+	}
+	db, err := sql.Open("duckdb", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open warehouse %q: %w", cfg.Path, err)
+	}
+	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{})}
+	d.done.Add(1)
+	go d.writer()
+	if err := d.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open warehouse %q: %w", cfg.Path, err), d.Close())
+	}
+	if err := d.load(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open warehouse %q: %w", cfg.Path, err), d.Close())
+	}
+	return d, nil
+}
+
+// Close waits for the write under way and closes the file. It may be called twice.
+func (d *DB) Close() error {
+	var err error
+	d.once.Do(func() {
+		close(d.stop)
+		d.done.Wait()
+		err = d.sql.Close()
+	})
+	return err
+}
+
+// writer is the one goroutine that writes live tables.
+func (d *DB) writer() {
+	defer d.done.Done()
+	for {
+		select {
+		case <-d.stop:
+			return
+		case r := <-d.writes:
+			r.done <- d.transact(r.ctx, r.fn)
+		}
+	}
+}
+
+func (d *DB) transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	tx, err := d.sql.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := fn(ctx, tx); err != nil {
+		if rb := tx.Rollback(); rb != nil && !errors.Is(rb, sql.ErrTxDone) {
+			return errors.Join(err, fmt.Errorf("roll back: %w", rb))
+		}
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// write runs fn in one transaction on the writer goroutine. fn must return
+// every statement's error; then nothing of it is kept.
+func (d *DB) write(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	r := writeRequest{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	select {
+	case d.writes <- r:
+		return <-r.done
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-d.stop:
+		return errClosed
+	}
+}
+
+// defaultMemoryLimit is 2 GiB or a quarter of the machine's memory, the smaller.
+func defaultMemoryLimit() int64 {
+	const most = 2 << 30
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return most
+	}
+	var kb int64
+	if _, err := fmt.Sscanf(string(b), "MemTotal: %d kB", &kb); err != nil || kb <= 0 {
+		return most
+	}
+	return min(most, kb<<10/4)
+}

@@ -1,0 +1,71 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// The fixed tables. Streams, profiles and key sets have tables of their own
+// whose columns follow what is declared:
+//
+//	profiles(_pid, _seq, <field>, <field>__ord …)   one row a person; <field>__ord only for latest and first
+//	stream_<n>(_seq, _pid, _mid, _hash, _time, _received, c1, c2 …)   raw messages; columns named in stream_columns
+//	keys_<n>(pid, version, src_seq, fp, k1, k2 …)    present match keys; keys_<n>_old holds earlier versions
+//	staging.run_<id>(…)                              staged rows of one run
+//
+// Columns that begin with an underscore, or hold two of them, are ours: field
+// names can't. Big tables have no keys or indexes: an index triples import time.
+var migrations = []string{
+	`CREATE SCHEMA IF NOT EXISTS staging;
+	CREATE TABLE counters (name VARCHAR, next BIGINT);
+	INSERT INTO counters VALUES ('profile', 1), ('message', 1), ('merge', 1), ('change', 1), ('stream', 1), ('audience', 1), ('keyset', 1), ('target', 1);
+	CREATE TABLE settings (name VARCHAR, value VARCHAR);
+	CREATE TABLE streams (name VARCHAR, n INTEGER, declaration VARCHAR, last_received BIGINT);
+	CREATE TABLE stream_columns (stream VARCHAR, n INTEGER, name VARCHAR);
+	CREATE TABLE fields (name VARCHAR, declaration VARCHAR);
+	CREATE TABLE mappings (stream VARCHAR, field VARCHAR, expression VARCHAR);
+	CREATE TABLE profiles (_pid BIGINT, _seq BIGINT);
+	CREATE TABLE identifiers (field VARCHAR, value VARCHAR, pid BIGINT);
+	CREATE TABLE loads (id VARCHAR, slices_done BIGINT, finished BOOLEAN, result VARCHAR);
+	CREATE TABLE audiences (id VARCHAR, n INTEGER, slug VARCHAR, rule VARCHAR, version INTEGER);
+	CREATE TABLE membership (audience INTEGER, pid BIGINT);
+	CREATE TABLE membership_changes (seq BIGINT, audience INTEGER, pid BIGINT, event VARCHAR, at BIGINT);
+	CREATE TABLE keysets (id VARCHAR, n INTEGER, keys VARCHAR);
+	CREATE TABLE targets (id VARCHAR, n INTEGER);
+	CREATE TABLE ledger (target INTEGER, generation INTEGER, pid BIGINT, version INTEGER, fp BLOB, state VARCHAR, code VARCHAR, at BIGINT);
+	CREATE TABLE folded (item VARCHAR, attempt INTEGER, became_in BIGINT, left_in BIGINT);`,
+}
+
+func (d *DB) migrate(ctx context.Context) error {
+	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migrations (n INTEGER)`); err != nil {
+			return fmt.Errorf("create migrations: %w", err)
+		}
+		var done int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM migrations`).Scan(&done); err != nil {
+			return fmt.Errorf("read migrations: %w", err)
+		}
+		for n := done; n < len(migrations); n++ {
+			if _, err := tx.ExecContext(ctx, migrations[n]); err != nil {
+				return fmt.Errorf("migration %d: %w", n+1, err)
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO migrations VALUES ($1)`, n+1); err != nil {
+				return fmt.Errorf("record migration %d: %w", n+1, err)
+			}
+		}
+		return nil
+	})
+}
+
+// take reserves n numbers of a counter and returns the first.
+func take(ctx context.Context, tx *sql.Tx, counter string, n int64) (int64, error) {
+	var first int64
+	if err := tx.QueryRowContext(ctx, `SELECT next FROM counters WHERE name = $1`, counter).Scan(&first); err != nil {
+		return 0, fmt.Errorf("read counter %s: %w", counter, err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE counters SET next = $2 WHERE name = $1`, counter, first+n); err != nil {
+		return 0, fmt.Errorf("advance counter %s: %w", counter, err)
+	}
+	return first, nil
+}

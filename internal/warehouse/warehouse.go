@@ -1,0 +1,329 @@
+// Package warehouse is the data plane as the rest of Usher sees it: streams
+// with their raw messages, profiles, audience membership, match keys, staged
+// changes and ledgers. Everything personal is in here and nowhere else.
+//
+// It owns the types and the four interfaces; duckdb implements them, and
+// warehousetest is the suite every implementation passes. It knows nothing of
+// jobs, schedules, networks or HTTP.
+package warehouse
+
+import (
+	"context"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/matchkey"
+)
+
+// FieldType is the type of a profile field.
+type FieldType string
+
+const (
+	Text    FieldType = "text"
+	Integer FieldType = "integer" // 64 bit
+	Number  FieldType = "number"  // double
+	Boolean FieldType = "boolean"
+	Time    FieldType = "time" // UTC, microseconds
+	TextSet FieldType = "set"  // set of text, at most 1,000 values
+)
+
+// MergeRule says how several messages become one value.
+type MergeRule string
+
+const (
+	Latest MergeRule = "latest" // newest message time wins, ties by later receipt
+	First  MergeRule = "first"  // oldest message time wins, ties by earlier receipt
+	Sum    MergeRule = "sum"
+	Count  MergeRule = "count"
+	Min    MergeRule = "min"
+	Max    MergeRule = "max"
+	Set    MergeRule = "set"
+)
+
+// Field is a typed profile attribute.
+type Field struct {
+	Name string    `json:"name"` // [a-z][a-z0-9_]{0,62}
+	Type FieldType `json:"type"`
+	// Merge is how messages combine; identifiers are always Latest.
+	Merge MergeRule `json:"merge"`
+	// Identifier fields find the profile; Rank 1 is the strongest, 0 = not one.
+	Rank   int    `json:"identifier_rank,omitempty"`
+	PII    bool   `json:"pii"`
+	Public bool   `json:"public"`
+	Help   string `json:"description,omitempty"`
+}
+
+// Mapping makes one field out of a stream's messages.
+type Mapping struct {
+	Stream string `json:"stream"`
+	Field  string `json:"field"`
+	// Expression is in the mapping language (package expression).
+	Expression string `json:"expression"`
+}
+
+// Stream is a named flow of raw incoming records.
+type Stream struct {
+	Name string `json:"name"` // [a-z][a-z0-9_]{0,62}
+	// Reference streams hold look-up rows (prices, territories), not people;
+	// ReferenceKey is the column that lookup() finds by, last write wins.
+	ReferenceKey string `json:"reference_key,omitempty"`
+	// MessageID are the columns that together name a message. Empty: every
+	// message is its own.
+	MessageID []string `json:"message_id_fields,omitempty"`
+	// TimestampField and DateOrder ("mdy", "dmy", "ymd") read the message time;
+	// empty: the time of receipt.
+	TimestampField string `json:"timestamp_field,omitempty"`
+	DateOrder      string `json:"date_order,omitempty"`
+}
+
+// Schema is everything declared about the data. Applying it again changes nothing.
+type Schema struct {
+	Fields   []Field   `json:"fields"`
+	Streams  []Stream  `json:"streams"`
+	Mappings []Mapping `json:"mappings"`
+}
+
+// Load is one accepted upload, ready to be merged: a spool file of canonical
+// rows. Format: CSV, comma, double quotes, LF, no header; the first two
+// columns are the line number in the source and the message time in Unix
+// microseconds, then Columns. An empty field is a missing value.
+type Load struct {
+	// ID is unique; a load merges exactly once however often it is offered.
+	ID         string
+	Stream     string
+	Path       string // "" with Rows 0
+	Columns    []string
+	Rows       int64
+	ReceivedAt time.Time
+}
+
+// LoadResult is what a load did.
+type LoadResult struct {
+	Rows       int64 `json:"rows"`       // messages read from the spool
+	Duplicates int64 `json:"duplicates"` // same id, same content: counted once
+	Corrected  int64 `json:"corrected"`  // same id, other content: old value taken back
+	NewProfile int64 `json:"new_profiles"`
+	Touched    int64 `json:"touched_profiles"`
+	// Unidentified messages carry no identifier; kept raw, no profile.
+	Unidentified int64 `json:"unidentified"`
+	// Unparsed counts, per field, values the mapping could not turn into the
+	// field's type ("birth_date": 3). The field is then missing, the message kept.
+	Unparsed map[string]int64 `json:"unparsed,omitempty"`
+}
+
+// Ingest takes data in.
+type Ingest interface {
+	// Apply makes the schema so: creates streams, adds fields, changes mappings.
+	// It refuses a contradiction with an Invalid error naming the field. Changed
+	// expressions or merge rules take effect at the next Rebuild; the names of
+	// the fields that need one come back.
+	Apply(ctx context.Context, s Schema) (rebuild []string, err error)
+	// Schema returns what is declared.
+	Schema(ctx context.Context) (Schema, error)
+	// Merge brings one load into streams and profiles, exactly once, in slices;
+	// progress is called with rows merged so far (may be nil). A crash between
+	// slices continues where it stopped when the same load is offered again.
+	Merge(ctx context.Context, l Load, progress func(rows int64)) (LoadResult, error)
+	// Rebuild replays every raw message into fresh profiles under the present
+	// schema and swaps them in; people keep their profile ids.
+	Rebuild(ctx context.Context, progress func(done, total int64)) error
+	// Streams tells what streams there are.
+	Streams(ctx context.Context) ([]StreamStat, error)
+	// Messages returns up to limit of the newest raw messages of a stream.
+	Messages(ctx context.Context, stream string, limit int) ([]Message, error)
+}
+
+// StreamStat describes a stream.
+type StreamStat struct {
+	Stream
+	Columns     []string  `json:"columns"`
+	Unmapped    []string  `json:"unmapped_columns"`
+	Messages    int64     `json:"ct"`
+	LastMessage time.Time `json:"last_msg_ts,omitzero"`
+	LastReceipt time.Time `json:"last_received,omitzero"`
+}
+
+// Message is one raw record as received.
+type Message struct {
+	MessageTime time.Time         `json:"message_time"`
+	ReceivedAt  time.Time         `json:"received_at"`
+	Values      map[string]string `json:"values"`
+}
+
+// Profile is one person: identifiers and attributes.
+type Profile struct {
+	ID        int64          `json:"id"`
+	Values    map[string]any `json:"values"` // by field; missing fields are absent
+	Audiences []string       `json:"segments,omitempty"`
+}
+
+// Profiles answers questions about people.
+type Profiles interface {
+	// Find returns the profile whose identifier field has this value, or ErrNotFound.
+	Find(ctx context.Context, field, value string) (Profile, error)
+	// CountProfiles returns how many people there are.
+	CountProfiles(ctx context.Context) (int64, error)
+	// Forget is brought by a later issue; see docs.
+}
+
+// Rule is an audience as the warehouse evaluates it.
+type Rule struct {
+	ID      activation.AudienceID
+	Slug    string
+	Text    string // FilterQL
+	Version int
+}
+
+// Change is one person entering or leaving an audience, or changing keys in it.
+type Change struct {
+	Seq      int64                 `json:"seq"`
+	Audience activation.AudienceID `json:"segment_id"`
+	Profile  int64                 `json:"profile_id"`
+	Event    string                `json:"event"` // enter, exit, keys
+	At       time.Time             `json:"at"`
+}
+
+// Audiences decides who is in which audience.
+type Audiences interface {
+	// SetAudiences declares all live audiences. New and changed ones are
+	// evaluated in full, dropped ones lose their members. Later merges keep
+	// them in step for the profiles they touch. Errors are Invalid, with the
+	// line and column in the rule.
+	SetAudiences(ctx context.Context, rules []Rule, now time.Time) error
+	// Evaluate brings one audience in step in full, with now as the time that
+	// date math means. Needed for time-dependent rules only.
+	Evaluate(ctx context.Context, id activation.AudienceID, now time.Time) error
+	// TimeDependent reports whether the rule or one it includes uses date math.
+	TimeDependent(ctx context.Context, id activation.AudienceID) (bool, error)
+	// Size returns the present number of members.
+	Size(ctx context.Context, id activation.AudienceID) (int64, error)
+	// Try returns how many people a rule text would select, without storing it.
+	Try(ctx context.Context, text string, now time.Time) (int64, error)
+	// Members pages through the members by profile id.
+	Members(ctx context.Context, id activation.AudienceID, after int64, limit int) ([]Profile, error)
+	// Seq returns the highest membership change number per audience.
+	Seq(ctx context.Context) (map[activation.AudienceID]int64, error)
+}
+
+// PlanRequest is what a plan is made from.
+type PlanRequest struct {
+	Run        activation.RunID
+	Target     activation.TargetID
+	Generation int
+	Audience   activation.AudienceID
+	Keys       matchkey.Set
+	// Awaiting are the staged ranges of earlier runs whose outcome the network
+	// still owes; their people are deferred.
+	Awaiting []Range
+	// RefreshBefore: members delivered before it are added again. Zero = never.
+	RefreshBefore time.Time
+}
+
+// Range is a range of staged ordinals of a run, both ends included.
+type Range struct {
+	Run         activation.RunID
+	First, Last int64
+}
+
+// Segment is a run of staged ordinals with the same phase, operation and
+// nature; items are cut from segments.
+type Segment struct {
+	Phase int
+	Op    activation.Op
+	// Plain removals are people who leave (they are what the removal guard
+	// counts); a removal that is not plain takes an old key away.
+	Plain       bool
+	First, Last int64
+}
+
+// Plan is what a run will do.
+type Plan struct {
+	// Seq is the highest membership change the plan has seen.
+	Seq int64
+	// Counts has selected … deferred, remove, staged and in_before filled.
+	Counts   activation.Counts
+	Segments []Segment
+	// Holding is how many people the ledger says the target holds (in or maybe).
+	Holding int64
+}
+
+// FoldItem is one final item to bring into the ledger.
+type FoldItem struct {
+	Item       activation.ItemID
+	Attempt    int
+	Run        activation.RunID
+	Target     activation.TargetID
+	Generation int
+	Op         activation.Op
+	First      int64
+	Last       int64
+	// Outcome is that of every row not named in Exceptions, whose ordinals
+	// count from First (0 = First).
+	Outcome    activation.Outcome
+	Exceptions []activation.Exception
+	At         time.Time
+}
+
+// FoldResult is what folding one item did to the ledger, counted in the ledger.
+type FoldResult struct {
+	Item activation.ItemID
+	// Skipped: this item and attempt was folded before; the numbers are what
+	// it did then.
+	Skipped  bool
+	BecameIn int64
+	LeftIn   int64
+}
+
+// Holdings is what the ledger says a network holds of a target.
+type Holdings struct {
+	In      int64 `json:"in"`
+	Maybe   int64 `json:"maybe"`
+	Refused int64 `json:"refused"`
+	Shared  int64 `json:"shared"`
+}
+
+// KeyRow is the keys of one staged row.
+type KeyRow struct {
+	Ordinal int64
+	Profile int64
+	// Values has one entry per key of the set; nil = none or held back.
+	Values [][]byte
+	// Stale rows are no longer wanted (only filled when asked for).
+	Stale bool
+}
+
+// Ledger keeps what networks hold and stages what must change (delivery.md).
+type Ledger interface {
+	// Stage refreshes the match keys of the people concerned, plans the run and
+	// writes its staged rows, replacing earlier ones of the same run. stage is
+	// called as each of payload, audiences and staging begins (may be nil).
+	Stage(ctx context.Context, r PlanRequest, stage func(activation.Stage)) (Plan, error)
+	// DryRun is Stage without writing anything that lasts.
+	DryRun(ctx context.Context, r PlanRequest) (Plan, error)
+	// Rows reads staged rows in order. With recheck, rows that are no longer
+	// wanted come back Stale. values of each row are valid until the next call
+	// of fn.
+	Rows(ctx context.Context, r Range, recheck bool, fn func(KeyRow) error) error
+	// Fold brings final items into the ledger, all in one transaction; items
+	// folded before are skipped. It checks in after = in before + became - left
+	// per item from the receipt and from the ledger, and folds nothing when
+	// they differ (code COUNTS).
+	Fold(ctx context.Context, items []FoldItem) ([]FoldResult, error)
+	// Holdings counts the ledger of a target's generation.
+	Holdings(ctx context.Context, t activation.TargetID, generation int) (Holdings, error)
+	// InRows counts how many people of the run's staged rows the ledger holds as in.
+	InRows(ctx context.Context, run activation.RunID, t activation.TargetID, generation int) (int64, error)
+	// Reset forgets the ledger of generations older than this one.
+	Reset(ctx context.Context, t activation.TargetID, generation int) error
+	// Unstage drops the staged rows of runs that can no longer be retried.
+	Unstage(ctx context.Context, runs []activation.RunID) error
+}
+
+// Warehouse is all of it, for the server and the suite.
+type Warehouse interface {
+	Ingest
+	Profiles
+	Audiences
+	Ledger
+	Close() error
+}
