@@ -1,0 +1,165 @@
+// Package config is the one struct of server settings and how it is read:
+// defaults, then a YAML file, then environment (USHER_…), then flags. It owns
+// names, defaults and validation, reads nothing else, and keeps no secrets: those
+// are sealed in the store.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+)
+
+// Config is how one server process runs.
+type Config struct {
+	// Listen is the address of the HTTP API and the console. Default
+	// 127.0.0.1:8080: the server is not reachable from outside unless told so.
+	Listen string `koanf:"listen"`
+	// Data is the directory that holds everything: control database, warehouse,
+	// inbox, spool and the sealing key. Default ./usher-data.
+	Data string `koanf:"data"`
+	// MemoryMB bounds the warehouse's buffers, in MiB. 0 = 2,048 or a quarter of
+	// the machine's memory, the smaller. Allow the process 1.3 times as much.
+	MemoryMB int `koanf:"memory_mb"`
+	// Threads is how many cores one warehouse query may use. 0 = all.
+	Threads int `koanf:"threads"`
+	// LogLevel is debug, info, warn or error. Default info.
+	LogLevel string `koanf:"log_level"`
+	// LogFormat is text or json. Default text.
+	LogFormat string `koanf:"log_format"`
+	// AllowHosts are host:port pairs inside the private network that providers
+	// may call all the same (a sandbox, an internal gateway). Default none:
+	// outgoing calls to loopback and private addresses are refused.
+	AllowHosts []string `koanf:"allow_hosts"`
+	// GuardPercent is the share of a target's people that may be removed within
+	// 24 h without approval. Default 20; 100 switches the guard off.
+	GuardPercent int `koanf:"guard_percent"`
+	// MaxBatch lowers the rows of one queue item. 0 = as many as the network takes.
+	MaxBatch int `koanf:"max_batch"`
+}
+
+// Default returns the settings of a server nobody configured.
+func Default() Config {
+	return Config{
+		Listen:       "127.0.0.1:8080",
+		Data:         "usher-data",
+		LogLevel:     "info",
+		LogFormat:    "text",
+		GuardPercent: 20,
+	}
+}
+
+// Load reads the file at path (if not empty), then the environment, then
+// flags, which hold only what the user typed. Names it does not know are an
+// error, as are values of the wrong kind.
+func Load(path string, flags map[string]any) (Config, error) {
+	k := koanf.New(".")
+	if path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return Config{}, fmt.Errorf("read config file %q: %w", path, err)
+		}
+	}
+	vars := env.Provider(".", env.Opt{Prefix: "USHER_", TransformFunc: fromEnv})
+	if err := k.Load(vars, nil); err != nil {
+		return Config{}, fmt.Errorf("read environment: %w", err)
+	}
+	if err := k.Load(confmap.Provider(flags, "."), nil); err != nil {
+		return Config{}, fmt.Errorf("read flags: %w", err)
+	}
+	known := names()
+	for _, name := range k.Keys() {
+		if _, ok := known[name]; !ok {
+			return Config{}, fmt.Errorf("setting %q is not known", name)
+		}
+	}
+	c := Default()
+	if err := k.Unmarshal("", &c); err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	return c, c.Validate()
+}
+
+// names are the settings there are.
+func names() map[string]struct{} {
+	out := map[string]struct{}{}
+	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "guard_percent", "max_batch"} {
+		out[n] = struct{}{}
+	}
+	return out
+}
+
+// fromEnv maps USHER_LOG_LEVEL to log_level and leaves alone what is not a
+// server setting (USHER_URL and USHER_TOKEN belong to the client).
+func fromEnv(key, value string) (string, any) {
+	name := strings.ToLower(strings.TrimPrefix(key, "USHER_"))
+	if _, ok := names()[name]; !ok {
+		return "", nil
+	}
+	if name == "allow_hosts" {
+		return name, strings.Split(value, ",")
+	}
+	return name, value
+}
+
+// Validate names every setting that is wrong, all at once.
+func (c Config) Validate() error {
+	var errs []error
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("listen: %q is not host:port", c.Listen))
+	}
+	if c.Data == "" {
+		errs = append(errs, errors.New("data: a directory is needed"))
+	}
+	if c.MemoryMB < 0 || (c.MemoryMB > 0 && c.MemoryMB < 128) {
+		errs = append(errs, fmt.Errorf("memory_mb: %d is less than 128", c.MemoryMB))
+	}
+	if c.Threads < 0 {
+		errs = append(errs, fmt.Errorf("threads: %d is negative", c.Threads))
+	}
+	if _, err := c.level(); err != nil {
+		errs = append(errs, fmt.Errorf("log_level: %q is not debug, info, warn or error", c.LogLevel))
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		errs = append(errs, fmt.Errorf("log_format: %q is not text or json", c.LogFormat))
+	}
+	if c.GuardPercent < 1 || c.GuardPercent > 100 {
+		errs = append(errs, fmt.Errorf("guard_percent: %d is not between 1 and 100", c.GuardPercent))
+	}
+	if c.MaxBatch < 0 {
+		errs = append(errs, fmt.Errorf("max_batch: %d is negative", c.MaxBatch))
+	}
+	for _, h := range c.AllowHosts {
+		if _, _, err := net.SplitHostPort(h); err != nil {
+			errs = append(errs, fmt.Errorf("allow_hosts: %q is not host:port", h))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) level() (slog.Level, error) {
+	var l slog.Level
+	err := l.UnmarshalText([]byte(c.LogLevel))
+	return l, err
+}
+
+// Logger returns the logger the settings ask for, writing to standard error.
+func (c Config) Logger() *slog.Logger {
+	l, err := c.level()
+	if err != nil {
+		l = slog.LevelInfo
+	}
+	opt := &slog.HandlerOptions{Level: l}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opt))
+}

@@ -1,0 +1,46 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestLoadOrder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usher.yaml")
+	if err := os.WriteFile(path, []byte("listen: 127.0.0.1:1\nguard_percent: 30\nlog_level: warn\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("USHER_LOG_LEVEL", "debug")
+	t.Setenv("USHER_ALLOW_HOSTS", "127.0.0.1:9,127.0.0.1:10")
+	t.Setenv("USHER_TOKEN", "belongs to the client")
+	c, err := Load(path, map[string]any{"listen": "127.0.0.1:2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:2" || c.GuardPercent != 30 || c.LogLevel != "debug" || len(c.AllowHosts) != 2 || c.Data != "usher-data" {
+		t.Fatalf("flag over environment over file over default: got %+v", c)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for _, tt := range []struct{ name, yaml, want string }{
+		{"unknown setting", "lissten: x", `setting "lissten" is not known`},
+		{"every wrong one", "listen: nowhere\nlog_level: loud\nguard_percent: 0", "listen:"},
+		{"every wrong one, second", "listen: nowhere\nlog_level: loud\nguard_percent: 0", "log_level:"},
+		{"every wrong one, third", "listen: nowhere\nlog_level: loud\nguard_percent: 0", "guard_percent:"},
+		{"wrong kind", "threads: many", "threads"},
+		{"too little memory", "memory_mb: 5", "memory_mb"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "usher.yaml")
+			if err := os.WriteFile(path, []byte(tt.yaml), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(path, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
