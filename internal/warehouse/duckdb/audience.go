@@ -1,0 +1,4 @@
+package duckdb
+
+// audienceState is the declared audiences, cached in memory.
+type audienceState struct{}
