@@ -30,10 +30,10 @@ var migrations = []string{
 	CREATE TABLE loads (id VARCHAR, slices_done BIGINT, finished BOOLEAN, result VARCHAR);
 	CREATE TABLE audiences (id VARCHAR, n INTEGER, slug VARCHAR, rule VARCHAR, version INTEGER);
 	CREATE TABLE membership (audience INTEGER, pid BIGINT);
-	CREATE TABLE membership_changes (seq BIGINT, audience INTEGER, pid BIGINT, event VARCHAR, at BIGINT);
+	CREATE TABLE membership_changes (seq BIGINT, audience INTEGER, pid BIGINT, event VARCHAR, changed_at BIGINT);
 	CREATE TABLE keysets (id VARCHAR, n INTEGER, keys VARCHAR);
 	CREATE TABLE targets (id VARCHAR, n INTEGER);
-	CREATE TABLE ledger (target INTEGER, generation INTEGER, pid BIGINT, version INTEGER, fp BLOB, state VARCHAR, code VARCHAR, at BIGINT);
+	CREATE TABLE ledger (target INTEGER, generation INTEGER, pid BIGINT, version INTEGER, fp BLOB, state VARCHAR, code VARCHAR, delivered_at BIGINT);
 	CREATE TABLE folded (item VARCHAR, attempt INTEGER, became_in BIGINT, left_in BIGINT);`,
 }
 
