@@ -34,6 +34,9 @@ type Counts struct {
 	// Unplaced: accepted rows of which the network called this many invalid
 	// without naming them.
 	Unplaced int64 `json:"unplaced"`
+	// Resent is how many rows were sent again because their outcome was unknown
+	// and the network declares that harmless.
+	Resent int64 `json:"resent"`
 	// Of the ledger, over the rows of this run:
 	// InAfter = InBefore + BecameIn - LeftIn.
 	InBefore int64 `json:"in_before"`

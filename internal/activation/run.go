@@ -99,8 +99,10 @@ type Run struct {
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
 	// Seq and Now are fixed at Plan: the change number read up to, and the
 	// time that date math means.
-	Seq       int64       `json:"seq"`
-	Now       time.Time   `json:"now,omitzero"`
+	Seq int64     `json:"seq"`
+	Now time.Time `json:"now,omitzero"`
+	// KeySet is the id of the key set the rows were staged under.
+	KeySet    string      `json:"key_set,omitempty"`
 	WaitUntil time.Time   `json:"wait_until,omitzero"` // provider's wait inside the run
 	Reason    SleepReason `json:"reason,omitempty"`    // approval
 	StagedAt  time.Time   `json:"staged_at,omitzero"`
@@ -129,6 +131,7 @@ type Item struct {
 	Parent   ItemID    `json:"parent,omitempty"`
 	Phase    int       `json:"phase"`
 	Op       Op        `json:"op"`
+	Plain    bool      `json:"plain"` // people who leave, as against old keys taken away
 	First    int64     `json:"first"` // first staged ordinal, inclusive
 	Last     int64     `json:"last"`  // last staged ordinal, inclusive
 	State    ItemState `json:"state"`
