@@ -125,4 +125,7 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrFenced: another attempt owns this now; discard what you have.
 	ErrFenced = errors.New("fenced: another attempt owns this")
+	// ErrPaused: the job is paused; stop at this safe point and release the run.
+	// It is a kind of ErrFenced: whoever does not know it stops all the same.
+	ErrPaused = fmt.Errorf("job is paused: %w", ErrFenced)
 )

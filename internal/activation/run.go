@@ -49,13 +49,17 @@ type Job struct {
 	// FailAfter is how long errors may last before the job fails. Default 10h.
 	FailAfter  time.Duration `json:"fail_after"`
 	Continuous bool          `json:"continuous_update"` // false = once, then Completed
-	// Every is the time between scheduled runs; 0 = only when asked.
+	// Every is the time between scheduled runs; 0 = in real time where the job
+	// is continuous (a run as soon as changes wait), else only when asked.
 	Every     time.Duration `json:"run_frequency"`
 	CreatedBy string        `json:"created_by"`
 	CreatedAt time.Time     `json:"created"`
 	UpdatedAt time.Time     `json:"updated"`
 	LastRunAt time.Time     `json:"last_run,omitzero"`
 }
+
+// RealTime reports whether changes alone make the job's targets due.
+func (j Job) RealTime() bool { return j.Continuous && j.Every == 0 }
 
 // Target is one audience kept at one destination.
 type Target struct {
@@ -70,7 +74,8 @@ type Target struct {
 	DueNow      bool          `json:"due_now"`
 	DirtySeq    int64         `json:"dirty_seq"`
 	DoneSeq     int64         `json:"done_seq"`
-	// Sleep, errors and failing-since are per target.
+	// State, sleep, errors and failing-since are per target.
+	State             TargetState `json:"status"`
 	SleepReason       SleepReason `json:"sleep_reason,omitempty"`
 	SleepUntil        time.Time   `json:"sleep_until,omitzero"`
 	ConsecutiveErrors int         `json:"consecutive_errors"`

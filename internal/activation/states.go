@@ -24,6 +24,21 @@ const (
 	SleepApproval      SleepReason = "approval"
 )
 
+// TargetState says whether a target may run. A job's state is derived from
+// those of its targets (JobRest).
+type TargetState string
+
+const (
+	// TargetRunnable: running, due, or waiting for changes.
+	TargetRunnable TargetState = "runnable"
+	// TargetSleeping: waiting until its time or until something is mended.
+	TargetSleeping TargetState = "sleeping"
+	// TargetCompleted: its job runs once and it had its run.
+	TargetCompleted TargetState = "completed"
+	// TargetFailed: its errors lasted too long, or its configuration is wrong.
+	TargetFailed TargetState = "failed"
+)
+
 // RunStatus is the status of a run as Sync Tracking shows it.
 type RunStatus string
 

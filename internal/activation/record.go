@@ -1,0 +1,134 @@
+package activation
+
+import "time"
+
+// AuthStatus is the health of an authorization.
+type AuthStatus string
+
+const (
+	AuthHealthy   AuthStatus = "healthy"
+	AuthUnhealthy AuthStatus = "unhealthy"
+	// AuthUnknown: not checked since it was stored.
+	AuthUnknown AuthStatus = "unknown"
+)
+
+// Authorization is stored credentials for a provider. The secrets themselves
+// are only in Sealed, which never leaves the server.
+type Authorization struct {
+	ID          AuthorizationID `json:"id"`
+	Label       string          `json:"label"`
+	Description string          `json:"description"`
+	Provider    string          `json:"provider_slug"`
+	Status      AuthStatus      `json:"status"`
+	// Reason says why it is unhealthy; safe to show.
+	Reason string `json:"status_reason,omitempty"`
+	// KeyID names the key that Sealed is sealed with.
+	KeyID         string    `json:"-"`
+	Sealed        []byte    `json:"-"`
+	LastCheckedAt time.Time `json:"last_checked_at,omitzero"`
+	CreatedAt     time.Time `json:"created"`
+	UpdatedAt     time.Time `json:"updated"`
+}
+
+// LogEvent is what happened to a job, as its log names it.
+type LogEvent string
+
+const (
+	LogCreated   LogEvent = "created"
+	LogUpdated   LogEvent = "updated"
+	LogStarted   LogEvent = "started" // its first run ever
+	LogSynced    LogEvent = "synced"  // a unit of work done, it goes on
+	LogError     LogEvent = "error"   // will retry by itself
+	LogSleeping  LogEvent = "sleeping"
+	LogFailed    LogEvent = "failed"
+	LogCompleted LogEvent = "completed"
+	LogPaused    LogEvent = "paused"
+	LogResumed   LogEvent = "resumed"
+	LogBounced   LogEvent = "bounced"
+	LogKilled    LogEvent = "killed"
+)
+
+// LogEntry is one line of a job's log.
+type LogEntry struct {
+	Job     JobID      `json:"job_id"`
+	At      time.Time  `json:"timestamp"`
+	Event   LogEvent   `json:"event"`
+	Level   string     `json:"level"` // info, warn, error
+	Code    string     `json:"code,omitempty"`
+	Message string     `json:"message"`
+	Context LogContext `json:"context"`
+}
+
+// LogContext is what a log entry counts and whom it names.
+type LogContext struct {
+	Run     int64  `json:"run,omitempty"` // run number
+	Added   int64  `json:"added,omitempty"`
+	Removed int64  `json:"removed,omitempty"`
+	Omitted int64  `json:"omitted,omitempty"`
+	User    string `json:"user,omitempty"`
+}
+
+// AuditEntry is one line of the audit log: who did what to which thing. Before
+// and After are JSON without secrets and personal data.
+type AuditEntry struct {
+	ID          int64     `json:"id"`
+	At          time.Time `json:"ts"`
+	Actor       string    `json:"user_id"`
+	Verb        string    `json:"verb"`
+	SubjectType string    `json:"subject_type"`
+	SubjectID   string    `json:"subject_id"`
+	Before      string    `json:"before,omitempty"`
+	After       string    `json:"after,omitempty"`
+}
+
+// Role is what a person or a token may do.
+type Role string
+
+const (
+	// RoleViewer reads, masked.
+	RoleViewer Role = "viewer"
+	// RoleOperator runs, retries, posts, edits jobs and audiences.
+	RoleOperator Role = "operator"
+	// RoleAdmin manages authorizations, people, tokens, forget and settings.
+	RoleAdmin Role = "admin"
+)
+
+// Roles lists the roles, each including the ones before it.
+var Roles = []Role{RoleViewer, RoleOperator, RoleAdmin}
+
+// Includes reports whether r allows everything other allows. An unknown role
+// includes nothing and is included by nothing.
+func (r Role) Includes(other Role) bool {
+	rank := func(x Role) int {
+		for i, known := range Roles {
+			if x == known {
+				return i
+			}
+		}
+		return -1
+	}
+	return rank(other) >= 0 && rank(r) >= rank(other)
+}
+
+// Token is an API token. Only the SHA-256 of its text is kept.
+type Token struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Hash      []byte    `json:"-"`
+	Role      Role      `json:"scope"`
+	CreatedBy string    `json:"created_by"`
+	CreatedAt time.Time `json:"created"`
+	// ExpiresAt is zero for a token that does not expire.
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`
+	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+}
+
+// Session is a signed-in browser. Only the SHA-256 of its cookie is kept.
+type Session struct {
+	Hash      []byte
+	User      string
+	Role      Role
+	CSRF      string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
