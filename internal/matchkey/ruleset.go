@@ -126,46 +126,65 @@ type Fingerprint [16]byte
 // Compute writes the keys of one person into out, which has one entry per key
 // of the set: raw SHA-256 (32 bytes) for hashed keys, UTF-8 for plain ones,
 // nil for none. values[i] is the raw value of Fields[i]. It returns the
-// fingerprint of the result, zero when no identifying key came out. buf is
-// reused between calls; pass nil the first time and what came back after.
+// fingerprint of the result, zero when no identifying key came out.
+//
+// What out holds stays valid: it lies in buf, which is filled and never
+// overwritten. Pass nil the first time and what came back after; a full buf is
+// left to its values and a new one begun.
 func (s *Set) Compute(values []string, out [][]byte, buf []byte) (Fingerprint, []byte) {
 	row := setRow{s, values}
-	buf = buf[:0]
+	buf = room(buf, len(s.Keys)*(sha256.Size+1))
+	start := len(buf)
 	usable := false
 	for i := range s.Keys {
 		k := &s.Keys[i]
 		out[i] = nil
-		if values[i] == "" {
-			continue
+		v := ""
+		if values[i] != "" {
+			v = k.Normalize(values[i], row)
 		}
-		v := k.Normalize(values[i], row)
-		if v == "" {
+		switch {
+		case v == "":
+			buf = append(buf, 0)
 			continue
-		}
-		if k.Hash {
-			if h, ok := parseSHA256(v); ok {
-				out[i] = h
-			} else {
-				sum := sha256.Sum256([]byte(v))
-				out[i] = append([]byte(nil), sum[:]...)
-			}
-		} else {
-			out[i] = []byte(v)
+		case k.Hash:
+			buf = appendSHA256(append(buf, sha256.Size), v)
+			out[i] = buf[len(buf)-sha256.Size : len(buf) : len(buf)]
+		default:
+			buf = append(binary.AppendUvarint(buf, uint64(len(v))), v...)
+			out[i] = buf[len(buf)-len(v) : len(buf) : len(buf)]
 		}
 		usable = usable || k.Identifies
 	}
 	if !usable {
-		for i := range out {
-			out[i] = nil
-		}
-		return Fingerprint{}, buf
+		clear(out)
+		return Fingerprint{}, buf[:start]
 	}
-	for _, v := range out {
-		buf = binary.AppendUvarint(buf, uint64(len(v)))
-		buf = append(buf, v...)
-	}
-	sum := sha256.Sum256(buf)
+	// The fingerprint is over every value with its length before it, which is
+	// how they lie in buf.
+	sum := sha256.Sum256(buf[start:])
 	return Fingerprint(sum[:16]), buf
+}
+
+// chunk is how much memory the values of consecutive calls share.
+const chunk = 32 << 10
+
+// room returns buf when it has n bytes left, else a fresh one.
+func room(buf []byte, n int) []byte {
+	if cap(buf)-len(buf) >= n {
+		return buf
+	}
+	return make([]byte, 0, max(chunk, n))
+}
+
+func appendSHA256(buf []byte, v string) []byte {
+	if len(v) == 2*sha256.Size {
+		if h, ok := appendUnhex(buf, v); ok {
+			return h
+		}
+	}
+	sum := sha256.Sum256([]byte(v))
+	return append(buf, sum[:]...)
 }
 
 type setRow struct {
@@ -184,21 +203,17 @@ func (r setRow) Value(key string) string {
 
 func (r setRow) DefaultCountry() string { return r.s.Country }
 
-// parseSHA256 reads a value that is already a SHA-256 in hexadecimal.
-func parseSHA256(v string) ([]byte, bool) {
-	if len(v) != 64 {
-		return nil, false
-	}
-	out := make([]byte, 32)
-	for i := range out {
-		hi, ok1 := nibble(v[2*i])
-		lo, ok2 := nibble(v[2*i+1])
+// appendUnhex appends the bytes of v, a digest in hexadecimal.
+func appendUnhex(buf []byte, v string) ([]byte, bool) {
+	for i := 0; i < len(v); i += 2 {
+		hi, ok1 := nibble(v[i])
+		lo, ok2 := nibble(v[i+1])
 		if !ok1 || !ok2 {
 			return nil, false
 		}
-		out[i] = hi<<4 | lo
+		buf = append(buf, hi<<4|lo)
 	}
-	return out, true
+	return buf, true
 }
 
 func nibble(c byte) (byte, bool) {

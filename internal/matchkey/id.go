@@ -1,0 +1,39 @@
+package matchkey
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// noDevice is what a phone gives for its advertising id when the owner has
+// switched it off. It is the same for everybody.
+const noDevice = "00000000-0000-0000-0000-000000000000"
+
+// DeviceID is a mobile advertising id (IDFA, GAID): a UUID in lower case with
+// its hyphens, never hashed. The zero id of people who opted out is no value:
+// it would make one person of them all.
+func DeviceID(value string, _ Row) string {
+	v := strings.ToLower(trim(value))
+	if len(v) != len(noDevice) || v == noDevice {
+		return ""
+	}
+	for i := range len(v) {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if v[i] != '-' {
+				return ""
+			}
+		} else if _, ok := nibble(v[i]); !ok {
+			return ""
+		}
+	}
+	return v
+}
+
+// ExternalID is an id of ours, as it is: the network compares it byte by byte
+// with what was sent before. Blank and broken text is no value.
+func ExternalID(value string, _ Row) string {
+	if trim(value) == "" || !utf8.ValidString(value) {
+		return ""
+	}
+	return value
+}
