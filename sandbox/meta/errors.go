@@ -1,0 +1,116 @@
+package meta
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// apiError is an answer in the Graph API's error envelope.
+type apiError struct {
+	status    int
+	typ       string
+	code      int
+	subcode   int
+	transient bool
+	message   string
+	title     string
+	detail    string
+}
+
+// codeThrottled is the business-use-case limit of custom audiences.
+const codeThrottled = 80003
+
+func invalidParam(message string) *apiError {
+	return &apiError{status: http.StatusBadRequest, typ: "OAuthException", code: 100, message: "(#100) " + message}
+}
+
+func missingParam(name string) *apiError {
+	return invalidParam(fmt.Sprintf("The parameter %s is required", name))
+}
+
+func noSuchObject(id string) *apiError {
+	return &apiError{
+		status: http.StatusBadRequest, typ: "GraphMethodException", code: 100, subcode: 33,
+		message: fmt.Sprintf("Unsupported request. Object with ID '%s' does not exist, cannot be loaded due to missing permissions, or does not support this operation.", id),
+	}
+}
+
+func unknownPath() *apiError {
+	return &apiError{status: http.StatusBadRequest, typ: "OAuthException", code: 2500, message: "Unknown path components"}
+}
+
+func noPermission() *apiError {
+	return &apiError{status: http.StatusForbidden, typ: "OAuthException", code: 200, message: "(#200) The token lacks the ads_management permission"}
+}
+
+func termsPending() *apiError {
+	return &apiError{
+		status: http.StatusForbidden, typ: "OAuthException", code: 200, subcode: 1870034, message: "Permissions error",
+		title: "Custom Audience terms not accepted", detail: "Accept the Custom Audience terms before you create or edit an audience.",
+	}
+}
+
+func flagged() *apiError {
+	return &apiError{
+		status: http.StatusBadRequest, typ: "OAuthException", code: 100, subcode: 1713230, message: "Invalid parameter",
+		title: "Audience upload blocked", detail: "This audience was flagged for review. People cannot be added or removed.",
+	}
+}
+
+func throttled(status int) *apiError {
+	if status == 0 {
+		status = http.StatusBadRequest
+	}
+	return &apiError{
+		status: status, typ: "OAuthException", code: codeThrottled,
+		message: "(#80003) There have been too many calls to this ad-account. Wait a bit and try again.",
+	}
+}
+
+func badToken(subcode int) *apiError {
+	reasons := map[int]string{
+		458: "The user has not authorized the application",
+		459: "The user must log in to pass a checkpoint",
+		460: "The session has been invalidated because the user changed the password",
+		463: "Session has expired",
+		464: "The user is not confirmed",
+		467: "The session is invalid because the user logged out",
+	}
+	reason, ok := reasons[subcode]
+	if !ok {
+		reason = "Invalid OAuth access token"
+	}
+	return &apiError{status: http.StatusUnauthorized, typ: "OAuthException", code: 190, subcode: subcode, message: "Error validating access token: " + reason}
+}
+
+func badProof() *apiError {
+	return &apiError{status: http.StatusBadRequest, typ: "OAuthException", code: 104, message: "Invalid appsecret_proof provided in the API argument"}
+}
+
+func tooLarge(maxBytes int64) *apiError {
+	e := invalidParam(fmt.Sprintf("The request body is larger than %d bytes", maxBytes))
+	e.status = http.StatusRequestEntityTooLarge
+	return e
+}
+
+func unknownError(status int) *apiError {
+	if status == 0 {
+		status = http.StatusServiceUnavailable
+	}
+	return &apiError{status: status, typ: "OAuthException", code: 2, transient: true, message: "An unexpected error has occurred. Please retry your request later."}
+}
+
+// envelope is the JSON form of the error.
+func (e *apiError) envelope(trace string) map[string]any {
+	body := map[string]any{
+		"message": e.message, "type": e.typ, "code": e.code,
+		"is_transient": e.transient, "fbtrace_id": trace,
+	}
+	if e.subcode != 0 {
+		body["error_subcode"] = e.subcode
+	}
+	if e.title != "" {
+		body["error_user_title"], body["error_user_msg"] = e.title, e.detail
+	}
+	return map[string]any{"error": body}
+}
