@@ -246,7 +246,7 @@ func plainly(s Set, in []string) [][]byte {
 	out := make([][]byte, len(s.Keys))
 	usable := false
 	for i, k := range s.Keys {
-		v := k.Normalize(in[i], setRow{&s, in})
+		v := k.Normalize(in[i], &setRow{&s, in})
 		if v == "" {
 			continue
 		}

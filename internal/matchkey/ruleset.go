@@ -15,6 +15,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Key is one match key of a network, such as EMAIL at Meta.
@@ -132,7 +133,9 @@ type Fingerprint [16]byte
 // overwritten. Pass nil the first time and what came back after; a full buf is
 // left to its values and a new one begun.
 func (s *Set) Compute(values []string, out [][]byte, buf []byte) (Fingerprint, []byte) {
-	row := setRow{s, values}
+	row, _ := rows.Get().(*setRow)
+	row.s, row.values = s, values
+	defer rows.Put(row)
 	buf = room(buf, len(s.Keys)*(sha256.Size+1))
 	start := len(buf)
 	usable := false
@@ -183,16 +186,21 @@ func appendSHA256(buf []byte, v string) []byte {
 			return h
 		}
 	}
-	sum := sha256.Sum256([]byte(v))
-	return append(buf, sum[:]...)
+	n := len(buf)
+	buf = append(buf, v...)
+	sum := sha256.Sum256(buf[n:])
+	return append(buf[:n], sum[:]...)
 }
+
+// rows spares Compute an allocation a call; a Row is only good for that call.
+var rows = sync.Pool{New: func() any { return new(setRow) }}
 
 type setRow struct {
 	s      *Set
 	values []string
 }
 
-func (r setRow) Value(key string) string {
+func (r *setRow) Value(key string) string {
 	for i := range r.s.Keys {
 		if r.s.Keys[i].Name == key {
 			return r.values[i]
@@ -201,7 +209,7 @@ func (r setRow) Value(key string) string {
 	return ""
 }
 
-func (r setRow) DefaultCountry() string { return r.s.Country }
+func (r *setRow) DefaultCountry() string { return r.s.Country }
 
 // appendUnhex appends the bytes of v, a digest in hexadecimal.
 func appendUnhex(buf []byte, v string) ([]byte, bool) {

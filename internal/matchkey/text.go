@@ -71,8 +71,8 @@ func letters(v string) string { return fold(v, false) }
 func words(v string) string { return fold(v, true) }
 
 func fold(v string, asWords bool) string {
-	if lowerLetters(v) {
-		return v
+	if lettersOnly(v) {
+		return strings.ToLower(v)
 	}
 	ascii := isASCII(v)
 	if !ascii {
@@ -108,9 +108,9 @@ func fold(v string, asWords bool) string {
 	return norm.NFC.String(b.String())
 }
 
-func lowerLetters(v string) bool {
+func lettersOnly(v string) bool {
 	for i := range len(v) {
-		if v[i] < 'a' || v[i] > 'z' {
+		if c := v[i] | 0x20; c < 'a' || c > 'z' {
 			return false
 		}
 	}
@@ -126,7 +126,7 @@ func isASCII(v string) bool {
 	return true
 }
 
-// digits returns v when it has only ASCII digits.
+// onlyDigits reports whether v is ASCII digits and not empty.
 func onlyDigits(v string) bool {
 	for i := range len(v) {
 		if v[i] < '0' || v[i] > '9' {
