@@ -1,5 +1,7 @@
 package activation
 
+import "time"
+
 // The answers a person can give to a run that the removal guard holds.
 const (
 	Approved = "approved"
@@ -13,6 +15,8 @@ type GuardVerdict struct {
 	Answer string
 	// Removes is how many plain removals the answered run had.
 	Removes int64
+	// At is when it was given.
+	At time.Time
 }
 
 // Covers reports whether the answer still speaks for a run with this many plain

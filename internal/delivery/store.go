@@ -31,9 +31,9 @@ type TargetStore interface {
 	// DueTargets lists up to limit targets without an open run that want one
 	// now: due_now, or dirty_seq > done_seq where their job is real time, or the
 	// job's own time has come; only where the job is runnable or its sleep is
-	// over, the destination is enabled and its authorization not unhealthy, and
-	// where the last run was opened at least 60 s ago (setting). While a run of
-	// the target waits for approval, only changes above that run's seq count.
+	// over, the destination is enabled and its authorization not unhealthy.
+	// due_now and changes wait until the last run was opened 60 s ago. While a
+	// run of the target waits for approval, only changes above its seq count.
 	DueTargets(ctx context.Context, limit int) ([]activation.Target, error)
 	// RaiseDirty raises dirty_seq of the targets of these audiences; never lowers.
 	RaiseDirty(ctx context.Context, seq map[activation.AudienceID]int64) error
@@ -53,40 +53,37 @@ type RunStore interface {
 	OpenRun(ctx context.Context, r activation.Run) (activation.Run, error)
 	// Run returns one run.
 	Run(ctx context.Context, id activation.RunID) (activation.Run, error)
-	// OpenRuns lists runs that are open and to be worked on now: wait_until has
+	// OpenRuns lists runs to be worked on now: open or awaiting, wait_until has
 	// passed and the lease is over or nobody's. It leaves out those whose job is
-	// paused or whose authorization is unhealthy, but lists those whose job was
-	// killed or has failed, so that they are ended.
+	// paused, but lists those whose job was killed or has failed, whatever their
+	// wait, so that they are ended.
 	OpenRuns(ctx context.Context, limit int) ([]activation.Run, error)
-	// AwaitingRuns lists the runs in status awaiting with an item whose
-	// poll_after has passed, or whose job was killed or has failed.
-	AwaitingRuns(ctx context.Context, limit int) ([]activation.Run, error)
-	// TakeRun makes node the owner of an open run whose lease is over or nobody's:
-	// attempt + 1, Running, lease from the database's clock, wait_until cleared.
-	// Items that were sending become unknown (what was in flight is unknown,
-	// never queued) and are returned. ErrConflict when another attempt holds it
-	// or the run is not open any more.
+	// TakeRun makes node the owner of a run as OpenRuns lists it: attempt + 1,
+	// Running (an awaiting run stays Awaiting), lease from the database's clock,
+	// wait_until cleared. Items that were sending become unknown (what was in
+	// flight is unknown, never queued) and are returned. ErrConflict when it is
+	// not to be had.
 	TakeRun(ctx context.Context, id activation.RunID, node string, lease time.Duration) (activation.Run, []activation.Item, error)
-	// RenewRun extends the lease of a run this attempt holds.
+	// RenewRun extends the lease of a run this attempt holds, unless it is over.
 	RenewRun(ctx context.Context, r activation.Run, lease time.Duration) error
 	// ReleaseRun gives the lease of a run back without ending it; with waitUntil
 	// set nobody works on it before then.
 	ReleaseRun(ctx context.Context, r activation.Run, waitUntil time.Time) error
 	// SaveRun stores stage, seq, now, key set, counts, timings and staged_at.
 	SaveRun(ctx context.Context, r activation.Run) error
-	// FinishRun ends the run as r.Status says, with r's counts, timings, error
-	// and ended_at, and clears open_run where this run holds it. With end.Done
-	// it raises done_seq to the run's seq; with end.Due the target is due again.
-	// Completed resets the error count of the target and its job. Failed counts
-	// an error on both by r.ErrorKind: a retryable one doubles the sleep,
-	// WaitUntil sleeps until end.Until and is not counted, Unauthorized parks the
-	// authorization, Invalid fails the job. Awaiting is no outcome yet: the run
-	// stays, only open_run is given back.
+	// FinishRun ends the run as r.Status says, with r's counts, timings and
+	// error, clears open_run where this run holds it and gives the lease back.
+	// With end.Done it raises done_seq to the run's seq; with end.Due the target
+	// is due again. Completed resets the error count of target and job. Failed
+	// counts an error on both by r.ErrorKind (activation.NextSleep) unless the
+	// run failed because its job ended. Awaiting is no outcome yet: the run
+	// stays and is worked on again at end.Until.
 	FinishRun(ctx context.Context, r activation.Run, end End) error
 	// NewGeneration: the remote audience is gone or another one. Generation + 1,
 	// remote id cleared, queued items withdrawn, awaiting ones unknown (of every
-	// run of the old generation), the run ends as r says, the target is due now.
-	NewGeneration(ctx context.Context, r activation.Run) error
+	// run of the old generation), r ends as status with code REMOTE-GONE and r's
+	// counts, the target is due now.
+	NewGeneration(ctx context.Context, r activation.Run, status activation.RunStatus) error
 }
 
 // End says what the end of a run means for its target.
@@ -95,21 +92,25 @@ type End struct {
 	Done bool
 	// Due: the target wants another run (rows left maybe or superseded).
 	Due bool
-	// Until is when the provider takes calls again, for WaitUntil.
+	// Until is when the provider takes calls again, for WaitUntil, or when to
+	// poll, for Awaiting.
 	Until time.Time
 }
 
 // ItemStore moves queue items and keeps their receipts.
 type ItemStore interface {
-	// QueueItems inserts all items of a run at once and stores the run's counts,
-	// timings and stage. ErrConflict when the run has items already.
+	// QueueItems inserts all items of a run at once and stores the run as
+	// SaveRun does. ErrConflict when an item of the run was ever claimed.
 	QueueItems(ctx context.Context, r activation.Run, items []activation.Item) error
 	// Items lists the items of a run by number, split ones included.
 	Items(ctx context.Context, run activation.RunID) ([]activation.Item, error)
-	// AwaitingItems lists the awaiting items of a target's generation.
+	// AwaitingItems lists the items of a target's generation that the network
+	// owes an answer, and those of awaiting runs that have theirs but are not
+	// folded yet: the ledger does not know about either.
 	AwaitingItems(ctx context.Context, target activation.TargetID, generation int) ([]activation.Item, error)
 	// ClaimItem moves queued -> sending, attempt + 1, where the run's attempt is
-	// r's and its lease is not over by the database's clock; else ErrFenced.
+	// r's and its lease is not over by the database's clock; else ErrFenced
+	// (ErrPaused when the job was paused meanwhile).
 	ClaimItem(ctx context.Context, r activation.Run, id activation.ItemID) (activation.Item, error)
 	// UnclaimItem moves sending -> queued when nothing was applied.
 	UnclaimItem(ctx context.Context, r activation.Run, it activation.Item) error
@@ -120,11 +121,10 @@ type ItemStore interface {
 	// SplitItem replaces a sending item by queued children over the same
 	// ordinals; it numbers them after the run's last item.
 	SplitItem(ctx context.Context, r activation.Run, it activation.Item, children []activation.Item) error
-	// EndItems moves all queued items of the run in this phase or a later one
-	// to state: withdrawn, superseded, or failed with code NOT-ATTEMPTED.
-	EndItems(ctx context.Context, r activation.Run, fromPhase int, state activation.ItemState) error
-	// ReplayItem moves unknown -> queued where the provider declares it harmless,
-	// clears folded and stores the run's counts.
+	// EndItems moves all queued items of the run to state: withdrawn,
+	// superseded, or failed with code NOT-ATTEMPTED.
+	EndItems(ctx context.Context, r activation.Run, state activation.ItemState) error
+	// ReplayItem moves unknown -> queued where the provider declares it harmless.
 	ReplayItem(ctx context.Context, r activation.Run, id activation.ItemID) error
 	// MarkFolded records that the warehouse has folded these items and stores
 	// the run's counts, in one transaction: that is what makes the counts of the
@@ -137,7 +137,8 @@ type ItemStore interface {
 // VerdictStore keeps what people decided about runs.
 type VerdictStore interface {
 	// AwaitApproval makes the run Pending with reason approval, stores its
-	// counts and gives open_run and the lease back.
+	// counts and gives open_run and the lease back. After seven days without an
+	// answer the run counts as declined.
 	AwaitApproval(ctx context.Context, r activation.Run) error
 	// Approve takes open_run again (else ErrConflict with the open run's id),
 	// records the verdict with the run's plain removals (counts.remove), and
@@ -145,25 +146,13 @@ type VerdictStore interface {
 	// without its plain removals. ErrConflict when the run waits for no approval.
 	Approve(ctx context.Context, id activation.RunID, user string) error
 	Decline(ctx context.Context, id activation.RunID, user string) error
-	// LastVerdict returns the newest verdict about any run of the target; the
-	// zero Verdict when there is none.
-	LastVerdict(ctx context.Context, target activation.TargetID) (Verdict, error)
-	// StaleApprovals lists runs that wait for approval since before the given
-	// time, or whose job was killed or has failed, or whose destination is off.
-	StaleApprovals(ctx context.Context, before time.Time, limit int) ([]activation.Run, error)
+	// LastVerdict returns the newest answer about any run of the target; the
+	// zero value when there is none.
+	LastVerdict(ctx context.Context, target activation.TargetID) (activation.GuardVerdict, error)
 	// Withdraw ends a Pending run nothing of which was sent.
 	Withdraw(ctx context.Context, id activation.RunID, user string) error
-	// Retry moves Failed -> Running, attempt + 1, failed items -> queued (folded
-	// cleared), takes open_run and makes a failed or sleeping job runnable;
-	// ErrConflict (with the reason as text) where it is withheld.
+	// Retry moves Failed -> Running, attempt + 1, failed and unknown items ->
+	// queued (folded cleared), takes open_run and makes a failed or sleeping job
+	// runnable; ErrConflict (with the reason as text) where it is withheld.
 	Retry(ctx context.Context, id activation.RunID, user string) error
-}
-
-// Verdict is what was decided about a run that waited for approval.
-type Verdict struct {
-	Run      activation.RunID
-	Approved bool // false with Run set = declined
-	// Removals is how many plain removals the run had planned.
-	Removals int64
-	At       time.Time
 }

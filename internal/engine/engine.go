@@ -25,13 +25,7 @@ import (
 )
 
 // Work is one thing that is due.
-type Work struct {
-	Kind string
-	ID   string
-	// Lease names what must be held while the work is done, such as "auth:<id>".
-	// Works of one lease are never done by two nodes at once. "" = none needed.
-	Lease string
-}
+type Work = activation.Work
 
 // Worker knows one kind of work.
 type Worker interface {
