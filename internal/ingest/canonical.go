@@ -1,0 +1,89 @@
+package ingest
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+)
+
+// canonical writes the rows of a spool file (warehouse.Load tells the format)
+// through one buffer. After the first failed write it writes nothing more.
+type canonical struct {
+	w    io.Writer
+	buf  []byte
+	rows int64
+	err  error
+}
+
+const canonicalBytes = 128 << 10
+
+func newCanonical(w io.Writer) *canonical {
+	return &canonical{w: w, buf: make([]byte, 0, canonicalBytes+windowBytes)}
+}
+
+// begin starts a row.
+func (c *canonical) begin(line, micros int64) {
+	c.buf = strconv.AppendInt(c.buf, line, 10)
+	c.buf = append(c.buf, ',')
+	c.buf = strconv.AppendInt(c.buf, micros, 10)
+}
+
+// raw appends text that is canonical already, without the comma before it.
+func (c *canonical) raw(text []byte) {
+	c.buf = append(c.buf, ',')
+	c.buf = append(c.buf, text...)
+}
+
+// value appends one value, quoted if it must be.
+func (c *canonical) value(v []byte) {
+	c.buf = append(c.buf, ',')
+	c.buf = appendValue(c.buf, v)
+}
+
+// quoted appends a value that needs quotes and in which they are doubled already.
+func (c *canonical) quoted(v []byte) {
+	c.buf = append(c.buf, ',', '"')
+	c.buf = append(append(c.buf, v...), '"')
+}
+
+// end finishes a row.
+func (c *canonical) end(suffix []byte) error {
+	c.buf = append(append(c.buf, suffix...), '\n')
+	c.rows++
+	if len(c.buf) >= canonicalBytes {
+		return c.flush()
+	}
+	return nil
+}
+
+func (c *canonical) flush() error {
+	if c.err == nil && len(c.buf) > 0 {
+		_, c.err = c.w.Write(c.buf)
+	}
+	c.buf = c.buf[:0]
+	return c.err
+}
+
+func appendValue(dst, v []byte) []byte {
+	if !needsQuotes(v) {
+		return append(dst, v...)
+	}
+	dst = append(dst, '"')
+	for {
+		i := bytes.IndexByte(v, '"')
+		if i < 0 {
+			return append(append(dst, v...), '"')
+		}
+		dst = append(append(dst, v[:i]...), '"', '"')
+		v = v[i+1:]
+	}
+}
+
+func needsQuotes(v []byte) bool {
+	for _, c := range v {
+		if c == ',' || c == '"' || c == '\n' || c == '\r' {
+			return true
+		}
+	}
+	return false
+}

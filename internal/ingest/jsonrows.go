@@ -1,0 +1,231 @@
+package ingest
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// scratchFile holds the rows of a JSON body until all their keys are known.
+type scratchFile interface {
+	io.ReadWriter
+	// Rewind makes the next Read begin at the start.
+	Rewind() error
+	// Remove deletes it.
+	Remove() error
+}
+
+// jsonRows checks the objects of a JSON body. The canonical form needs the
+// columns before the first row, so rows go to a scratch file first, as
+//
+//	(column+1, length, value)… 0 line time
+//
+// in variable-length integers, and from there to the spool.
+type jsonRows struct {
+	*upload
+	scan   *jsonScanner
+	parser objectParser
+	index  map[string]int // column by key
+	names  []string
+	seen   []int64 // per column: the last object that had it
+	count  int64   // objects read
+	buf    []byte
+	rows   int64
+}
+
+// readJSON reads a whole JSON body.
+func (u *upload) readJSON(w *window, f format) error {
+	r := &jsonRows{upload: u, scan: newJSONScanner(w, f, u.limits.MaxRecordBytes), index: map[string]int{}}
+	if u.newScratch == nil {
+		if err := r.gather(io.Discard); err != nil {
+			return err
+		}
+		u.out.rows = r.rows
+		return r.finishColumns()
+	}
+	file, err := u.newScratch()
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.through(file), file.Remove())
+}
+
+func (r *jsonRows) through(file scratchFile) error {
+	if err := r.gather(file); err != nil {
+		return err
+	}
+	if err := r.finishColumns(); err != nil {
+		return err
+	}
+	if err := file.Rewind(); err != nil {
+		return err
+	}
+	return r.scatter(bufio.NewReaderSize(file, 64<<10))
+}
+
+// gather checks every object and writes it to the scratch file.
+func (r *jsonRows) gather(w io.Writer) error {
+	for {
+		ok, bad, err := r.scan.next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if bad == nil {
+			bad, err = r.row()
+		}
+		if bad != nil {
+			err = r.reject(bad)
+		}
+		if err != nil {
+			return err
+		}
+		if len(r.buf) >= canonicalBytes {
+			if _, err := w.Write(r.buf); err != nil {
+				return err
+			}
+			r.buf = r.buf[:0]
+		}
+	}
+	_, err := w.Write(r.buf)
+	return err
+}
+
+// row checks one object and appends it to the buffer; a faulty one leaves no
+// trace there nor in the columns.
+func (r *jsonRows) row() (*RowError, error) {
+	mark, known := len(r.buf), len(r.names)
+	r.count++
+	micros, timed := r.fixedTime, r.timeField == ""
+	f := r.parser.parse(r.scan.text, func(key, value []byte) *fault {
+		if f := r.member(key, value); f != nil {
+			return f
+		}
+		if !timed && string(key) == r.timeField {
+			timed = true
+			var reason string
+			if micros, reason = r.readTime(value); reason != "" {
+				return &fault{field: r.timeField, reason: reason}
+			}
+		}
+		return nil
+	})
+	bad := r.judge(f, len(r.buf) == mark, timed)
+	if bad != nil {
+		r.buf = r.buf[:mark]
+		for _, name := range r.names[known:] {
+			delete(r.index, name)
+		}
+		r.names, r.seen = r.names[:known], r.seen[:known]
+		return bad, nil
+	}
+	r.buf = append(r.buf, 0)
+	r.buf = binary.AppendVarint(r.buf, r.scan.recLine)
+	r.buf = binary.AppendVarint(r.buf, micros)
+	r.rows++
+	if most := r.limits.MaxColumns; len(r.names)+len(r.extra.names) > most {
+		return nil, &RowError{Line: r.scan.recLine, Code: codeBad, Reason: fmt.Sprintf("the rows up to here have more than %d different keys", most)}
+	}
+	return nil, nil
+}
+
+func (r *jsonRows) judge(f *fault, empty, timed bool) *RowError {
+	switch {
+	case f != nil:
+		return r.scan.rowError(f)
+	case empty:
+		return &RowError{Line: r.scan.recLine, Code: codeBad, Reason: "the object is empty"}
+	case !timed:
+		return &RowError{Line: r.scan.recLine, Field: r.timeField, Code: codeBad, Reason: "the field that holds the time is missing"}
+	}
+	return nil
+}
+
+// member notes one key and value of the present object.
+func (r *jsonRows) member(key, value []byte) *fault {
+	col, ok := r.index[string(key)]
+	if !ok {
+		name := string(key)
+		if _, ok := r.extra.values[name]; ok {
+			return &fault{field: shown(name), reason: "the key is also in append"}
+		}
+		col = len(r.names)
+		r.index[name] = col
+		r.names = append(r.names, name)
+		r.seen = append(r.seen, 0)
+	}
+	if r.seen[col] == r.count {
+		return &fault{field: shown(r.names[col]), reason: "the key stands twice in one object"}
+	}
+	r.seen[col] = r.count
+	r.buf = binary.AppendUvarint(r.buf, uint64(col)+1)
+	r.buf = binary.AppendUvarint(r.buf, uint64(len(value)))
+	r.buf = append(r.buf, value...)
+	return nil
+}
+
+func (r *jsonRows) finishColumns() error {
+	r.columns = r.names
+	if r.rows == 0 {
+		return nil
+	}
+	return r.requireColumns(func(name string) bool { _, ok := r.index[name]; return ok })
+}
+
+// scatter writes the rows of the scratch file to the spool, column by column.
+func (r *jsonRows) scatter(in *bufio.Reader) error {
+	values := make([][]byte, len(r.names))
+	var buf []byte
+	for range r.rows {
+		clear(values)
+		buf = buf[:0]
+		for {
+			col, err := binary.ReadUvarint(in)
+			if err != nil {
+				return fmt.Errorf("read scratch file: %w", err)
+			}
+			if col == 0 {
+				break
+			}
+			if values[col-1], buf, err = readValue(in, buf); err != nil {
+				return fmt.Errorf("read scratch file: %w", err)
+			}
+		}
+		line, err := binary.ReadVarint(in)
+		if err != nil {
+			return fmt.Errorf("read scratch file: %w", err)
+		}
+		micros, err := binary.ReadVarint(in)
+		if err != nil {
+			return fmt.Errorf("read scratch file: %w", err)
+		}
+		r.out.begin(line, micros)
+		for _, v := range values {
+			r.out.value(v)
+		}
+		if err := r.out.end(r.extra.suffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readValue reads one value to the end of buf. Values read before stay valid:
+// when buf grows, they keep the old one alive.
+func readValue(in *bufio.Reader, buf []byte) (value, rest []byte, err error) {
+	n, err := binary.ReadUvarint(in)
+	if err != nil {
+		return nil, buf, err
+	}
+	start := len(buf)
+	if need := start + int(n); need > cap(buf) {
+		buf = append(make([]byte, 0, 2*need), buf...)
+	}
+	buf = buf[:start+int(n)]
+	_, err = io.ReadFull(in, buf[start:])
+	return buf[start:], buf, err
+}

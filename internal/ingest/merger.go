@@ -1,0 +1,238 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/warehouse"
+	"usher/internal/warehouse/inbox"
+)
+
+// Merging brings a load into streams and profiles, exactly once.
+// warehouse.Ingest is one.
+type Merging interface {
+	Merge(ctx context.Context, l warehouse.Load, progress func(rows int64)) (warehouse.LoadResult, error)
+}
+
+// MergerConfig is what a Merger needs.
+type MergerConfig struct {
+	Inbox     *inbox.Inbox
+	Warehouse Merging
+	// OnMerged is called after each merge, at least once per load: a crash right
+	// after it means one more call. It may be nil and should be short.
+	OnMerged func(ctx context.Context, l warehouse.Load, r warehouse.LoadResult)
+	// FirstWait is the pause after the first failed attempt; it doubles up to
+	// LongestWait. Defaults 1 s and 1 min.
+	FirstWait   time.Duration
+	LongestWait time.Duration
+	// GiveUpAfter is how long attempts may fail, if they fail in a way that may
+	// mend itself, before the load is marked failed. Default 1 h.
+	GiveUpAfter time.Duration
+	// KeepHistory is how long merged loads stay in the history. Default 90 days.
+	KeepHistory time.Duration
+	Log         *slog.Logger
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
+}
+
+// Merger takes the loads of the inbox to the warehouse, one at a time in the
+// order of acceptance. A load whose merge fails keeps only its own stream
+// waiting, so that the order within a stream holds; one that fails for good is
+// marked failed and waits for nobody.
+type Merger struct {
+	cfg MergerConfig
+
+	mu       sync.Mutex
+	present  Progress
+	merging  bool
+	stumbles map[string]*stumble // by stream
+}
+
+// stumble is the state of a stream whose first pending load failed.
+type stumble struct {
+	load  string
+	since time.Time
+	next  time.Time
+	wait  time.Duration
+}
+
+// NewMerger returns a Merger; Run makes it work.
+func NewMerger(cfg MergerConfig) *Merger {
+	orDuration(&cfg.FirstWait, time.Second)
+	orDuration(&cfg.LongestWait, time.Minute)
+	orDuration(&cfg.GiveUpAfter, time.Hour)
+	orDuration(&cfg.KeepHistory, inbox.KeepHistory)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Merger{cfg: cfg, stumbles: map[string]*stumble{}}
+}
+
+func orDuration(d *time.Duration, fallback time.Duration) {
+	if *d <= 0 {
+		*d = fallback
+	}
+}
+
+// purgeEvery is how often old history is dropped.
+const purgeEvery = 24 * time.Hour
+
+// Run merges until ctx ends, and returns nil then. Only one Run may be under
+// way. Trouble with the inbox itself is logged and tried again.
+func (m *Merger) Run(ctx context.Context) error {
+	var purged time.Time
+	for ctx.Err() == nil {
+		changed := m.cfg.Inbox.Changed()
+		if now := m.cfg.Now(); now.Sub(purged) >= purgeEvery {
+			purged = now
+			if _, err := m.cfg.Inbox.Purge(ctx, now.Add(-m.cfg.KeepHistory)); err != nil {
+				m.logStopless(ctx, "purge load history", err)
+			}
+		}
+		worked, wait, err := m.step(ctx)
+		if err != nil {
+			m.logStopless(ctx, "merge loads", err)
+			wait = m.cfg.FirstWait
+		}
+		if !worked {
+			m.pause(ctx, changed, wait, err != nil)
+		}
+	}
+	return nil
+}
+
+func (m *Merger) logStopless(ctx context.Context, doing string, err error) {
+	if ctx.Err() == nil {
+		m.cfg.Log.ErrorContext(ctx, doing, "error", err)
+	}
+}
+
+// pause waits for a change of the inbox, for the next attempt or for the end.
+func (m *Merger) pause(ctx context.Context, changed <-chan struct{}, wait time.Duration, whole bool) {
+	if whole {
+		changed = nil
+	}
+	if wait <= 0 || wait > purgeEvery {
+		wait = purgeEvery
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-changed:
+	case <-t.C:
+	}
+}
+
+// look is how many pending loads step considers at once. Streams whose first
+// load is older than that many others wait for those.
+const look = 256
+
+// step merges the first load that may be merged now. If there is none, wait is
+// the time until one may be, 0 = none is known.
+func (m *Merger) step(ctx context.Context) (worked bool, wait time.Duration, err error) {
+	loads, err := m.cfg.Inbox.Pending(ctx, look)
+	if err != nil {
+		return false, 0, err
+	}
+	now := m.cfg.Now()
+	for _, l := range loads {
+		s := m.stumbles[l.Stream]
+		if s == nil || !s.next.After(now) {
+			return true, 0, m.merge(ctx, l)
+		}
+		if left := s.next.Sub(now); wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	return false, wait, nil
+}
+
+// merge brings one load into the warehouse and settles what became of it.
+func (m *Merger) merge(ctx context.Context, l inbox.Load) error {
+	m.begin(l)
+	defer m.finish()
+	result, err := m.offer(ctx, l)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // stopping is not a failed attempt
+	}
+	if err != nil {
+		return m.stumbled(ctx, l, err)
+	}
+	if m.cfg.OnMerged != nil {
+		m.cfg.OnMerged(ctx, l.Load, result)
+	}
+	if err := m.cfg.Inbox.Done(ctx, l.ID, result); err != nil {
+		return err
+	}
+	delete(m.stumbles, l.Stream)
+	m.cfg.Log.InfoContext(ctx, "merged load", "load_id", l.ID, "stream", l.Stream, "rows", result.Rows, "touched", result.Touched)
+	return nil
+}
+
+func (m *Merger) offer(ctx context.Context, l inbox.Load) (warehouse.LoadResult, error) {
+	if l.Path != "" {
+		if _, err := os.Stat(l.Path); errors.Is(err, fs.ErrNotExist) {
+			return warehouse.LoadResult{}, &activation.Error{Kind: activation.Invalid, Code: codeBad, Message: "the spool file of the load is gone: send the data again"}
+		}
+	}
+	return m.cfg.Warehouse.Merge(ctx, l.Load, m.progressed)
+}
+
+// stumbled decides what a failed attempt means: wait and try again, or give up.
+func (m *Merger) stumbled(ctx context.Context, l inbox.Load, cause error) error {
+	now := m.cfg.Now()
+	s := m.stumbles[l.Stream]
+	if s == nil || s.load != l.ID {
+		s = &stumble{load: l.ID, since: now}
+		m.stumbles[l.Stream] = s
+	}
+	log := m.cfg.Log.With("load_id", l.ID, "stream", l.Stream, "attempt", l.Attempts+1)
+	if !activation.KindOf(cause).Retryable() || now.Sub(s.since) >= m.cfg.GiveUpAfter {
+		delete(m.stumbles, l.Stream)
+		log.ErrorContext(ctx, "load failed", "error", cause)
+		return m.cfg.Inbox.Fail(ctx, l.ID, cause)
+	}
+	s.wait = min(max(2*s.wait, m.cfg.FirstWait), m.cfg.LongestWait)
+	s.next = now.Add(s.wait)
+	var e *activation.Error
+	if errors.As(cause, &e) && e.Kind == activation.WaitUntil && e.Until.After(s.next) {
+		s.next = e.Until
+	}
+	log.WarnContext(ctx, "merge will be tried again", "error", cause, "wait", s.wait)
+	return m.cfg.Inbox.Stumbled(ctx, l.ID, cause)
+}
+
+// Wait returns when a load is merged or failed, and what became of it. A failed
+// load is an error with the kind Invalid and the load's own code and text.
+func (m *Merger) Wait(ctx context.Context, id string) (inbox.Load, error) {
+	for {
+		changed := m.cfg.Inbox.Changed()
+		l, err := m.cfg.Inbox.Load(ctx, id)
+		if err != nil {
+			return inbox.Load{}, fmt.Errorf("wait for load: %w", err)
+		}
+		switch l.Status {
+		case inbox.Merged:
+			return l, nil
+		case inbox.Failed:
+			return l, &activation.Error{Kind: activation.Invalid, Code: l.ErrorCode, Message: "the load was not merged: " + l.Error}
+		case inbox.Pending:
+		}
+		select {
+		case <-ctx.Done():
+			return inbox.Load{}, fmt.Errorf("wait for load: %w", context.Cause(ctx))
+		case <-changed:
+		}
+	}
+}
