@@ -9,31 +9,37 @@ import (
 // The fixed tables. Streams, profiles and key sets have tables of their own
 // whose columns follow what is declared:
 //
-//	profiles(_pid, _seq, <field>, <field>__ord …)   one row a person; <field>__ord only for latest and first
+//	profiles(_pid, _seq, <field>, <field>__ord …)    one row a person; _seq is the merge that changed it last
 //	stream_<n>(_seq, _pid, _mid, _hash, _time, _received, c1, c2 …)   raw messages; columns named in stream_columns
+//	reference_<n>(_key, c1, c2 …)                     the present row per key of a reference stream
 //	keys_<n>(pid, version, src_seq, fp, k1, k2 …)    present match keys; keys_<n>_old holds earlier versions
+//	ledger_<n>(generation, pid, keyset, version, fp, state, held, code, delivered_at)   what a network holds of one target
 //	staging.run_<id>(…)                              staged rows of one run
 //
 // Columns that begin with an underscore, or hold two of them, are ours: field
-// names can't. Big tables have no keys or indexes: an index triples import time.
+// names can't. <field>__ord is the message time and number of a latest or first
+// value (see ordSQL). Raw messages keep the profile id they were given; where
+// that profile was merged into another since, profile_merges says which
+// (always the living one: chains are kept flat). identifiers holds digests, see
+// keySQL. stale names profiles to derive anew from their messages. Big tables have no keys or indexes:
+// an index triples import time.
 var migrations = []string{
 	`CREATE SCHEMA IF NOT EXISTS staging;
 	CREATE TABLE counters (name VARCHAR, next BIGINT);
 	INSERT INTO counters VALUES ('profile', 1), ('message', 1), ('merge', 1), ('change', 1), ('stream', 1), ('audience', 1), ('keyset', 1), ('target', 1);
 	CREATE TABLE settings (name VARCHAR, value VARCHAR);
-	CREATE TABLE streams (name VARCHAR, n INTEGER, declaration VARCHAR, last_received BIGINT);
-	CREATE TABLE stream_columns (stream VARCHAR, n INTEGER, name VARCHAR);
-	CREATE TABLE fields (name VARCHAR, declaration VARCHAR);
-	CREATE TABLE mappings (stream VARCHAR, field VARCHAR, expression VARCHAR);
+	CREATE TABLE streams (name VARCHAR, n INTEGER);
+	CREATE TABLE stream_columns (stream INTEGER, n INTEGER, name VARCHAR);
 	CREATE TABLE profiles (_pid BIGINT, _seq BIGINT);
-	CREATE TABLE identifiers (field VARCHAR, value VARCHAR, pid BIGINT);
-	CREATE TABLE loads (id VARCHAR, slices_done BIGINT, finished BOOLEAN, result VARCHAR);
-	CREATE TABLE audiences (id VARCHAR, n INTEGER, slug VARCHAR, rule VARCHAR, version INTEGER);
+	CREATE TABLE identifiers (key UHUGEINT, pid BIGINT);
+	CREATE TABLE profile_merges (old BIGINT, pid BIGINT);
+	CREATE TABLE stale (pid BIGINT);
+	CREATE TABLE loads (id VARCHAR, next_line BIGINT, finished BOOLEAN, result VARCHAR);
+	CREATE TABLE audiences (id VARCHAR, n INTEGER, slug VARCHAR, rule VARCHAR, version INTEGER, seq BIGINT);
 	CREATE TABLE membership (audience INTEGER, pid BIGINT);
 	CREATE TABLE membership_changes (seq BIGINT, audience INTEGER, pid BIGINT, event VARCHAR, changed_at BIGINT);
 	CREATE TABLE keysets (id VARCHAR, n INTEGER, keys VARCHAR);
-	CREATE TABLE targets (id VARCHAR, n INTEGER);
-	CREATE TABLE ledger (target INTEGER, generation INTEGER, pid BIGINT, version INTEGER, fp BLOB, state VARCHAR, code VARCHAR, delivered_at BIGINT);
+	CREATE TABLE targets (id VARCHAR, n INTEGER, generation INTEGER);
 	CREATE TABLE folded (item VARCHAR, attempt INTEGER, became_in BIGINT, left_in BIGINT);`,
 }
 

@@ -1,0 +1,176 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"usher/internal/activation"
+	"usher/internal/matchkey"
+	"usher/internal/warehouse"
+)
+
+// keySet is a declared key set: the number its tables carry and its columns.
+// Column i is k<i+1>, and bit i of a mask of held keys.
+type keySet struct {
+	n       int
+	columns []keyColumn
+}
+
+// keyColumn is what must stay known of a key after its rule set is gone.
+type keyColumn struct {
+	Name       string `json:"name"`
+	Identifies bool   `json:"identifies"`
+}
+
+// allKeys is the mask of a ledger row none of whose values was taken away yet.
+const allKeys = -1
+
+// noKeys is the fingerprint of people without a usable key, as SQL.
+const noKeys = "'00000000-0000-0000-0000-000000000000'::UUID"
+
+func (s keySet) table() string    { return fmt.Sprintf("keys_%d", s.n) }
+func (s keySet) oldTable() string { return fmt.Sprintf("keys_%d_old", s.n) }
+
+// each joins text for every column, i from 1, with %[1]d for i.
+func (s keySet) each(format, sep string) string {
+	var parts []string
+	for i := range s.columns {
+		parts = append(parts, fmt.Sprintf(format, i+1))
+	}
+	return strings.Join(parts, sep)
+}
+
+// identifying returns the numbers, from 1, of the columns that find a person
+// on their own.
+func (s keySet) identifying() []int {
+	var is []int
+	for i, c := range s.columns {
+		if c.Identifies {
+			is = append(is, i+1)
+		}
+	}
+	return is
+}
+
+// column returns the number, from 1, of the key with this name, or 0.
+func (s keySet) column(name string) int {
+	for i, c := range s.columns {
+		if c.Name == name {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// findKeySet returns the key set declared under id, or ErrNotFound.
+func findKeySet(ctx context.Context, q queryer, id string) (keySet, error) {
+	return scanKeySet(ctx, q.QueryRowContext(ctx, `SELECT n, keys FROM keysets WHERE id = $1`, id))
+}
+
+func findKeySetByNumber(ctx context.Context, q queryer, n int) (keySet, error) {
+	return scanKeySet(ctx, q.QueryRowContext(ctx, `SELECT n, keys FROM keysets WHERE n = $1`, n))
+}
+
+func scanKeySet(ctx context.Context, row *sql.Row) (keySet, error) {
+	var s keySet
+	var columns string
+	switch err := row.Scan(&s.n, &columns); {
+	case errors.Is(err, sql.ErrNoRows):
+		return s, fmt.Errorf("key set: %w", activation.ErrNotFound)
+	case err != nil:
+		return s, fmt.Errorf("read key set: %w", scrub(ctx, err))
+	}
+	if err := json.Unmarshal([]byte(columns), &s.columns); err != nil {
+		return s, fmt.Errorf("decode columns of key set %d: %w", s.n, err)
+	}
+	return s, nil
+}
+
+// columnsOf describes the keys of a set.
+func columnsOf(set matchkey.Set) []keyColumn {
+	var cs []keyColumn
+	for _, k := range set.Keys {
+		cs = append(cs, keyColumn{Name: k.Name, Identifies: k.Identifies})
+	}
+	return cs
+}
+
+// declareKeySet returns the key set's tables, and makes them the first time.
+func (d *DB) declareKeySet(ctx context.Context, set matchkey.Set) (keySet, error) {
+	s, err := findKeySet(ctx, d.sql, set.ID)
+	if !errors.Is(err, activation.ErrNotFound) {
+		return s, err
+	}
+	err = d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if s, err = findKeySet(ctx, tx, set.ID); !errors.Is(err, activation.ErrNotFound) {
+			return err
+		}
+		n, err := take(ctx, tx, "keyset", 1)
+		if err != nil {
+			return err
+		}
+		s = keySet{n: int(n), columns: columnsOf(set)}
+		columns, err := json.Marshal(s.columns)
+		if err != nil {
+			return fmt.Errorf("encode columns of a key set: %w", err)
+		}
+		if _, err := exec(ctx, tx, "declare key set", `INSERT INTO keysets VALUES ($1, $2, $3)`, set.ID, s.n, string(columns)); err != nil {
+			return err
+		}
+		k := s.each("k%d BLOB", ", ")
+		return execAll(ctx, tx,
+			fmt.Sprintf(`CREATE TABLE %s (pid BIGINT, version INTEGER, src_seq BIGINT, fp UUID, %s)`, s.table(), k),
+			fmt.Sprintf(`CREATE TABLE %s (pid BIGINT, version INTEGER, fp UUID, %s)`, s.oldTable(), k))
+	})
+	return s, err
+}
+
+// execAll runs statements in order.
+func execAll(ctx context.Context, q queryer, statements ...string) error {
+	for _, s := range statements {
+		if _, err := exec(ctx, q, verb(s), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verb is the beginning of a statement, enough to find it and free of values.
+func verb(statement string) string {
+	words := strings.Fields(statement)
+	return strings.Join(words[:min(6, len(words))], " ")
+}
+
+// keySources are the SQL expressions, over profiles p, that yield the raw value
+// of each key of the set as text.
+func keySources(s *schema, set matchkey.Set) ([]string, error) {
+	var exprs []string
+	for i, name := range set.Fields {
+		f, ok := s.field(name)
+		if !ok {
+			return nil, &activation.Error{Kind: activation.Invalid, Code: "MAPPING-FIELD", Field: set.Keys[i].Name,
+				Message: fmt.Sprintf("match key %s is mapped to the field %q, which is not declared", set.Keys[i].Name, name)}
+		}
+		exprs = append(exprs, keySource(f))
+	}
+	return exprs, nil
+}
+
+func keySource(f warehouse.Field) string {
+	column := "p." + quote(f.Name)
+	switch f.Type {
+	case warehouse.Text:
+		return column
+	case warehouse.Time:
+		// Networks match by dates (of birth), never by a time of day.
+		return fmt.Sprintf(`strftime(%s, '%%Y-%%m-%%d')`, column)
+	case warehouse.TextSet:
+		return fmt.Sprintf(`list_min(%s)`, column)
+	default:
+		return fmt.Sprintf(`CAST(%s AS VARCHAR)`, column)
+	}
+}

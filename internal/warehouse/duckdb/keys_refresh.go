@@ -1,0 +1,252 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+
+	driverduck "github.com/duckdb/duckdb-go/v2"
+
+	"usher/internal/matchkey"
+)
+
+// refreshSlice is how many people's keys are computed and merged at a time: a
+// slice holds the writer for less than half a second.
+const refreshSlice = 200_000
+
+// What a computed row is compared with the one there.
+const (
+	keyNew     = 0 // there was none
+	keyChanged = 1 // another fingerprint: the old row is kept aside
+	keySame    = 2 // same fingerprint: only src_seq moves
+)
+
+// refresh computes the match keys of an audience's members whose row is
+// missing or older than their profile.
+type refresh struct {
+	d        *DB
+	keys     keySet
+	set      matchkey.Set
+	sources  []string
+	audience int
+}
+
+// into brings the fresh keys into the key set's tables, slice by slice.
+func (r *refresh) into(ctx context.Context) error {
+	r.d.state.audience.refreshing.Lock()
+	defer r.d.state.audience.refreshing.Unlock()
+	name := fmt.Sprintf("keys_%d_fresh", r.keys.n)
+	table := "scratch." + name
+	return r.slices(ctx, func(slice *sql.Rows) error {
+		conn, err := r.d.sql.Conn(ctx)
+		if err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		defer conn.Close()
+		if _, err := exec(ctx, conn, "create "+table, r.createFresh("TABLE "+table)); err != nil {
+			return err
+		}
+		if err := r.compute(ctx, slice, conn, "scratch", "main", name); err != nil {
+			return err
+		}
+		if err := r.d.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return r.merge(ctx, tx, table) }); err != nil {
+			return err
+		}
+		_, err = exec(ctx, conn, "drop "+table, "DROP TABLE "+table)
+		return err
+	})
+}
+
+// beside leaves the fresh keys in a temporary table of conn, for a dry run.
+func (r *refresh) beside(ctx context.Context, conn *sql.Conn) error {
+	if _, err := exec(ctx, conn, "create plan_fresh", r.createFresh("TEMP TABLE plan_fresh")); err != nil {
+		return err
+	}
+	return r.slices(ctx, func(slice *sql.Rows) error {
+		return r.compute(ctx, slice, conn, "temp", "main", "plan_fresh")
+	})
+}
+
+// overlay is the relation of present keys with plan_fresh laid over them, as SQL.
+func (r *refresh) overlay() string {
+	k := r.keys.each("k%d", ", ")
+	return fmt.Sprintf(`(SELECT pid, version, src_seq, fp, %[1]s FROM plan_fresh WHERE kind <> %[2]d
+		UNION ALL SELECT pid, version, src_seq, fp, %[1]s FROM %[3]s WHERE pid NOT IN (SELECT pid FROM plan_fresh WHERE kind <> %[2]d))`,
+		k, keySame, r.keys.table())
+}
+
+func (r *refresh) createFresh(what string) string {
+	return fmt.Sprintf(`CREATE OR REPLACE %s (pid BIGINT, version INTEGER, src_seq BIGINT, fp UUID, kind INTEGER, %s)`,
+		what, r.keys.each("k%d BLOB", ", "))
+}
+
+// slices finds who needs keys, in one snapshot, and gives their source values
+// to fn a slice at a time.
+func (r *refresh) slices(ctx context.Context, fn func(*sql.Rows) error) error {
+	conn, err := r.d.sql.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it only read
+
+	if _, err := exec(ctx, tx, "find people whose keys are missing", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE keys_todo AS
+		SELECT p._pid AS pid, p._seq AS src_seq, k.version, k.fp
+		FROM profiles p LEFT JOIN %s k ON k.pid = p._pid
+		WHERE p._pid IN (SELECT pid FROM membership WHERE audience = %d) AND (k.pid IS NULL OR k.src_seq < p._seq)`,
+		r.keys.table(), r.audience)); err != nil {
+		return err
+	}
+	var count int64
+	if err := queryRow(ctx, tx, "count people whose keys are missing", `SELECT count(*) FROM keys_todo`, nil, &count); err != nil {
+		return err
+	}
+	if count == 0 {
+		return nil
+	}
+	if _, err := exec(ctx, tx, "slice people whose keys are missing", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE keys_sliced AS
+		SELECT *, (row_number() OVER (ORDER BY pid) - 1) // %d AS slice FROM keys_todo`, refreshSlice)); err != nil {
+		return err
+	}
+	for slice := int64(0); slice*refreshSlice < count; slice++ {
+		if err := r.slice(ctx, tx, slice, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *refresh) slice(ctx context.Context, tx *sql.Tx, slice int64, fn func(*sql.Rows) error) error {
+	query := `SELECT t.pid, t.src_seq, t.version, t.fp`
+	for _, s := range r.sources {
+		query += ", " + s
+	}
+	query += ` FROM keys_sliced t JOIN profiles p ON p._pid = t.pid WHERE t.slice = $1`
+	rows, err := tx.QueryContext(ctx, query, slice)
+	if err != nil {
+		return fmt.Errorf("read key sources: %w", scrub(ctx, err))
+	}
+	defer rows.Close()
+	if err := fn(rows); err != nil {
+		return err
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read key sources: %w", scrub(ctx, err))
+	}
+	return nil
+}
+
+// compute turns source values into keys and appends them to a table.
+func (r *refresh) compute(ctx context.Context, rows *sql.Rows, conn *sql.Conn, catalog, schema, table string) error {
+	return conn.Raw(func(c any) error {
+		dc, ok := c.(driver.Conn)
+		if !ok {
+			return fmt.Errorf("unexpected connection type %T", c)
+		}
+		a, err := driverduck.NewAppender(dc, catalog, schema, table)
+		if err != nil {
+			return fmt.Errorf("append keys: %w", err)
+		}
+		if err := r.append(rows, a); err != nil {
+			return fmt.Errorf("append keys: %w", errorsJoinClose(err, a))
+		}
+		if err := a.CloseWithCancel(ctx); err != nil {
+			return fmt.Errorf("append keys: %w", err)
+		}
+		return nil
+	})
+}
+
+// errorsJoinClose drops what a holds and returns the error that led to it.
+func errorsJoinClose(err error, a *driverduck.Appender) error {
+	if clear := a.Clear(); clear != nil {
+		return fmt.Errorf("%w (and clear: %w)", err, clear)
+	}
+	if closed := a.Close(); closed != nil {
+		return fmt.Errorf("%w (and close: %w)", err, closed)
+	}
+	return err
+}
+
+func (r *refresh) append(rows *sql.Rows, a *driverduck.Appender) error {
+	n := len(r.sources)
+	var (
+		pid, srcSeq int64
+		version     sql.NullInt32
+		oldFP       []byte
+		raw         = make([]sql.RawBytes, n)
+		values      = make([]string, n)
+		out         = make([][]byte, n)
+		buf         []byte
+		dest        = []any{&pid, &srcSeq, &version, &oldFP}
+		line        = make([]driver.Value, 5+n)
+	)
+	for i := range raw {
+		dest = append(dest, &raw[i])
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		for i, v := range raw {
+			values[i] = string(v)
+		}
+		var fp matchkey.Fingerprint
+		fp, buf = r.set.Compute(values, out, buf)
+		kind := kindOf(version.Valid, oldFP, fp)
+		next := version.Int32
+		if kind != keySame {
+			next++
+		}
+		line[0], line[1], line[2], line[3], line[4] = pid, next, srcSeq, fp[:], int32(kind)
+		for i, v := range out {
+			line[5+i] = nil
+			if v != nil && kind != keySame {
+				line[5+i] = v
+			}
+		}
+		if err := a.AppendRow(line...); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func kindOf(known bool, old []byte, fp matchkey.Fingerprint) int {
+	switch {
+	case !known:
+		return keyNew
+	case string(old) != string(fp[:]):
+		return keyChanged
+	default:
+		return keySame
+	}
+}
+
+// merge brings a table of fresh keys into the key set. Rows whose fingerprint
+// changed move to the old versions first.
+func (r *refresh) merge(ctx context.Context, tx *sql.Tx, fresh string) error {
+	k := r.keys.each("k%d", ", ")
+	var changed, same int64
+	if err := queryRow(ctx, tx, "count fresh keys", fmt.Sprintf(`SELECT count(*) FILTER (kind = %d), count(*) FILTER (kind = %d) FROM %s`,
+		keyChanged, keySame, fresh), nil, &changed, &same); err != nil {
+		return err
+	}
+	var todo []string
+	if changed > 0 {
+		todo = append(todo,
+			fmt.Sprintf(`INSERT INTO %s SELECT pid, version, fp, %s FROM %s WHERE pid IN (SELECT pid FROM %s WHERE kind = %d)`, r.keys.oldTable(), k, r.keys.table(), fresh, keyChanged),
+			fmt.Sprintf(`DELETE FROM %s WHERE pid IN (SELECT pid FROM %s WHERE kind = %d)`, r.keys.table(), fresh, keyChanged))
+	}
+	if same > 0 {
+		todo = append(todo, fmt.Sprintf(`UPDATE %s k SET src_seq = f.src_seq FROM %s f WHERE f.pid = k.pid AND f.kind = %d`, r.keys.table(), fresh, keySame))
+	}
+	todo = append(todo,
+		fmt.Sprintf(`INSERT INTO %s SELECT pid, version, src_seq, fp, %s FROM %s WHERE kind <> %d`, r.keys.table(), k, fresh, keySame))
+	return execAll(ctx, tx, todo...)
+}

@@ -1,0 +1,108 @@
+package duckdb
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/warehouse"
+)
+
+// benchPeople is how many profiles the benchmarks have, half of them members:
+// USHER_BENCH_PEOPLE=10000000 for the large ones.
+func benchPeople(b *testing.B) int64 {
+	n, err := strconv.ParseInt(os.Getenv("USHER_BENCH_PEOPLE"), 10, 64)
+	if err != nil {
+		n = 1_000_000
+	}
+	return n
+}
+
+func benchWorld(b *testing.B, people int64) *world {
+	b.Helper()
+	limit := int64(1 << 30)
+	if people > 2_000_000 {
+		limit = 2 << 30
+	}
+	w := newWorld(b, limit)
+	w.write(fmt.Sprintf(`INSERT INTO profiles (_pid, _seq, email, phone, first_name)
+		SELECT i, 1, 'person' || i || '@example.com', CASE WHEN i %% 3 = 0 THEN '+1' || (2000000000 + i) END, 'ann' FROM range(1, %d) t(i)`, people+1),
+		fmt.Sprintf(`INSERT INTO membership SELECT 1, i * 2 FROM range(1, %d) t(i)`, people/2+1))
+	return w
+}
+
+func BenchmarkStageFirst1M(b *testing.B) {
+	people := benchPeople(b)
+	for b.Loop() {
+		b.StopTimer()
+		w := benchWorld(b, people)
+		b.StartTimer()
+		plan := benchStage(b, w, "first")
+		if plan.Counts.Add != people/2 {
+			b.Fatalf("%d adds, want %d", plan.Counts.Add, people/2)
+		}
+		b.StopTimer()
+		w.d.Close()
+		b.StartTimer()
+	}
+}
+
+// BenchmarkStageSecond1pct plans the run after the first one was delivered,
+// with 0.5 % of the members gone, as many new and as many with another e-mail.
+func BenchmarkStageSecond1pct(b *testing.B) {
+	people := benchPeople(b)
+	w := benchWorld(b, people)
+	first := benchStage(b, w, "first")
+	began := time.Now()
+	w.fold("first", first, activation.Accepted)
+	b.Logf("fold of %d rows: %s", first.Counts.Staged, time.Since(began))
+	w.write(`DELETE FROM membership WHERE pid % 400 = 0`,
+		fmt.Sprintf(`INSERT INTO membership SELECT 1, i * 400 + 1 FROM range(0, %d) t(i)`, people/400),
+		`CREATE TEMP TABLE moved AS SELECT _pid, _seq + 1 AS _seq, 'new' || email AS email, phone, first_name FROM profiles WHERE _pid % 400 = 2`,
+		`DELETE FROM profiles WHERE _pid % 400 = 2`, `INSERT INTO profiles SELECT * FROM moved`, `DROP TABLE moved`)
+	var plan warehouse.Plan
+	for i := 0; b.Loop(); i++ {
+		plan = benchStage(b, w, "second"+strconv.Itoa(i))
+	}
+	c := plan.Counts
+	if c.Remove != people/400 || c.Update != people/400 || c.Add != people/400 || c.Staged != people/100 {
+		b.Fatalf("counts %+v", c)
+	}
+}
+
+func benchStage(b *testing.B, w *world, run string) warehouse.Plan {
+	b.Helper()
+	began := time.Now()
+	plan, err := w.d.Stage(context.Background(), w.request(run), func(s activation.Stage) { b.Logf("%s %s at %s", run, s, time.Since(began)) })
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("%s took %s", run, time.Since(began))
+	return plan
+}
+
+// BenchmarkFold folds items of 10,000 rows into a ledger of 5 million.
+func BenchmarkFold(b *testing.B) {
+	w := benchWorld(b, benchPeople(b))
+	plan := benchStage(b, w, "first")
+	w.write(`INSERT INTO ledger_1 SELECT 1, i, 1, 1, uuid(), 'in', -1, NULL, 0 FROM range(10000000, 15000000) t(i)`)
+	items := plan.Counts.Staged / 10_000
+	var n int64
+	for b.Loop() {
+		s := plan.Segments[0]
+		s.First = 1 + (n%items)*10_000
+		s.Last = s.First + 9_999
+		it := w.item("first", fmt.Sprint(n), s, activation.Accepted)
+		if n++; n > items {
+			it.Outcome = activation.Unknown
+		}
+		if _, err := w.d.Fold(context.Background(), []warehouse.FoldItem{it}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(10_000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}

@@ -1,0 +1,298 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"usher/internal/activation"
+	"usher/internal/warehouse"
+)
+
+// planner makes the plan of one run in one snapshot (delivery.md, step 2). Its
+// intermediate results are temporary tables of its own connection:
+//
+//	plan_awaiting   people whose outcome the network still owes
+//	plan_diff       audience against ledger, without what is in and stays in
+//	plan_old        ledger rows of keys that are to go, with their values
+//	plan_now        the present keys of those of plan_old who are wanted
+//	plan_held_<i>   values of key i in plan_old that a wanted person holds
+//	plan_remove     plan_old less what others hold
+//	plan_rows       all that is to be staged
+type planner struct {
+	tx         *sql.Tx
+	refresh    *refresh
+	target     target
+	generation int
+	audience   int
+	keys       keySet
+	// present is the relation of present keys: the key set's own table, or for
+	// a dry run that table with fresh keys laid over it.
+	present       string
+	refreshBefore int64 // Unix microseconds; 0 = never
+}
+
+// plan fills plan_rows.
+func (p *planner) plan(ctx context.Context, awaiting []warehouse.Range) error {
+	if err := p.await(ctx, awaiting); err != nil {
+		return err
+	}
+	if err := p.diff(ctx); err != nil {
+		return err
+	}
+	if err := p.old(ctx); err != nil {
+		return err
+	}
+	if err := p.removals(ctx); err != nil {
+		return err
+	}
+	return p.rows(ctx)
+}
+
+// exec runs one statement of the plan.
+func (p *planner) exec(ctx context.Context, what, format string, args ...any) error {
+	_, err := exec(ctx, p.tx, what, fmt.Sprintf(format, args...))
+	return err
+}
+
+// count runs a query of one number.
+func (p *planner) count(ctx context.Context, what, format string, args ...any) (n int64, err error) {
+	err = queryRow(ctx, p.tx, what, fmt.Sprintf(format, args...), nil, &n)
+	return n, err
+}
+
+// members is the audience's members, as SQL.
+func (p *planner) members() string {
+	return fmt.Sprintf(`(SELECT pid FROM membership WHERE audience = %d)`, p.audience)
+}
+
+// ledger is the ledger of the target's generation, as SQL.
+func (p *planner) ledger() string {
+	return fmt.Sprintf(`(SELECT * FROM %s WHERE generation = %d)`, p.target.table(), p.generation)
+}
+
+// stays is the condition on a ledger row l of the present keys of a wanted
+// person that leaves nothing to do.
+func (p *planner) stays() string {
+	return fmt.Sprintf(`(l.state = 'in' AND l.delivered_at >= %d)`, p.refreshBefore)
+}
+
+func (p *planner) await(ctx context.Context, awaiting []warehouse.Range) error {
+	if err := p.exec(ctx, "list awaiting people", `CREATE OR REPLACE TEMP TABLE plan_awaiting (pid BIGINT)`); err != nil {
+		return err
+	}
+	for _, r := range awaiting {
+		if err := p.exec(ctx, "list awaiting people", `INSERT INTO plan_awaiting SELECT DISTINCT pid FROM %s WHERE n BETWEEN %d AND %d`,
+			stagedTable(r.Run), r.First, r.Last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// diff joins who is wanted with what the ledger holds, by person and
+// fingerprint: rows on both sides are the present keys; rows of the ledger
+// alone are keys of people who left, or old keys of people who stay.
+//
+// Members who came after the keys were refreshed have none yet. Their change is
+// newer than the plan, so they are deferred with those who await.
+func (p *planner) diff(ctx context.Context) error {
+	err := p.exec(ctx, "compare audience and ledger", `CREATE OR REPLACE TEMP TABLE plan_diff AS
+		SELECT coalesce(d.pid, l.pid) AS pid, d.pid IS NOT NULL AS wanted, d.fp, d.version,
+		       l.keyset, l.fp AS old_fp, l.version AS old_version, l.state, l.held
+		FROM (SELECT m.pid, k.fp, k.version, %d AS keyset FROM %s m LEFT JOIN %s k ON k.pid = m.pid) d
+		FULL JOIN %s l ON d.pid = l.pid AND d.fp = l.fp AND d.keyset = l.keyset
+		WHERE d.pid IS NULL OR l.pid IS NULL OR NOT %s`,
+		p.keys.n, p.members(), p.present, p.ledger(), p.stays())
+	if err != nil {
+		return err
+	}
+	return p.exec(ctx, "defer people without keys", `INSERT INTO plan_awaiting SELECT pid FROM plan_diff WHERE wanted AND fp IS NULL`)
+}
+
+// old finds the ledger rows whose keys are to go, and their values: only keys
+// that identify, and only those not taken away before.
+func (p *planner) old(ctx context.Context) error {
+	if err := p.exec(ctx, "create plan_old", `CREATE OR REPLACE TEMP TABLE plan_old
+		(pid BIGINT, keyset INTEGER, version INTEGER, fp UUID, state VARCHAR, held BIGINT, lost BOOLEAN, %s)`, p.keys.each("k%d BLOB", ", ")); err != nil {
+		return err
+	}
+	const going = `NOT wanted AND state IN ('in', 'maybe', 'shared') AND pid NOT IN (SELECT pid FROM plan_awaiting)`
+	sets, err := p.numbers(ctx, `SELECT DISTINCT keyset FROM plan_diff WHERE `+going)
+	if err != nil {
+		return err
+	}
+	for _, n := range sets {
+		if err := p.oldOf(ctx, n, going); err != nil {
+			return err
+		}
+	}
+	unknown, err := p.count(ctx, "look for old keys", `SELECT (SELECT count(*) FROM plan_diff WHERE %s) - (SELECT count(*) FROM plan_old)`, going)
+	if err != nil {
+		return err
+	}
+	if unknown != 0 {
+		return &activation.Error{Kind: activation.Internal, Code: "KEYS-LOST",
+			Message: fmt.Sprintf("the keys that %d people were sent with are not known any more, so they can't be removed", unknown)}
+	}
+	if err := p.removable(ctx); err != nil {
+		return err
+	}
+	return p.exec(ctx, "find present keys", `CREATE OR REPLACE TEMP TABLE plan_now AS
+		SELECT k.* FROM %s k WHERE k.pid IN (SELECT pid FROM plan_old) AND k.pid IN %s AND k.fp <> %s`, p.present, p.members(), noKeys)
+}
+
+// oldOf adds the rows that were sent with key set n. Keys are matched by name,
+// since an older mapping has other columns.
+func (p *planner) oldOf(ctx context.Context, n int, going string) error {
+	was, err := findKeySetByNumber(ctx, p.tx, n)
+	if err != nil {
+		return err
+	}
+	var values []string
+	carried := 0
+	for _, c := range p.keys.columns {
+		i := was.column(c.Name)
+		if i == 0 || !c.Identifies {
+			values = append(values, "NULL")
+			continue
+		}
+		carried |= bit(i)
+		values = append(values, fmt.Sprintf("CASE WHEN d.held & %d <> 0 THEN v.k%d END", bit(i), i))
+	}
+	lost := []string{"false"} // values that were sent and that no present key can carry
+	for i, c := range was.columns {
+		if c.Identifies && carried&bit(i+1) == 0 {
+			lost = append(lost, fmt.Sprintf("(d.held & %d <> 0 AND v.k%d IS NOT NULL)", bit(i+1), i+1))
+		}
+	}
+	return p.exec(ctx, "find old keys", `INSERT INTO plan_old
+		SELECT d.pid, d.keyset, d.old_version, d.old_fp, d.state, d.held, %s, %s
+		FROM (SELECT * FROM plan_diff WHERE keyset = %d AND %s) d
+		JOIN (SELECT pid, version, %s FROM %s UNION ALL SELECT pid, version, %s FROM %s) v ON v.pid = d.pid AND v.version = d.old_version`,
+		strings.Join(lost, " OR "), strings.Join(values, ", "), n, going, was.each("k%d", ", "), was.table(), was.each("k%d", ", "), was.oldTable())
+}
+
+// removable refuses people whose every old key is of a kind that the mapping no
+// longer has: nothing could take them away.
+func (p *planner) removable(ctx context.Context) error {
+	n, err := p.count(ctx, "look for keys without a column", `SELECT count(*) FROM plan_old WHERE lost AND %s`, p.keys.each("k%d IS NULL", " AND "))
+	if err != nil || n == 0 {
+		return err
+	}
+	return &activation.Error{Kind: activation.Invalid, Code: "KEYSET", Field: "mapping",
+		Message: fmt.Sprintf("%d people were sent with match keys that the mapping no longer has: map them until those people are removed, or start a new remote audience", n)}
+}
+
+// removals takes from the old keys what a wanted person holds, the person's
+// own present keys among them.
+func (p *planner) removals(ctx context.Context) error {
+	values, held, joins := make([]string, len(p.keys.columns)), []string{"0"}, ""
+	for i := range p.keys.columns {
+		values[i] = fmt.Sprintf("NULL AS k%d", i+1)
+	}
+	masks, err := p.masks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range p.keys.identifying() {
+		if err := p.exec(ctx, "find values others hold", `CREATE OR REPLACE TEMP TABLE plan_held_%[1]d AS
+			SELECT DISTINCT k.k%[1]d AS v FROM %[2]s k JOIN (SELECT DISTINCT k%[1]d AS v FROM plan_old WHERE k%[1]d IS NOT NULL) o ON o.v = k.k%[1]d
+			WHERE k.pid IN %[3]s`, i, p.present, p.members()); err != nil {
+			return err
+		}
+		values[i-1] = fmt.Sprintf("CASE WHEN h%[1]d.v IS NULL THEN o.k%[1]d END AS k%[1]d", i)
+		held = append(held, fmt.Sprintf("(CASE WHEN h%d.v IS NULL THEN 0 ELSE %s END)", i, masks[i-1]))
+		joins += fmt.Sprintf(" LEFT JOIN plan_held_%[1]d h%[1]d ON h%[1]d.v = o.k%[1]d", i)
+	}
+	// A row all of whose values are among those of the person's present row,
+	// which is in, tells nothing more.
+	return p.exec(ctx, "find removals", `CREATE OR REPLACE TEMP TABLE plan_remove AS
+		SELECT o.pid, o.keyset, o.version, o.fp, o.state, o.held AS before, %s AS held, c.pid IS NOT NULL AS wanted,
+		       coalesce(%s AND NOT EXISTS (SELECT 1 FROM plan_diff x WHERE x.pid = o.pid AND x.wanted AND x.state IS DISTINCT FROM 'in'), false) AS covered,
+		       %s
+		FROM plan_old o LEFT JOIN plan_now c ON c.pid = o.pid%s`,
+		strings.Join(held, " + "), p.keys.each("(o.k%[1]d IS NULL OR o.k%[1]d = c.k%[1]d)", " AND "), strings.Join(values, ", "), joins)
+}
+
+// masks gives, for each present key, the bit it has in the masks of a row o:
+// that of the key set the row was sent with.
+func (p *planner) masks(ctx context.Context) ([]string, error) {
+	sets, err := p.numbers(ctx, `SELECT DISTINCT keyset FROM plan_old`)
+	if err != nil {
+		return nil, err
+	}
+	masks := make([]string, len(p.keys.columns))
+	for i := range masks {
+		masks[i] = "CASE o.keyset"
+	}
+	for _, n := range sets {
+		was, err := findKeySetByNumber(ctx, p.tx, n)
+		if err != nil {
+			return nil, err
+		}
+		for i, c := range p.keys.columns {
+			masks[i] += fmt.Sprintf(" WHEN %d THEN %d", n, bit(was.column(c.Name)))
+		}
+	}
+	for i := range masks {
+		masks[i] += " WHEN -1 THEN 0 ELSE 0 END"
+	}
+	return masks, nil
+}
+
+// rows collects what is to be staged. Drops are ledger rows that say nothing
+// any more; they get no ordinal and are never sent.
+func (p *planner) rows(ctx context.Context) error {
+	none, sent := p.keys.each("NULL::BLOB AS k%d", ", "), p.keys.each("k%d IS NOT NULL", " OR ")
+	keys := p.keys.each("k.k%d", ", ")
+	const awaiting = `(SELECT pid FROM plan_awaiting)`
+	moved := fmt.Sprintf(`(SELECT pid FROM plan_remove WHERE wanted AND (state IN ('in', 'maybe') OR %s))`, sent)
+	return p.exec(ctx, "collect rows", `CREATE OR REPLACE TEMP TABLE plan_rows AS
+		SELECT 1 AS phase, 'remove' AS op, NOT wanted AND state IN ('in', 'maybe') AND before = %[1]d AS plain,
+		       pid, keyset, version, fp, state AS prior, held, %[2]s
+		FROM plan_remove WHERE %[3]s
+		UNION ALL
+		SELECT CASE WHEN d.moved THEN 2 ELSE 1 END, CASE WHEN d.moved THEN 'readd' ELSE 'add' END, NOT d.moved,
+		       d.pid, %[4]d, d.version, d.fp, d.state, 0, %[5]s
+		FROM (SELECT *, pid IN %[6]s AS moved FROM plan_diff WHERE wanted AND fp <> %[7]s AND state IS DISTINCT FROM 'refused' AND pid NOT IN %[8]s) d
+		JOIN %[9]s k ON k.pid = d.pid
+		UNION ALL
+		SELECT 2, 'readd', false, k.pid, %[4]d, k.version, k.fp, 'in', 0, %[5]s
+		FROM plan_now k WHERE k.pid IN (SELECT pid FROM plan_remove WHERE wanted AND (%[3]s)) AND k.pid NOT IN (SELECT pid FROM plan_diff WHERE wanted)
+		UNION ALL
+		SELECT NULL, 'drop', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'refused' AND pid NOT IN %[8]s
+		UNION ALL
+		SELECT NULL, 'drop', NULL, pid, keyset, version, fp, state, 0, %[10]s FROM plan_remove WHERE covered`,
+		allKeys, p.keys.each("k%d", ", "), sent, p.keys.n, keys, moved, noKeys, awaiting, p.present, none)
+}
+
+// numbers runs a query of one column of numbers.
+func (p *planner) numbers(ctx context.Context, query string) (ns []int, err error) {
+	rows, err := p.tx.QueryContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("list key sets: %w", scrub(ctx, err))
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var n int
+		if err := rows.Scan(&n); err != nil {
+			return nil, fmt.Errorf("list key sets: %w", scrub(ctx, err))
+		}
+		ns = append(ns, n)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list key sets: %w", scrub(ctx, err))
+	}
+	return ns, nil
+}
+
+// bit is the bit of column i, from 1, in a mask of keys; 0 for no column.
+func bit(i int) int {
+	if i == 0 {
+		return 0
+	}
+	return 1 << (i - 1)
+}
