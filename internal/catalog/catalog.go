@@ -1,0 +1,154 @@
+// Package catalog is everything that people declare: authorizations,
+// destinations, audiences, jobs, fields, streams and mappings. It checks each
+// against what the provider's Definition or the warehouse says, stores it, and
+// tells whoever must know.
+//
+// It owns validation: a wrong declaration answers with every wrong field named
+// and is not stored. It runs nothing, sends nothing but the check of a
+// destination, and never shows a secret. It is built for half-done changes: an
+// audience that the warehouse refuses is not left in the store.
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/provider"
+	"usher/internal/warehouse"
+)
+
+// Store is what the catalog needs of the control store. user is who does it,
+// for the audit log.
+type Store interface {
+	Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error)
+	AudienceBySlug(ctx context.Context, slug string) (activation.Audience, error)
+	Audiences(ctx context.Context) ([]activation.Audience, error)
+	CreateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error)
+	UpdateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error)
+	DeleteAudience(ctx context.Context, id activation.AudienceID, user string) error
+
+	Authorization(ctx context.Context, id activation.AuthorizationID) (activation.Authorization, error)
+	Authorizations(ctx context.Context) ([]activation.Authorization, error)
+	CreateAuthorization(ctx context.Context, a activation.Authorization, user string) (activation.Authorization, error)
+	DeleteAuthorization(ctx context.Context, id activation.AuthorizationID, user string) error
+
+	Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error)
+	Destinations(ctx context.Context) ([]activation.Destination, error)
+	CreateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error)
+	DeleteDestination(ctx context.Context, id activation.DestinationID, user string) error
+
+	CreateJob(ctx context.Context, j activation.Job, user string) (activation.Job, error)
+}
+
+// Warehouse is what the catalog needs of the data plane.
+type Warehouse interface {
+	Apply(ctx context.Context, s warehouse.Schema) ([]string, error)
+	Schema(ctx context.Context) (warehouse.Schema, error)
+	SetAudiences(ctx context.Context, rules []warehouse.Rule, now time.Time) error
+	Try(ctx context.Context, text string, now time.Time) (int64, error)
+	Size(ctx context.Context, id activation.AudienceID) (int64, error)
+}
+
+// Sealer seals and opens secrets.
+type Sealer interface {
+	Seal(secrets map[string]provider.Secret) (sealed []byte, keyID string, err error)
+}
+
+// Connector builds the client of a destination, with its credentials opened.
+type Connector func(ctx context.Context, d activation.Destination) (provider.Destination, provider.Definition, error)
+
+// Config is what a Catalog is made of.
+type Config struct {
+	Store     Store
+	Warehouse Warehouse
+	Sealer    Sealer
+	Providers []provider.Definition
+	Connect   Connector
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Catalog is the use cases of declared things.
+type Catalog struct {
+	Config
+	one chan struct{} // held while audiences or the schema change: one change at a time
+}
+
+// New returns a catalog.
+func New(cfg Config) *Catalog { return &Catalog{Config: cfg, one: make(chan struct{}, 1)} }
+
+// alone runs fn while no other change of audiences or schema is under way.
+func (c *Catalog) alone(ctx context.Context, fn func() error) error {
+	select {
+	case c.one <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-c.one }()
+	return fn()
+}
+
+// Definition returns the provider's definition, or an Invalid error that names
+// the providers there are.
+func (c *Catalog) Definition(name string) (provider.Definition, error) {
+	i := slices.IndexFunc(c.Providers, func(d provider.Definition) bool { return d.Name == name })
+	if i < 0 {
+		names := make([]string, len(c.Providers))
+		for i, d := range c.Providers {
+			names[i] = d.Name
+		}
+		return provider.Definition{}, &activation.Error{Kind: activation.Invalid, Code: "PROVIDER-NOTFOUND-016", Field: "provider",
+			Message: "no such provider; there are " + strings.Join(names, ", ")}
+	}
+	return c.Providers[i], nil
+}
+
+// Workflow returns the definition that has the named workflow, in kebab or
+// snake case.
+func (c *Catalog) Workflow(name string) (provider.Definition, error) {
+	name = strings.ReplaceAll(name, "-", "_")
+	i := slices.IndexFunc(c.Providers, func(d provider.Definition) bool { return d.Workflow == name })
+	if i < 0 {
+		names := make([]string, len(c.Providers))
+		for i, d := range c.Providers {
+			names[i] = d.Workflow
+		}
+		return provider.Definition{}, &activation.Error{Kind: activation.Invalid, Code: "WF-NOTFOUND-005", Field: "workflow",
+			Message: "no such workflow; there are " + strings.Join(names, ", ")}
+	}
+	return c.Providers[i], nil
+}
+
+// problems gathers everything wrong with one declaration.
+type problems []string
+
+func (p *problems) add(field, format string, args ...any) {
+	*p = append(*p, field+": "+fmt.Sprintf(format, args...))
+}
+
+// err is nil, or one Invalid error naming every wrong field.
+func (p problems) err(code string) error {
+	if len(p) == 0 {
+		return nil
+	}
+	field, _, _ := strings.Cut(p[0], ":")
+	return &activation.Error{Kind: activation.Invalid, Code: code, Field: field, Message: strings.Join(p, "; ")}
+}
+
+var word = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+
+// name checks a text for people.
+func (p *problems) name(field, value string) {
+	switch {
+	case strings.TrimSpace(value) == "":
+		p.add(field, "is needed")
+	case len(value) > 200:
+		p.add(field, "is longer than 200 bytes")
+	}
+}

@@ -1,0 +1,96 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"usher/internal/activation"
+	"usher/internal/matchkey"
+	"usher/internal/provider"
+)
+
+// CreateAuthorization seals and stores credentials for a provider.
+func (c *Catalog) CreateAuthorization(ctx context.Context, providerName, label string, config map[string]string, user string) (activation.Authorization, error) {
+	def, err := c.Definition(providerName)
+	if err != nil {
+		return activation.Authorization{}, err
+	}
+	var p problems
+	p.name("label", label)
+	values := p.check("config.", def.AuthFields, config)
+	if err := p.err("AUTH-BADREQ-008"); err != nil {
+		return activation.Authorization{}, err
+	}
+	secrets := make(map[string]provider.Secret, len(values))
+	for k, v := range values {
+		secrets[k] = provider.Secret(v)
+	}
+	sealed, keyID, err := c.Sealer.Seal(secrets)
+	if err != nil {
+		return activation.Authorization{}, err
+	}
+	return c.Store.CreateAuthorization(ctx, activation.Authorization{
+		Label: label, Provider: def.Name, Status: activation.AuthUnknown, Sealed: sealed, KeyID: keyID,
+	}, user)
+}
+
+// CreateDestination names an account at a provider.
+func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error) {
+	def, err := c.Definition(d.Provider)
+	if err != nil {
+		return activation.Destination{}, err
+	}
+	var p problems
+	p.name("name", d.Name)
+	if strings.TrimSpace(d.Account) == "" {
+		p.add("account", "is needed: %s", def.AccountHelp)
+	}
+	auth, err := c.Store.Authorization(ctx, d.Authorization)
+	switch {
+	case errors.Is(err, activation.ErrNotFound):
+		p.add("auth_id", "no such authorization")
+	case err != nil:
+		return activation.Destination{}, err
+	case auth.Provider != def.Name:
+		p.add("auth_id", "belongs to %s, not %s", auth.Provider, def.Name)
+	}
+	schema, err := c.Warehouse.Schema(ctx)
+	if err != nil {
+		return activation.Destination{}, err
+	}
+	known := map[string]bool{}
+	for _, f := range schema.Fields {
+		known[f.Name] = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.Mapping)) {
+		if !known[d.Mapping[key]] {
+			p.add("mapping."+key, "there is no such field")
+		}
+	}
+	if _, err := matchkey.NewSet(def.RuleSet, d.Mapping, d.Config["default_country"]); err != nil {
+		p.add("mapping", "%s", err.Error())
+	}
+	d.Config = p.check("config.", def.DestinationFields, d.Config)
+	if err := p.err("BADREQ-001"); err != nil {
+		return activation.Destination{}, err
+	}
+	d.Enabled = true
+	return c.Store.CreateDestination(ctx, d, user)
+}
+
+// TestDestination proves credentials and account. It writes nothing at the
+// network.
+func (c *Catalog) TestDestination(ctx context.Context, id activation.DestinationID) error {
+	d, err := c.Store.Destination(ctx, id)
+	if err != nil {
+		return err
+	}
+	client, _, err := c.Connect(ctx, d)
+	if err != nil {
+		return err
+	}
+	return client.Check(ctx)
+}

@@ -1,0 +1,91 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// NewJob is what a person gives to create a job.
+type NewJob struct {
+	Workflow    string
+	Name        string
+	Description string
+	Destination activation.DestinationID
+	// Audiences are ids or slugs.
+	Audiences []string
+	Config    map[string]string
+	// Every is realtime, hourly, daily, weekly or a duration; "" = realtime.
+	Every string
+	// Continuous jobs go on; others complete after one run.
+	Continuous bool
+}
+
+// CreateJob checks and stores a job; it is due at once.
+func (c *Catalog) CreateJob(ctx context.Context, n NewJob, user string) (activation.Job, error) {
+	def, err := c.Workflow(n.Workflow)
+	if err != nil {
+		return activation.Job{}, err
+	}
+	var p problems
+	p.name("name", n.Name)
+	config := p.check("config.", def.JobFields, n.Config)
+	every, err := Frequency(n.Every)
+	if err != nil {
+		p.add("run_frequency", "%s", err.Error())
+	}
+	d, err := c.Store.Destination(ctx, n.Destination)
+	switch {
+	case errors.Is(err, activation.ErrNotFound):
+		p.add("destination_id", "no such destination")
+	case err != nil:
+		return activation.Job{}, err
+	case d.Provider != def.Name:
+		p.add("destination_id", "is a destination of %s, and this workflow needs one of %s", d.Provider, def.Name)
+	}
+	if len(n.Audiences) == 0 {
+		p.add("segment_ids", "at least one audience is needed")
+	}
+	var audiences []activation.AudienceID
+	for _, s := range n.Audiences {
+		a, err := c.Audience(ctx, s)
+		if errors.Is(err, activation.ErrNotFound) {
+			p.add("segment_ids", "there is no audience %q", s)
+			continue
+		}
+		if err != nil {
+			return activation.Job{}, err
+		}
+		audiences = append(audiences, a.ID)
+	}
+	if err := p.err("JOB-BADREQ-002"); err != nil {
+		return activation.Job{}, err
+	}
+	return c.Store.CreateJob(ctx, activation.Job{
+		Name: n.Name, Description: n.Description, Workflow: def.Workflow, Provider: def.Name, Type: "export",
+		Config: config, Destination: d.ID, Audiences: audiences, Continuous: n.Continuous, Every: every,
+	}, user)
+}
+
+// Frequency reads realtime, hourly, daily, weekly or a duration of at least a
+// minute. 0 = in real time.
+func Frequency(s string) (time.Duration, error) {
+	switch s {
+	case "", "realtime":
+		return 0, nil
+	case "hourly":
+		return time.Hour, nil
+	case "daily":
+		return 24 * time.Hour, nil
+	case "weekly":
+		return 7 * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Minute {
+		return 0, fmt.Errorf("must be realtime, hourly, daily, weekly or a duration of at least 1m, such as 6h")
+	}
+	return d, nil
+}

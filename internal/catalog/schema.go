@@ -1,0 +1,42 @@
+package catalog
+
+import (
+	"context"
+	"slices"
+
+	"usher/internal/warehouse"
+)
+
+// Declare adds or replaces fields, streams and mappings, and leaves all others
+// as they are. It returns the fields that need a rebuild to reach messages
+// received before.
+func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema) ([]string, error) {
+	var rebuild []string
+	err := c.alone(ctx, func() error {
+		s, err := c.Warehouse.Schema(ctx)
+		if err != nil {
+			return err
+		}
+		for _, f := range add.Fields {
+			s.Fields = put(s.Fields, f, func(o warehouse.Field) bool { return o.Name == f.Name })
+		}
+		for _, st := range add.Streams {
+			s.Streams = put(s.Streams, st, func(o warehouse.Stream) bool { return o.Name == st.Name })
+		}
+		for _, m := range add.Mappings {
+			s.Mappings = put(s.Mappings, m, func(o warehouse.Mapping) bool { return o.Stream == m.Stream && o.Field == m.Field })
+		}
+		rebuild, err = c.Warehouse.Apply(ctx, s)
+		return err
+	})
+	return rebuild, err
+}
+
+func put[T any](list []T, v T, same func(T) bool) []T {
+	if i := slices.IndexFunc(list, same); i >= 0 {
+		out := slices.Clone(list)
+		out[i] = v
+		return out
+	}
+	return append(slices.Clone(list), v)
+}
