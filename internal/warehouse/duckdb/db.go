@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/duckdb/duckdb-go/v2" // the driver this package wraps
@@ -52,6 +53,10 @@ type DB struct {
 	once   sync.Once
 
 	state state // declared schema and audiences, cached; see schema.go and audience.go
+
+	// ingest is held by whoever merges a slice, changes the schema or rebuilds.
+	ingest   chan struct{}
+	stagings atomic.Int64 // names staging tables
 }
 
 type writeRequest struct {
@@ -87,7 +92,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open warehouse %q: %w", cfg.Path, err)
 	}
-	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{})}
+	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), ingest: make(chan struct{}, 1)}
 	d.done.Add(1)
 	go d.writer()
 	if err := d.migrate(ctx); err != nil {
@@ -156,6 +161,21 @@ func (d *DB) write(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx)
 		return errClosed
 	}
 }
+
+// lockIngest waits until nobody else merges a slice, changes the schema or
+// rebuilds. unlockIngest must follow.
+func (d *DB) lockIngest(ctx context.Context) error {
+	select {
+	case d.ingest <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-d.stop:
+		return errClosed
+	}
+}
+
+func (d *DB) unlockIngest() { <-d.ingest }
 
 // defaultMemoryLimit is 2 GiB or a quarter of the machine's memory, the smaller.
 func defaultMemoryLimit() int64 {

@@ -1,0 +1,203 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/warehouse"
+)
+
+// A slice is a range of line numbers. Its width follows the time the last one
+// took, so that nobody waits for the writer longer than about sliceAim.
+const (
+	sliceAim   = 400 * time.Millisecond
+	firstSlice = 50_000
+	minSlice   = 500
+	maxSlice   = 250_000
+)
+
+// Merge brings one load into streams and profiles, exactly once. Loads may be
+// merged side by side: each slice of each is one transaction on the writer, and
+// what was merged is recorded in it.
+func (d *DB) Merge(ctx context.Context, l warehouse.Load, progress func(rows int64)) (warehouse.LoadResult, error) {
+	if progress == nil {
+		progress = func(int64) {}
+	}
+	if err := validateLoad(l); err != nil {
+		return warehouse.LoadResult{}, err
+	}
+	done, err := readLoad(ctx, d.sql, l.ID)
+	if err != nil || done.finished {
+		return done.result, err
+	}
+	if l.Rows > 0 {
+		if err := d.mergeRows(ctx, l, progress); err != nil {
+			return warehouse.LoadResult{}, err
+		}
+	}
+	return d.finishLoad(ctx, l)
+}
+
+func validateLoad(l warehouse.Load) error {
+	if l.ID == "" {
+		return refuse("id", "a load needs an id")
+	}
+	for i, c := range l.Columns {
+		if c == "" || slices.Contains(l.Columns[:i], c) {
+			return refuse(l.Stream, "load %q: its columns must be named and differ", l.ID)
+		}
+	}
+	return nil
+}
+
+// mergeRows stages the spool and merges it slice by slice.
+func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int64)) error {
+	st, err := d.lockedStream(ctx, l)
+	if err != nil {
+		return err
+	}
+	from, err := d.stage(ctx, st, l)
+	if err != nil {
+		return err
+	}
+	defer d.unstage(ctx, from)
+	width := int64(firstSlice)
+	for {
+		start := d.now()
+		rows, more, err := d.mergeSlice(ctx, l, from, width)
+		if err != nil {
+			return fmt.Errorf("merge load %q: %w", l.ID, err)
+		}
+		progress(rows)
+		if !more {
+			return nil
+		}
+		width = nextWidth(width, d.now().Sub(start))
+	}
+}
+
+// nextWidth aims at sliceAim, growing at most twofold.
+func nextWidth(width int64, took time.Duration) int64 {
+	next := 2 * width
+	if took > 0 {
+		next = min(next, int64(float64(width)*float64(sliceAim)/float64(took)))
+	}
+	return max(minSlice, min(next, maxSlice))
+}
+
+func (d *DB) lockedStream(ctx context.Context, l warehouse.Load) (stream, error) {
+	if err := d.lockIngest(ctx); err != nil {
+		return stream{}, err
+	}
+	defer d.unlockIngest()
+	return d.ensureStream(ctx, l.Stream, l.Columns)
+}
+
+// mergeSlice merges the next width lines. It returns the rows merged so far of
+// the whole load, and whether there are more.
+func (d *DB) mergeSlice(ctx context.Context, l warehouse.Load, from staged, width int64) (rows int64, more bool, err error) {
+	if err := d.lockIngest(ctx); err != nil {
+		return 0, false, err
+	}
+	defer d.unlockIngest()
+	err = d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		done, err := readLoad(ctx, tx, l.ID)
+		if err != nil {
+			return err
+		}
+		first := max(done.nextLine, from.first)
+		rows = done.result.Rows
+		if done.finished || first > from.last {
+			return nil
+		}
+		s := slice{d: d, tx: tx, sc: d.state.snapshot(), load: l, from: from, first: first, end: min(first+width, from.last+1), now: d.now()}
+		if err := s.run(ctx); err != nil {
+			return err
+		}
+		done.result = addResults(done.result, s.result)
+		done.nextLine = s.end
+		rows, more = done.result.Rows, s.end <= from.last
+		return done.save(ctx, tx, l.ID)
+	})
+	return rows, more, err
+}
+
+// finishLoad derives anew the profiles that look-ups made stale and closes the load.
+func (d *DB) finishLoad(ctx context.Context, l warehouse.Load) (warehouse.LoadResult, error) {
+	if err := d.refreshStale(ctx); err != nil {
+		return warehouse.LoadResult{}, fmt.Errorf("merge load %q: %w", l.ID, err)
+	}
+	var done loadRecord
+	err := d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		var err error
+		if done, err = readLoad(ctx, tx, l.ID); err != nil || done.finished {
+			return err
+		}
+		if done.result.Rows != l.Rows {
+			return &activation.Error{Kind: activation.Internal, Code: codeSpool, Message: fmt.Sprintf("load %q merged %d of %d rows", l.ID, done.result.Rows, l.Rows)}
+		}
+		done.finished = true
+		return done.save(ctx, tx, l.ID)
+	})
+	return done.result, err
+}
+
+// loadRecord is how far a load has come.
+type loadRecord struct {
+	known    bool
+	nextLine int64
+	finished bool
+	result   warehouse.LoadResult
+}
+
+func readLoad(ctx context.Context, q queryer, id string) (loadRecord, error) {
+	var r loadRecord
+	var result string
+	err := q.QueryRowContext(ctx, `SELECT next_line, finished, result FROM loads WHERE id = $1`, id).Scan(&r.nextLine, &r.finished, &result)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("read load: %w", scrub(ctx, err))
+	}
+	if err := json.Unmarshal([]byte(result), &r.result); err != nil {
+		return r, fmt.Errorf("read load: %w", err)
+	}
+	r.known = true
+	return r, nil
+}
+
+func (r loadRecord) save(ctx context.Context, tx *sql.Tx, id string) error {
+	result, err := json.Marshal(r.result)
+	if err != nil {
+		return fmt.Errorf("record load: %w", err)
+	}
+	statement := `INSERT INTO loads (id, next_line, finished, result) VALUES ($1, $2, $3, $4)`
+	if r.known {
+		statement = `UPDATE loads SET next_line = $2, finished = $3, result = $4 WHERE id = $1`
+	}
+	_, err = exec(ctx, tx, "record load", statement, id, r.nextLine, r.finished, string(result))
+	return err
+}
+
+func addResults(a, b warehouse.LoadResult) warehouse.LoadResult {
+	a.Rows += b.Rows
+	a.Duplicates += b.Duplicates
+	a.Corrected += b.Corrected
+	a.NewProfile += b.NewProfile
+	a.Touched += b.Touched
+	a.Unidentified += b.Unidentified
+	for f, n := range b.Unparsed {
+		if a.Unparsed == nil {
+			a.Unparsed = make(map[string]int64)
+		}
+		a.Unparsed[f] += n
+	}
+	return a
+}

@@ -1,0 +1,135 @@
+package duckdb
+
+import (
+	"fmt"
+	"strings"
+
+	"usher/internal/warehouse"
+)
+
+// Values of a profile come from its messages by one derivation, whichever way
+// they go: contribution turns messages into rows of the profiles table's shape,
+// combine folds any number of such rows into one a person. A merge combines the
+// rows there are with the contributions of new messages, a recompute combines
+// the contributions of all messages. They agree because every merge rule is a
+// commutative fold: it does not matter which rows were folded before.
+
+// maxSet is how many values a set field holds; the first in byte order stay.
+const maxSet = 1000
+
+// ordSQL is the order of latest and first: by message time, then by receipt.
+const ordSQL = `(m._time::HUGEINT * 18446744073709551616 + m._seq)`
+
+// fieldColumn is a column of the profiles table.
+type fieldColumn struct {
+	name    string
+	sqlType string
+}
+
+// ordered reports whether the field needs to remember which message it is from.
+func ordered(f warehouse.Field) bool {
+	return f.Merge == warehouse.Latest || f.Merge == warehouse.First
+}
+
+// fieldColumns returns the columns of a field: its value, and the order of the
+// message it came from.
+func fieldColumns(f warehouse.Field) []fieldColumn {
+	return []fieldColumn{{f.Name, sqlTypes[f.Type]}, {f.Name + "__ord", "HUGEINT"}}
+}
+
+// columnList returns the columns of all fields, quoted, each after prefix.
+func columnList(fields []warehouse.Field, prefix string) string {
+	var b strings.Builder
+	for _, f := range fields {
+		for _, c := range fieldColumns(f) {
+			b.WriteString(", " + prefix + quote(c.name))
+		}
+	}
+	return b.String()
+}
+
+// messages says which messages of a stream: a FROM clause that names the row m
+// and, where the messages have owners, a column pid, and a condition or "".
+type messages struct{ from, where string }
+
+// clause returns the FROM and WHERE clauses, with more joins.
+func (m messages) clause(joins string) string {
+	if m.where == "" {
+		return "FROM " + m.from + joins
+	}
+	return "FROM " + m.from + joins + " WHERE " + m.where
+}
+
+// contribution is a SELECT of (pid, fields…), one row a message.
+func contribution(fields []warehouse.Field, mappings *streamMappings, of messages) string {
+	var values, columns strings.Builder
+	for _, f := range fields {
+		value := "NULL"
+		for _, m := range mappings.fields {
+			if m.field.Name == f.Name {
+				value = m.value
+			}
+		}
+		fmt.Fprintf(&values, ", (%s)::%s AS %s", value, sqlTypes[f.Type], quote(f.Name))
+		ord := "NULL::HUGEINT"
+		if ordered(f) && value != "NULL" {
+			ord = fmt.Sprintf("CASE WHEN v.%s IS NOT NULL THEN v._ord END", quote(f.Name))
+		}
+		fmt.Fprintf(&columns, ", v.%s, %s AS %s", quote(f.Name), ord, quote(f.Name+"__ord"))
+	}
+	return fmt.Sprintf("SELECT v.pid%s FROM (SELECT pid, %s AS _ord%s %s) v", columns.String(), ordSQL, values.String(), of.clause(mappings.joins()))
+}
+
+// combine is a SELECT of (pid, fields…), one row a person, over sources of that shape.
+func combine(fields []warehouse.Field, sources []string) string {
+	var b strings.Builder
+	b.WriteString("SELECT pid")
+	for _, f := range fields {
+		fmt.Fprintf(&b, ", %s", aggregate(f))
+	}
+	b.WriteString(" FROM (" + strings.Join(sources, " UNION ALL ") + ") GROUP BY pid")
+	return b.String()
+}
+
+func aggregate(f warehouse.Field) string {
+	name, ord := quote(f.Name), quote(f.Name+"__ord")
+	switch f.Merge {
+	case warehouse.Latest:
+		return fmt.Sprintf("arg_max(%s, %s) AS %s, max(%s) AS %s", name, ord, name, ord, ord)
+	case warehouse.First:
+		return fmt.Sprintf("arg_min(%s, %s) AS %s, min(%s) AS %s", name, ord, name, ord, ord)
+	}
+	return fmt.Sprintf("%s AS %s, NULL::HUGEINT AS %s", unordered(f, name), name, ord)
+}
+
+func unordered(f warehouse.Field, name string) string {
+	switch f.Merge {
+	case warehouse.Min:
+		return "min(" + name + ")"
+	case warehouse.Max:
+		return "max(" + name + ")"
+	case warehouse.Set:
+		return fmt.Sprintf("nullif(list_sort(list_distinct(flatten(list(%s) FILTER (%s IS NOT NULL))))[1:%d], []::VARCHAR[])", name, name, maxSet)
+	}
+	if f.Type == warehouse.Number {
+		return "sum(" + name + ")"
+	}
+	// A sum of integers is 128 bits wide; out of range it stays at the border
+	// rather than stopping the load for ever.
+	return fmt.Sprintf("greatest(least(sum(%s), 9223372036854775807), -9223372036854775808)::BIGINT", name)
+}
+
+// keysDiffer is SQL that is true when an identifier or a personal field differs
+// between rows a and b.
+func keysDiffer(fields []warehouse.Field, a, b string) string {
+	var terms []string
+	for _, f := range fields {
+		if f.PII || f.Rank > 0 {
+			terms = append(terms, fmt.Sprintf("%s.%s IS DISTINCT FROM %s.%s", a, quote(f.Name), b, quote(f.Name)))
+		}
+	}
+	if len(terms) == 0 {
+		return "false"
+	}
+	return "(" + strings.Join(terms, " OR ") + ")"
+}
