@@ -12,13 +12,7 @@ import (
 
 // Audience returns one audience by id or slug.
 func (c *Catalog) Audience(ctx context.Context, idOrSlug string) (activation.Audience, error) {
-	if activation.ValidID(idOrSlug) {
-		a, err := c.Store.Audience(ctx, activation.AudienceID(idOrSlug))
-		if !errors.Is(err, activation.ErrNotFound) {
-			return a, err
-		}
-	}
-	return c.Store.AudienceBySlug(ctx, idOrSlug)
+	return c.Store.Audience(ctx, activation.AudienceID(idOrSlug))
 }
 
 // CreateAudience saves a rule. It is live when this returns: everyone it

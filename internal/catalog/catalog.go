@@ -20,6 +20,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
+	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
@@ -27,7 +28,6 @@ import (
 // for the audit log.
 type Store interface {
 	Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error)
-	AudienceBySlug(ctx context.Context, slug string) (activation.Audience, error)
 	Audiences(ctx context.Context) ([]activation.Audience, error)
 	CreateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error)
 	UpdateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error)
@@ -43,7 +43,14 @@ type Store interface {
 	CreateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error)
 	DeleteDestination(ctx context.Context, id activation.DestinationID, user string) error
 
-	CreateJob(ctx context.Context, j activation.Job, user string) (activation.Job, error)
+	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
+	CreateJob(ctx context.Context, j activation.Job) (activation.Job, error)
+	Pause(ctx context.Context, id activation.JobID, d time.Duration, user string) error
+	Resume(ctx context.Context, id activation.JobID, user string) error
+	Bounce(ctx context.Context, id activation.JobID, user string) error
+	Kill(ctx context.Context, id activation.JobID, user string) error
+	RunNow(ctx context.Context, id activation.JobID, user string) error
+	Targets(ctx context.Context, f store.TargetFilter) ([]activation.Target, error)
 }
 
 // Warehouse is what the catalog needs of the data plane.

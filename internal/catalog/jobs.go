@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/store"
 )
 
 // NewJob is what a person gives to create a job.
@@ -66,8 +67,8 @@ func (c *Catalog) CreateJob(ctx context.Context, n NewJob, user string) (activat
 	}
 	return c.Store.CreateJob(ctx, activation.Job{
 		Name: n.Name, Description: n.Description, Workflow: def.Workflow, Provider: def.Name, Type: "export",
-		Config: config, Destination: d.ID, Audiences: audiences, Continuous: n.Continuous, Every: every,
-	}, user)
+		Config: config, Destination: d.ID, Audiences: audiences, Continuous: n.Continuous, Every: every, CreatedBy: user,
+	})
 }
 
 // Frequency reads realtime, hourly, daily, weekly or a duration of at least a
@@ -88,4 +89,46 @@ func Frequency(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("must be realtime, hourly, daily, weekly or a duration of at least 1m, such as 6h")
 	}
 	return d, nil
+}
+
+// Command tells a job to pause, resume, bounce, run or end, and returns it as
+// it is then.
+func (c *Catalog) Command(ctx context.Context, id activation.JobID, command activation.JobCommand, user string) (activation.Job, error) {
+	var err error
+	switch command {
+	case activation.CommandPause:
+		err = c.Store.Pause(ctx, id, 0, user)
+	case activation.CommandResume:
+		err = c.Store.Resume(ctx, id, user)
+	case activation.CommandBounce:
+		err = c.Store.Bounce(ctx, id, user)
+	case activation.CommandKill:
+		err = c.Store.Kill(ctx, id, user)
+	case activation.CommandRun:
+		err = c.Store.RunNow(ctx, id, user)
+	}
+	if err != nil {
+		return activation.Job{}, err
+	}
+	return c.Store.Job(ctx, id)
+}
+
+// RunAudience makes every job that sends the audience due now, and returns
+// the audience's targets.
+func (c *Catalog) RunAudience(ctx context.Context, id activation.AudienceID, user string) ([]activation.Target, error) {
+	targets, err := c.Store.Targets(ctx, store.TargetFilter{Audience: id})
+	if err != nil {
+		return nil, err
+	}
+	seen := map[activation.JobID]bool{}
+	for _, t := range targets {
+		if t.Job == "" || seen[t.Job] {
+			continue
+		}
+		seen[t.Job] = true
+		if err := c.Store.RunNow(ctx, t.Job, user); err != nil {
+			return nil, err
+		}
+	}
+	return targets, nil
 }

@@ -14,12 +14,13 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
+	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
 // Store is what tracking reads of the control store.
 type Store interface {
-	Runs(ctx context.Context, f activation.RunFilter) ([]activation.Run, error)
+	Runs(ctx context.Context, f store.RunFilter) ([]activation.Run, error)
 	Run(ctx context.Context, id activation.RunID) (activation.Run, error)
 	Items(ctx context.Context, run activation.RunID) ([]activation.Item, error)
 	Receipts(ctx context.Context, run activation.RunID) (map[activation.ItemID][]activation.Receipt, error)
@@ -27,7 +28,7 @@ type Store interface {
 	Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error)
 	Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error)
 	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
-	Targets(ctx context.Context, f activation.TargetFilter) ([]activation.Target, error)
+	Targets(ctx context.Context, f store.TargetFilter) ([]activation.Target, error)
 }
 
 // Ledger is what tracking reads of the data plane.
@@ -90,7 +91,7 @@ func (v View) Duration(now time.Time) time.Duration {
 }
 
 // List returns runs newest first.
-func (t *Tracking) List(ctx context.Context, f activation.RunFilter) ([]View, error) {
+func (t *Tracking) List(ctx context.Context, f store.RunFilter) ([]View, error) {
 	runs, err := t.Store.Runs(ctx, f)
 	if err != nil {
 		return nil, err
@@ -208,7 +209,7 @@ type TargetView struct {
 }
 
 // Targets lists targets.
-func (t *Tracking) Targets(ctx context.Context, f activation.TargetFilter) ([]TargetView, error) {
+func (t *Tracking) Targets(ctx context.Context, f store.TargetFilter) ([]TargetView, error) {
 	list, err := t.Store.Targets(ctx, f)
 	if err != nil {
 		return nil, err
