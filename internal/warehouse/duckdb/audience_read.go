@@ -1,0 +1,96 @@
+package duckdb
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/filterql"
+	"usher/internal/warehouse"
+)
+
+// TimeDependent reports whether the rule or one it includes uses date math.
+func (d *DB) TimeDependent(ctx context.Context, id activation.AudienceID) (bool, error) {
+	as, err := d.declared(ctx, d.sql)
+	if err != nil {
+		return false, err
+	}
+	a, ok := as.find(id)
+	if !ok {
+		return false, fmt.Errorf("audience %q: %w", id, activation.ErrNotFound)
+	}
+	c, err := as.compile(a.filter, a.Slug, d.now(), 1)
+	return c.TimeDependent, err
+}
+
+// Size returns the present number of members.
+func (d *DB) Size(ctx context.Context, id activation.AudienceID) (int64, error) {
+	n, _, err := audienceNumber(ctx, d.sql, id)
+	if err != nil {
+		return 0, err
+	}
+	var size int64
+	err = queryRow(ctx, d.sql, "count members", `SELECT count(*) FROM membership WHERE audience = $1`, []any{n}, &size)
+	return size, err
+}
+
+// Try returns how many people a rule text would select.
+func (d *DB) Try(ctx context.Context, text string, now time.Time) (int64, error) {
+	f, err := filterql.Parse(text)
+	if err != nil {
+		return 0, ruleError("", err)
+	}
+	as, err := d.declared(ctx, d.sql)
+	if err != nil {
+		return 0, err
+	}
+	c, err := as.compile(f, "", now, 1)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	err = queryRow(ctx, d.sql, "try rule", `SELECT count(*) FROM profiles p WHERE `+c.SQL, c.Args, &n)
+	return n, err
+}
+
+// Members pages through the members by profile id.
+func (d *DB) Members(ctx context.Context, id activation.AudienceID, after int64, limit int) ([]warehouse.Profile, error) {
+	n, _, err := audienceNumber(ctx, d.sql, id)
+	if err != nil {
+		return nil, err
+	}
+	people, err := readProfiles(ctx, d.sql, d.state.snapshot(), `WHERE _pid IN
+		(SELECT pid FROM membership WHERE audience = $1 AND pid > $2 ORDER BY pid LIMIT $3) ORDER BY _pid`, n, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	for i := range people {
+		if people[i].Audiences, err = audiencesOf(ctx, d.sql, people[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return people, nil
+}
+
+// Seq returns the highest membership change number per audience.
+func (d *DB) Seq(ctx context.Context) (map[activation.AudienceID]int64, error) {
+	rows, err := d.sql.QueryContext(ctx, `SELECT id, seq FROM audiences`)
+	if err != nil {
+		return nil, fmt.Errorf("read change numbers: %w", scrub(ctx, err))
+	}
+	defer rows.Close()
+	all := map[activation.AudienceID]int64{}
+	for rows.Next() {
+		var id activation.AudienceID
+		var seq int64
+		if err := rows.Scan(&id, &seq); err != nil {
+			return nil, fmt.Errorf("read change numbers: %w", scrub(ctx, err))
+		}
+		all[id] = seq
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read change numbers: %w", scrub(ctx, err))
+	}
+	return all, nil
+}
