@@ -99,7 +99,8 @@ type Network struct {
 	accounts  map[string]*account
 	audiences map[string]*audience
 	lastID    uint64
-	journal   *journal
+	journal   *journal // nil without a state file
+	closed    bool
 	log       callLog
 }
 
@@ -136,17 +137,17 @@ func New(o Options, d Deps) (*Network, error) {
 func (n *Network) Release() { n.once.Do(func() { close(n.closing) }) }
 
 // Close releases held calls and closes the state file. It may be called twice.
-// Calls that come later are answered but not kept.
+// Calls that come later change nothing and are refused as a passing failure.
 func (n *Network) Close() error {
 	n.Release()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	j := n.journal
-	n.journal = nil
-	if j == nil {
+	if n.closed || n.journal == nil {
+		n.closed = true
 		return nil
 	}
-	return j.close()
+	n.closed = true
+	return n.journal.close()
 }
 
 // account returns the books of an ad account, made when first needed. The
@@ -162,6 +163,9 @@ func (n *Network) account(id string) *account {
 
 // commit makes an event durable and then lets it happen. The caller holds the lock.
 func (n *Network) commit(e event) *apiError {
+	if n.closed {
+		return unknownError(0)
+	}
 	if n.journal != nil {
 		if err := n.journal.write(e); err != nil {
 			n.deps.Log.Error("sandbox state not written", "error", err)
