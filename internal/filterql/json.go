@@ -81,7 +81,9 @@ func ParseJSON(data []byte) (*Filter, error) {
 func jsonError(data []byte, err error) error {
 	e := &Error{Message: "the JSON form is not valid: " + strings.TrimPrefix(err.Error(), "json: ")}
 	offset := int64(-1)
-	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		e.Message, offset = "the JSON form ends too early", int64(len(data))
+	} else if s, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset = s.Offset
 	} else if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		offset = t.Offset

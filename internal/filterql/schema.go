@@ -57,7 +57,10 @@ func field(s Schema, id Ident) (Type, error) {
 
 // nearest says which names look like the one that is not there.
 func nearest(name string, names []string) string {
-	const most = 3
+	const most, longest = 3, 100
+	if len(name) > longest {
+		return ""
+	}
 	type candidate struct {
 		name     string
 		distance int
