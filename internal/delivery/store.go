@@ -87,15 +87,7 @@ type RunStore interface {
 }
 
 // End says what the end of a run means for its target.
-type End struct {
-	// Done: everything the plan saw is dealt with; done_seq moves.
-	Done bool
-	// Due: the target wants another run (rows left maybe or superseded).
-	Due bool
-	// Until is when the provider takes calls again, for WaitUntil, or when to
-	// poll, for Awaiting.
-	Until time.Time
-}
+type End = activation.End
 
 // ItemStore moves queue items and keeps their receipts.
 type ItemStore interface {

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"usher/internal/activation"
+)
+
+const audienceColumns = `a.id, a.slug, a.name, a.description, a.rule, a.version, a.created_at, a.updated_at`
+
+func scanAudience(r scanner) (activation.Audience, error) {
+	var a activation.Audience
+	err := r.Scan(&a.ID, &a.Slug, &a.Name, &a.Description, &a.Rule, &a.Version, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt})
+	return a, err
+}
+
+// Audience returns one audience by id or slug, or ErrNotFound.
+func (s *Store) Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error) {
+	a, err := scanAudience(s.read.QueryRowContext(ctx, `SELECT `+audienceColumns+` FROM audiences a WHERE a.id = $1 OR a.slug = $1`, id))
+	return found(a, err, "audience", id)
+}
+
+// Audiences lists the audiences by slug.
+func (s *Store) Audiences(ctx context.Context) ([]activation.Audience, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT `+audienceColumns+` FROM audiences a ORDER BY a.slug`)
+	out, err := collect(rows, err, scanAudience)
+	if err != nil {
+		return nil, fmt.Errorf("list audiences: %w", err)
+	}
+	return out, nil
+}
+
+// audienceFace is what the audit log keeps of an audience: not the rule, which
+// may name a person.
+func audienceFace(a activation.Audience) any {
+	return struct {
+		Slug    string `json:"slug_name"`
+		Name    string `json:"name"`
+		Version int    `json:"version"`
+	}{a.Slug, a.Name, a.Version}
+}
+
+// CreateAudience stores an audience as version 1; a slug taken is ErrConflict.
+func (s *Store) CreateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error) {
+	err := s.do(ctx, func(t *tx) error {
+		if a.ID == "" {
+			a.ID = activation.NewID[activation.AudienceID]()
+		}
+		a.Version, a.CreatedAt, a.UpdatedAt = 1, t.now, t.now
+		_, err := t.exec(`INSERT INTO audiences (id, slug, name, description, rule, version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, 1, $6, $6)`,
+			a.ID, a.Slug, a.Name, a.Description, a.Rule, t.micros())
+		if isConflict(err) {
+			return conflict("an audience with the slug %q exists already", a.Slug)
+		}
+		if err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "create", SubjectType: "audience", SubjectID: string(a.ID), After: encode(audienceFace(a))})
+	})
+	if err != nil {
+		return activation.Audience{}, fmt.Errorf("create audience: %w", err)
+	}
+	return a, nil
+}
+
+// UpdateAudience changes slug, name, description and rule; the version grows by
+// one when, and only when, the rule changes.
+func (s *Store) UpdateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error) {
+	err := s.do(ctx, func(t *tx) error {
+		before, err := scanAudience(t.row(`SELECT `+audienceColumns+` FROM audiences a WHERE a.id = $1`+t.d.ForUpdate, a.ID))
+		if before, err = found(before, err, "audience", a.ID); err != nil {
+			return err
+		}
+		a.Version, a.CreatedAt, a.UpdatedAt = before.Version, before.CreatedAt, t.now
+		if a.Rule != before.Rule {
+			a.Version++
+		}
+		_, err = t.exec(`UPDATE audiences SET slug = $1, name = $2, description = $3, rule = $4, version = $5, updated_at = $6 WHERE id = $7`,
+			a.Slug, a.Name, a.Description, a.Rule, a.Version, t.micros(), a.ID)
+		if isConflict(err) {
+			return conflict("an audience with the slug %q exists already", a.Slug)
+		}
+		if err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "audience", SubjectID: string(a.ID), Before: encode(audienceFace(before)), After: encode(audienceFace(a))})
+	})
+	if err != nil {
+		return activation.Audience{}, fmt.Errorf("update audience: %w", err)
+	}
+	return a, nil
+}
+
+// DeleteAudience removes an audience; ErrConflict while a target uses it.
+func (s *Store) DeleteAudience(ctx context.Context, id activation.AudienceID, user string) error {
+	return s.remove(ctx, "audience", string(id), user, `DELETE FROM audiences WHERE id = $1`,
+		`SELECT count(*) FROM targets WHERE audience_id = $1`, "%d targets use the audience")
+}

@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"usher/internal/activation"
+)
+
+const authorizationColumns = `a.id, a.label, a.description, a.provider, a.status, a.reason, a.key_id, a.sealed, a.last_checked_at, a.created_at, a.updated_at`
+
+func scanAuthorization(r scanner) (activation.Authorization, error) {
+	var a activation.Authorization
+	err := r.Scan(&a.ID, &a.Label, &a.Description, &a.Provider, &a.Status, &a.Reason, &a.KeyID, &a.Sealed, stamp{&a.LastCheckedAt}, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt})
+	return a, err
+}
+
+// Authorization returns one authorization, sealed, or ErrNotFound.
+func (s *Store) Authorization(ctx context.Context, id activation.AuthorizationID) (activation.Authorization, error) {
+	a, err := scanAuthorization(s.read.QueryRowContext(ctx, `SELECT `+authorizationColumns+` FROM authorizations a WHERE a.id = $1`, id))
+	return found(a, err, "authorization", id)
+}
+
+// Authorizations lists the authorizations by label.
+func (s *Store) Authorizations(ctx context.Context) ([]activation.Authorization, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT `+authorizationColumns+` FROM authorizations a ORDER BY a.label, a.id`)
+	out, err := collect(rows, err, scanAuthorization)
+	if err != nil {
+		return nil, fmt.Errorf("list authorizations: %w", err)
+	}
+	return out, nil
+}
+
+// authorizationFace is what the audit log keeps of an authorization.
+func authorizationFace(a activation.Authorization) any {
+	return struct {
+		Label    string `json:"label"`
+		Provider string `json:"provider"`
+		KeyID    string `json:"key_id"`
+	}{a.Label, a.Provider, a.KeyID}
+}
+
+// CreateAuthorization stores sealed credentials with status unknown.
+func (s *Store) CreateAuthorization(ctx context.Context, a activation.Authorization, user string) (activation.Authorization, error) {
+	err := s.do(ctx, func(t *tx) error {
+		if a.ID == "" {
+			a.ID = activation.NewID[activation.AuthorizationID]()
+		}
+		a.Status, a.CreatedAt, a.UpdatedAt = activation.AuthUnknown, t.now, t.now
+		if _, err := t.exec(`INSERT INTO authorizations (id, label, description, provider, status, reason, key_id, sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, 'unknown', '', $5, $6, $7, $7)`,
+			a.ID, a.Label, a.Description, a.Provider, a.KeyID, a.Sealed, t.micros()); err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "create", SubjectType: "authorization", SubjectID: string(a.ID), After: encode(authorizationFace(a))})
+	})
+	if err != nil {
+		return activation.Authorization{}, fmt.Errorf("create authorization: %w", err)
+	}
+	return a, nil
+}
+
+// UpdateAuthorization changes label, description and, where Sealed is given,
+// the credentials. New credentials are unknown until they are checked; what
+// slept because of the old ones wakes to try them.
+func (s *Store) UpdateAuthorization(ctx context.Context, a activation.Authorization, user string) error {
+	err := s.do(ctx, func(t *tx) error {
+		before, err := scanAuthorization(t.row(`SELECT `+authorizationColumns+` FROM authorizations a WHERE a.id = $1`+t.d.ForUpdate, a.ID))
+		if before, err = found(before, err, "authorization", a.ID); err != nil {
+			return err
+		}
+		if len(a.Sealed) == 0 {
+			_, err = t.exec(`UPDATE authorizations SET label = $1, description = $2, updated_at = $3 WHERE id = $4`, a.Label, a.Description, t.micros(), a.ID)
+		} else {
+			_, err = t.exec(`UPDATE authorizations SET label = $1, description = $2, updated_at = $3, key_id = $4, sealed = $5, status = 'unknown', reason = '' WHERE id = $6`,
+				a.Label, a.Description, t.micros(), a.KeyID, a.Sealed, a.ID)
+			err = orElse(err, func() error { return t.unpark(a.ID) })
+		}
+		if err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "authorization", SubjectID: string(a.ID), Before: encode(authorizationFace(before)), After: encode(authorizationFace(a))})
+	})
+	if err != nil {
+		return fmt.Errorf("update authorization: %w", err)
+	}
+	return nil
+}
+
+// orElse returns err, or what fn returns when it is nil.
+func orElse(err error, fn func() error) error {
+	if err != nil {
+		return err
+	}
+	return fn()
+}
+
+// DeleteAuthorization removes an authorization; ErrConflict while destinations
+// use it.
+func (s *Store) DeleteAuthorization(ctx context.Context, id activation.AuthorizationID, user string) error {
+	return s.remove(ctx, "authorization", string(id), user, `DELETE FROM authorizations WHERE id = $1`,
+		`SELECT count(*) FROM destinations WHERE authorization_id = $1`, "%d destinations use the authorization")
+}
+
+// MarkHealthy records that an authorization works. What slept because of it
+// wakes: the failed run is retried where that is allowed, else the target is
+// due for a new one, never both.
+func (s *Store) MarkHealthy(ctx context.Context, id activation.AuthorizationID) error {
+	err := s.do(ctx, func(t *tx) error {
+		if err := t.must(activation.ErrNotFound, `UPDATE authorizations SET status = 'healthy', reason = '', last_checked_at = $1 WHERE id = $2`, t.micros(), id); err != nil {
+			return err
+		}
+		return t.unpark(id)
+	})
+	if err != nil {
+		return fmt.Errorf("mark authorization %q healthy: %w", id, err)
+	}
+	return nil
+}
+
+// MarkUnhealthy records that an authorization does not work, and why; its
+// targets sleep until it is mended, which counts towards fail_after.
+func (s *Store) MarkUnhealthy(ctx context.Context, id activation.AuthorizationID, reason string) error {
+	err := s.do(ctx, func(t *tx) error { return t.parkAuthorization(id, reason) })
+	if err != nil {
+		return fmt.Errorf("mark authorization %q unhealthy: %w", id, err)
+	}
+	return nil
+}
+
+// unpark wakes the targets that sleep because of an authorization.
+func (t *tx) unpark(id activation.AuthorizationID) error {
+	targets, err := t.targetsOn(id)
+	if err != nil {
+		return err
+	}
+	jobs := map[activation.JobID]activation.Job{}
+	for _, target := range targets {
+		if target.SleepReason != activation.SleepAuthorization {
+			continue
+		}
+		if _, err := t.exec(`UPDATE targets SET state = 'runnable', sleep_reason = NULL, sleep_until = NULL, due_at = $1 WHERE id = $2`, t.micros(), target.ID); err != nil {
+			return err
+		}
+		if err := t.retryLast(target); err != nil {
+			return err
+		}
+		t.Enqueue(WakeTarget, string(target.ID))
+		jobs[target.Job] = activation.Job{}
+	}
+	return t.settleAll(jobs)
+}
+
+// ReplaceAuthorization moves every destination from one authorization to
+// another of the same provider, and wakes what slept because of the old one.
+// That the new one can open their remote audiences is the caller's to check.
+func (s *Store) ReplaceAuthorization(ctx context.Context, from, to activation.AuthorizationID, user string) error {
+	err := s.do(ctx, func(t *tx) error {
+		n, err := t.count(`SELECT count(*) FROM authorizations a JOIN authorizations b ON b.provider = a.provider WHERE a.id = $1 AND b.id = $2`, from, to)
+		if err != nil || n == 0 {
+			return orErr(err, invalid("with", "the authorizations are not of the same provider"))
+		}
+		if _, err := t.exec(`UPDATE destinations SET authorization_id = $1, updated_at = $2 WHERE authorization_id = $3`, to, t.micros(), from); err != nil {
+			return err
+		}
+		if err := t.unpark(to); err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "replace", SubjectType: "authorization", SubjectID: string(from), After: encode(map[string]string{"with": string(to)})})
+	})
+	if err != nil {
+		return fmt.Errorf("replace authorization: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+package store_test
+
+import (
+	"testing"
+
+	"usher/internal/delivery"
+	"usher/internal/store"
+)
+
+// TestStoreIsWhatDeliveryNeeds is checked by the compiler: the store offers
+// what delivery asks for, without knowing delivery.
+func TestStoreIsWhatDeliveryNeeds(t *testing.T) {
+	var _ delivery.Store = (*store.Store)(nil)
+}

@@ -1,0 +1,256 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"usher/internal/activation"
+)
+
+const jobColumns = `j.id, j.name, j.description, j.workflow, j.provider, j.type, j.config, j.destination_id, j.audiences, j.state, j.sleep_reason, j.sleep_until,
+	j.consecutive_errors, j.failing_since, j.fail_after, j.continuous, j.every, j.created_by, j.created_at, j.updated_at, j.last_run_at`
+
+func scanJob(r scanner) (activation.Job, error) {
+	var j activation.Job
+	err := r.Scan(&j.ID, &j.Name, &j.Description, &j.Workflow, &j.Provider, &j.Type, object{&j.Config}, word[activation.DestinationID]{&j.Destination}, object{&j.Audiences}, &j.State, word[activation.SleepReason]{&j.SleepReason}, stamp{&j.SleepUntil},
+		&j.ConsecutiveErrors, stamp{&j.FailingSince}, span{&j.FailAfter}, &j.Continuous, span{&j.Every}, &j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.LastRunAt})
+	return j, err
+}
+
+// Job returns one job, or ErrNotFound; a deleted one is not found.
+func (s *Store) Job(ctx context.Context, id activation.JobID) (activation.Job, error) {
+	j, err := scanJob(s.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.id = $1 AND j.deleted_at IS NULL`, id))
+	return found(j, err, "job", id)
+}
+
+func (t *tx) job(id activation.JobID) (activation.Job, error) {
+	j, err := scanJob(t.row(`SELECT `+jobColumns+` FROM jobs j WHERE j.id = $1`+t.d.ForUpdate, id))
+	return found(j, err, "job", id)
+}
+
+// jobState returns the state of a job and whether it is gone. A target without
+// a job has a gone one.
+func (t *tx) jobState(id activation.JobID) (state activation.JobState, gone bool, err error) {
+	if id == "" {
+		return activation.JobKilled, true, nil
+	}
+	err = t.row(`SELECT state, deleted_at IS NOT NULL FROM jobs WHERE id = $1`, id).Scan(&state, &gone)
+	if err != nil {
+		err = fmt.Errorf("read job %q: %w", id, err)
+	}
+	return state, gone, err
+}
+
+func (t *tx) ownerName(id activation.JobID) (string, error) {
+	if id == "" {
+		return "", nil
+	}
+	var name string
+	err := t.row(`SELECT name FROM jobs WHERE id = $1`, id).Scan(&name)
+	return name, err
+}
+
+// ConfigRemoteID is the key of a job's configuration that names an existing
+// remote audience for the one audience of the job.
+const ConfigRemoteID = "remote_id"
+
+// CreateJob stores a job, runnable and due now, with one target per audience
+// at its destination. A name taken in the workflow is ErrConflict. A target
+// (or named remote audience) that a living job owns is Invalid naming the
+// owner; one whose owner was killed or completed is adopted, ledger included.
+func (s *Store) CreateJob(ctx context.Context, j activation.Job) (activation.Job, error) {
+	err := s.do(ctx, func(t *tx) error {
+		j = t.newJob(j)
+		if err := t.insertJob(j); err != nil {
+			if isConflict(err) {
+				return conflict("a job named %q of workflow %q exists already", j.Name, j.Workflow)
+			}
+			return err
+		}
+		if err := t.createTargets(j); err != nil {
+			return err
+		}
+		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogCreated, Message: "created", Context: activation.LogContext{User: j.CreatedBy}}); err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: j.CreatedBy, Verb: "create", SubjectType: "job", SubjectID: string(j.ID), After: encode(jobFace(j))})
+	})
+	if err != nil {
+		return activation.Job{}, fmt.Errorf("create job: %w", err)
+	}
+	return j, nil
+}
+
+func (t *tx) newJob(j activation.Job) activation.Job {
+	if j.ID == "" {
+		j.ID = activation.NewID[activation.JobID]()
+	}
+	if j.FailAfter <= 0 {
+		j.FailAfter = activation.DefaultFailAfter
+	}
+	j.State, j.SleepReason, j.SleepUntil = activation.JobRunnable, "", time.Time{}
+	j.ConsecutiveErrors, j.FailingSince, j.LastRunAt = 0, time.Time{}, time.Time{}
+	j.CreatedAt, j.UpdatedAt = t.now, t.now
+	return j
+}
+
+func (t *tx) insertJob(j activation.Job) error {
+	_, err := t.exec(`INSERT INTO jobs (id, name, description, workflow, provider, type, config, destination_id, audiences, state, state_since, consecutive_errors, fail_after, continuous, every, created_by, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'runnable', $10, 0, $11, $12, $13, $14, $10, $10)`,
+		j.ID, j.Name, j.Description, j.Workflow, j.Provider, j.Type, encode(j.Config), text(j.Destination), encode(j.Audiences), t.micros(), j.FailAfter.Microseconds(), j.Continuous, j.Every.Microseconds(), j.CreatedBy)
+	return err
+}
+
+// jobFace is what the audit log keeps of a job: no configuration values.
+func jobFace(j activation.Job) any {
+	return struct {
+		Name      string                   `json:"name"`
+		Workflow  string                   `json:"workflow"`
+		State     activation.JobState      `json:"status"`
+		Dest      activation.DestinationID `json:"destination_id,omitempty"`
+		Audiences []activation.AudienceID  `json:"segment_ids,omitempty"`
+		Config    []string                 `json:"config_keys,omitempty"`
+	}{j.Name, j.Workflow, j.State, j.Destination, j.Audiences, keysOf(j.Config)}
+}
+
+func keysOf(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// createTargets makes or adopts a target for each audience of the job.
+func (t *tx) createTargets(j activation.Job) error {
+	if j.Destination == "" {
+		return nil
+	}
+	remote := j.Config[ConfigRemoteID]
+	if remote != "" && len(j.Audiences) != 1 {
+		return invalid(ConfigRemoteID, "a remote audience belongs to exactly one audience; the job has %d", len(j.Audiences))
+	}
+	for _, audience := range j.Audiences {
+		id, err := t.createTarget(j, audience)
+		if err != nil {
+			return err
+		}
+		if remote != "" {
+			if err := t.nameRemote(id, remote); err != nil {
+				return err
+			}
+		}
+		t.Enqueue(WakeTarget, string(id))
+	}
+	return nil
+}
+
+func (t *tx) createTarget(j activation.Job, audience activation.AudienceID) (activation.TargetID, error) {
+	have, err := collectOne(t, scanTarget, `SELECT `+targetColumns+` FROM targets t WHERE t.destination_id = $1 AND t.audience_id = $2`+t.d.ForUpdate, j.Destination, audience)
+	if err != nil {
+		return "", err
+	}
+	if have != nil {
+		return have.ID, t.adopt(*have, j.ID)
+	}
+	var known bool
+	if err := t.row(`SELECT EXISTS (SELECT 1 FROM destinations WHERE id = $1) AND EXISTS (SELECT 1 FROM audiences WHERE id = $2)`, j.Destination, audience).Scan(&known); err != nil {
+		return "", err
+	}
+	if !known {
+		return "", invalid("segment_ids", "destination %q or audience %q does not exist", j.Destination, audience)
+	}
+	id := activation.NewID[activation.TargetID]()
+	_, err = t.exec(`INSERT INTO targets (id, destination_id, audience_id, job_id, remote_id, remote_name, generation, due_at, dirty_seq, done_seq, state, consecutive_errors, created_at)
+		VALUES ($1, $2, $3, $4, '', '', 1, $5, 0, 0, 'runnable', 0, $5)`, id, j.Destination, audience, j.ID, t.micros())
+	return id, err
+}
+
+// adopt gives a target whose owner has ended to another job, with its remote
+// audience and ledger but without its errors.
+func (t *tx) adopt(target activation.Target, job activation.JobID) error {
+	state, gone, err := t.jobState(target.Job)
+	if err != nil {
+		return err
+	}
+	if !gone && state != activation.JobKilled && state != activation.JobCompleted {
+		owner, err := t.ownerName(target.Job)
+		if err != nil {
+			return err
+		}
+		return taken("the audience at this destination", owner)
+	}
+	_, err = t.exec(`UPDATE targets SET job_id = $1, due_at = $2, state = 'runnable', sleep_reason = NULL, sleep_until = NULL,
+		consecutive_errors = 0, failing_since = NULL WHERE id = $3`, job, t.micros(), target.ID)
+	return err
+}
+
+// nameRemote gives a target the remote audience that the job names.
+func (t *tx) nameRemote(id activation.TargetID, remote string) error {
+	target, err := t.target(id)
+	if err != nil || target.RemoteID == remote {
+		return err
+	}
+	if err := t.freeRemote(target, remote); err != nil {
+		return err
+	}
+	return t.must(invalid(ConfigRemoteID, "the target has another remote audience already"),
+		`UPDATE targets SET remote_id = $1 WHERE id = $2 AND remote_id = ''`, remote, id)
+}
+
+// settleJob derives what a job shows from its targets, and logs it when that
+// completes or fails the job. A paused or killed job stays as it is.
+func (t *tx) settleJob(id activation.JobID) error {
+	if id == "" {
+		return nil
+	}
+	rows, err := t.query(`SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1`, id)
+	targets, err := collect(rows, err, scanTarget)
+	if err != nil {
+		return err
+	}
+	job, err := t.job(id)
+	if err != nil {
+		return err
+	}
+	rests := make([]activation.Rest, len(targets))
+	errorCount, since := 0, time.Time{}
+	for i, target := range targets {
+		rests[i] = restOf(target)
+		errorCount = max(errorCount, target.ConsecutiveErrors)
+		if !target.FailingSince.IsZero() && (since.IsZero() || target.FailingSince.Before(since)) {
+			since = target.FailingSince
+		}
+	}
+	state, reason, until := activation.JobRest(rests)
+	if job.State == activation.JobPaused || job.State == activation.JobKilled || len(targets) == 0 {
+		state, reason, until = job.State, job.SleepReason, job.SleepUntil
+	}
+	if _, err := t.exec(`UPDATE jobs SET state = $1, sleep_reason = $2, sleep_until = $3, consecutive_errors = $4, failing_since = $5,
+		state_since = CASE WHEN state = $1 THEN state_since ELSE $6 END WHERE id = $7`,
+		state, text(reason), at(until), errorCount, at(since), t.micros(), id); err != nil {
+		return err
+	}
+	if state == job.State {
+		return nil
+	}
+	return t.settled(job, state)
+}
+
+// settled does what follows when a job has completed or failed by itself.
+func (t *tx) settled(job activation.Job, state activation.JobState) error {
+	switch state {
+	case activation.JobCompleted:
+		return t.log(activation.LogEntry{Job: job.ID, Event: activation.LogCompleted, Message: "all its work is done"})
+	case activation.JobFailed:
+		if err := t.endPending(job.ID); err != nil {
+			return err
+		}
+		return t.log(activation.LogEntry{Job: job.ID, Event: activation.LogFailed, Level: "error", Message: "no target of the job goes on; it will not run again by itself"})
+	case activation.JobRunnable, activation.JobSleeping, activation.JobPaused, activation.JobKilled:
+	}
+	return nil
+}

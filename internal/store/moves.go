@@ -1,0 +1,272 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// Pause stops a job. Its open runs stay open, but nobody works on them: claims
+// are refused with ErrPaused. With a duration it resumes by itself.
+func (s *Store) Pause(ctx context.Context, id activation.JobID, d time.Duration, user string) error {
+	return s.command(ctx, id, activation.CommandPause, user, activation.LogPaused, func(t *tx, j activation.Job) error {
+		var resumeAt any
+		if d > 0 {
+			resumeAt = t.now.Add(d).UnixMicro()
+		}
+		if err := t.setJob(j, activation.JobPaused); err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE jobs SET resume_at = $1 WHERE id = $2`, resumeAt, j.ID); err != nil {
+			return err
+		}
+		return t.wakeRuns(j.ID)
+	})
+}
+
+// Resume lets a paused job go on: its targets are due now, their error counts
+// are kept, and its open runs are worked on again.
+func (s *Store) Resume(ctx context.Context, id activation.JobID, user string) error {
+	return s.command(ctx, id, activation.CommandResume, user, activation.LogResumed, (*tx).resume)
+}
+
+func (t *tx) resume(j activation.Job) error {
+	if err := t.setJob(j, activation.JobRunnable); err != nil {
+		return err
+	}
+	if err := t.wakeTargets(j.ID, false); err != nil {
+		return err
+	}
+	return t.wakeRuns(j.ID)
+}
+
+// Bounce makes a failed job due now with a clean slate. A failed run that may
+// be retried is retried; where none may, the target opens a new one.
+func (s *Store) Bounce(ctx context.Context, id activation.JobID, user string) error {
+	return s.command(ctx, id, activation.CommandBounce, user, activation.LogBounced, func(t *tx, j activation.Job) error {
+		if err := t.setJob(j, activation.JobRunnable); err != nil {
+			return err
+		}
+		if err := t.wakeTargets(j.ID, true); err != nil {
+			return err
+		}
+		rows, err := t.query(`SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1 AND t.due_at IS NOT NULL`, j.ID)
+		targets, err := collect(rows, err, scanTarget)
+		if err != nil {
+			return err
+		}
+		for _, target := range targets {
+			if err := t.retryLast(target); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// retryLast retries the last run of a target where that is allowed; otherwise
+// the target stays as it is, due for a new run. Never both.
+func (t *tx) retryLast(target activation.Target) error {
+	last, err := collectOne(t, scanRun, `SELECT `+runColumns+` FROM runs r WHERE r.target_id = $1 ORDER BY r.number DESC LIMIT 1`, target.ID)
+	if err != nil || last == nil {
+		return err
+	}
+	facts, err := t.retryFacts(last.ID)
+	if err != nil {
+		return err
+	}
+	if ok, _ := activation.RetryRule(facts); !ok {
+		return nil
+	}
+	return t.retry(last.ID)
+}
+
+// RunNow makes a job due now. A target with an open run refuses with
+// ErrConflict naming it.
+func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) error {
+	return s.command(ctx, id, activation.CommandRun, user, "", func(t *tx, j activation.Job) error {
+		busy, err := collectOne(t, scanTarget, `SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1 AND t.open_run IS NOT NULL ORDER BY t.id LIMIT 1`, j.ID)
+		if err != nil {
+			return err
+		}
+		if busy != nil {
+			return t.openConflict(*busy)
+		}
+		return t.wakeTargets(j.ID, true)
+	})
+}
+
+// Kill ends a job for good: nothing more of its runs can be claimed, those that
+// nobody works on are withdrawn, and delivery ends the others. Killing a killed
+// job changes nothing.
+func (s *Store) Kill(ctx context.Context, id activation.JobID, user string) error {
+	return s.command(ctx, id, activation.CommandKill, user, activation.LogKilled, func(t *tx, j activation.Job) error {
+		return t.kill(j)
+	})
+}
+
+func (t *tx) kill(j activation.Job) error {
+	if err := t.setJob(j, activation.JobKilled); err != nil {
+		return err
+	}
+	if err := t.endPending(j.ID); err != nil {
+		return err
+	}
+	return t.wakeRuns(j.ID)
+}
+
+// DeleteJob kills a job if need be and hides it; its name is free again. Its
+// targets and ledgers stay until another job adopts them.
+func (s *Store) DeleteJob(ctx context.Context, id activation.JobID, user string) error {
+	return s.change(ctx, id, func(t *tx, j activation.Job) error {
+		if j.State != activation.JobKilled {
+			if err := t.kill(j); err != nil {
+				return err
+			}
+		}
+		if _, err := t.exec(`UPDATE jobs SET deleted_at = $1 WHERE id = $2 AND state = 'killed'`, t.micros(), id); err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "delete", SubjectType: "job", SubjectID: string(id), Before: encode(jobFace(j))})
+	})
+}
+
+// UpdateJob changes name, description, config, fail_after, schedule and
+// continuity of a job that is not killed; config takes effect at the next run.
+func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) error {
+	return s.change(ctx, j.ID, func(t *tx, before activation.Job) error {
+		if before.State == activation.JobKilled {
+			return conflict("the job is killed")
+		}
+		if j.FailAfter <= 0 {
+			j.FailAfter = activation.DefaultFailAfter
+		}
+		_, err := t.exec(`UPDATE jobs SET name = $1, description = $2, config = $3, fail_after = $4, every = $5, continuous = $6, updated_at = $7 WHERE id = $8`,
+			j.Name, j.Description, encode(j.Config), j.FailAfter.Microseconds(), j.Every.Microseconds(), j.Continuous, t.micros(), j.ID)
+		if isConflict(err) {
+			return conflict("a job named %q of workflow %q exists already", j.Name, before.Workflow)
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogUpdated, Message: "updated", Context: activation.LogContext{User: user}}); err != nil {
+			return err
+		}
+		after, err := t.job(j.ID)
+		if err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "job", SubjectID: string(j.ID), Before: encode(jobFace(before)), After: encode(jobFace(after))})
+	})
+}
+
+// command runs a guarded move of a job, with its log line and audit entry. In
+// a state that does not take the command it answers Invalid, saying which it
+// does take.
+func (s *Store) command(ctx context.Context, id activation.JobID, c activation.JobCommand, user string, event activation.LogEvent, fn func(*tx, activation.Job) error) error {
+	return s.change(ctx, id, func(t *tx, j activation.Job) error {
+		if c == activation.CommandKill && j.State == activation.JobKilled {
+			return nil
+		}
+		if err := c.Check(j.State); err != nil {
+			return err
+		}
+		return t.commanded(j, c, user, event, fn)
+	})
+}
+
+// commanded moves a job that takes the command.
+func (t *tx) commanded(j activation.Job, c activation.JobCommand, user string, event activation.LogEvent, fn func(*tx, activation.Job) error) error {
+	if err := fn(t, j); err != nil {
+		return err
+	}
+	if err := t.settleJob(j.ID); err != nil {
+		return err
+	}
+	after, err := t.job(j.ID)
+	if err != nil {
+		return err
+	}
+	if event != "" {
+		if err := t.log(activation.LogEntry{Job: j.ID, Event: event, Message: string(event) + " by " + user, Context: activation.LogContext{User: user}}); err != nil {
+			return err
+		}
+	}
+	return t.audit(activation.AuditEntry{Actor: user, Verb: string(c), SubjectType: "job", SubjectID: string(j.ID), Before: encode(jobFace(j)), After: encode(jobFace(after))})
+}
+
+// change runs fn on a job that is not deleted.
+func (s *Store) change(ctx context.Context, id activation.JobID, fn func(*tx, activation.Job) error) error {
+	err := s.do(ctx, func(t *tx) error {
+		j, err := t.job(id)
+		if err != nil {
+			return err
+		}
+		if _, gone, err := t.jobState(id); err != nil || gone {
+			return orErr(err, fmt.Errorf("job %q: %w", id, activation.ErrNotFound))
+		}
+		return fn(t, j)
+	})
+	if err != nil {
+		return fmt.Errorf("change job %q: %w", id, err)
+	}
+	return nil
+}
+
+// setJob moves a job from the state it was read in to one without sleep.
+func (t *tx) setJob(j activation.Job, to activation.JobState) error {
+	return t.must(activation.ErrConflict, `UPDATE jobs SET state = $1, state_since = $2, updated_at = $2, sleep_reason = NULL, sleep_until = NULL, resume_at = NULL
+		WHERE id = $3 AND state = $4`, to, t.micros(), j.ID, j.State)
+}
+
+// wakeTargets makes the targets of a job due now. Those that are completed stay
+// so, those whose authorization is unhealthy sleep on; with clean the failed
+// ones come back too and all errors are forgotten.
+func (t *tx) wakeTargets(job activation.JobID, clean bool) error {
+	_, err := t.exec(`UPDATE targets SET due_at = $2, state = 'runnable', sleep_reason = NULL, sleep_until = NULL,
+		consecutive_errors = CASE WHEN $1 THEN 0 ELSE consecutive_errors END, failing_since = CASE WHEN $1 THEN NULL ELSE failing_since END
+		WHERE job_id = $3 AND (state IN ('runnable', 'sleeping') OR (state = 'failed' AND $1))
+		  AND (sleep_reason IS NULL OR sleep_reason NOT IN ('authorization', 'approval'))`, clean, t.micros(), job)
+	if err != nil {
+		return err
+	}
+	rows, err := t.query(`SELECT id FROM targets WHERE job_id = $1 AND due_at IS NOT NULL`, job)
+	ids, err := collect(rows, err, scanID)
+	for _, id := range ids {
+		t.Enqueue(WakeTarget, id)
+	}
+	return err
+}
+
+// wakeRuns wakes whoever works on the runs of a job.
+func (t *tx) wakeRuns(job activation.JobID) error {
+	rows, err := t.query(`SELECT r.id FROM runs r WHERE r.job_id = $1 AND r.status IN ('pending', 'running', 'awaiting')`, job)
+	ids, err := collect(rows, err, scanID)
+	for _, id := range ids {
+		t.Enqueue(WakeRun, id)
+	}
+	return err
+}
+
+// endPending withdraws the Pending runs of a job that nobody has taken yet:
+// nothing of them was sent. Its other runs are ended by delivery, which lists
+// them because their job is over, withdraws what is queued, folds what was
+// under way and finishes them.
+func (t *tx) endPending(job activation.JobID) error {
+	rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE r.job_id = $1 AND r.status = 'pending' AND r.sync_type <> 'pii_update'`, job)
+	runs, err := collect(rows, err, scanRun)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if err := t.endUnsent(r.ID); err != nil {
+			return err
+		}
+		if err := t.wakeFromApproval(r.Target); err != nil {
+			return err
+		}
+	}
+	return nil
+}

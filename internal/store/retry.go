@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"usher/internal/activation"
+)
+
+// RetryVerdict reports whether a run may be retried, and when not, why.
+func (s *Store) RetryVerdict(ctx context.Context, id activation.RunID) (ok bool, reason string, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		facts, err := t.retryFacts(id)
+		if err == nil {
+			ok, reason = activation.RetryRule(facts)
+		}
+		return err
+	})
+	if err != nil {
+		return false, "", fmt.Errorf("retry verdict of run %q: %w", id, err)
+	}
+	return ok, reason, nil
+}
+
+// Retry moves a run Failed -> Running, attempt + 1, its failed and unknown items
+// to queued, and takes open_run; the start time stays. ErrConflict, with the reason as its
+// message, where it is withheld. A failed or sleeping target becomes runnable,
+// and its job with it.
+func (s *Store) Retry(ctx context.Context, id activation.RunID, user string) error {
+	err := s.do(ctx, func(t *tx) error {
+		r, _, err := t.lockRun(id)
+		if err != nil {
+			return err
+		}
+		if err := t.retry(id); err != nil {
+			return err
+		}
+		if err := t.audit(activation.AuditEntry{Actor: user, Verb: "retry", SubjectType: "run", SubjectID: string(id)}); err != nil {
+			return err
+		}
+		return t.settleJob(r.Job)
+	})
+	if err != nil {
+		return fmt.Errorf("retry run %q: %w", id, err)
+	}
+	return nil
+}
+
+// retry is the move itself, for Retry, bounce and a mended authorization.
+func (t *tx) retry(id activation.RunID) error {
+	facts, err := t.retryFacts(id)
+	if err != nil {
+		return err
+	}
+	if ok, reason := activation.RetryRule(facts); !ok {
+		return conflict("%s", reason)
+	}
+	r := facts.Run
+	if _, err := t.exec(`UPDATE items SET state = 'queued', folded = FALSE, code = '', message = '', updated_at = $1
+		WHERE run_id = $2 AND state IN ('failed', 'unknown')`, t.micros(), id); err != nil {
+		return err
+	}
+	if err := t.must(activation.ErrConflict, `UPDATE runs SET status = 'running', attempt = attempt + 1, ended_at = NULL,
+		error_kind = '', error_code = '', error_text = '' WHERE id = $1 AND attempt = $2 AND status = 'failed'`, id, r.Attempt); err != nil {
+		return err
+	}
+	if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = NULL,
+		consecutive_errors = CASE WHEN state = 'failed' THEN 0 ELSE consecutive_errors END,
+		failing_since = CASE WHEN state = 'failed' THEN NULL ELSE failing_since END,
+		state = 'runnable', sleep_reason = NULL, sleep_until = NULL
+		WHERE id = $2 AND open_run IS NULL AND generation = $3`, id, r.Target, r.Generation); err != nil {
+		return err
+	}
+	t.Enqueue(WakeRun, string(id))
+	return nil
+}
+
+// retryFacts gathers what the Retry rule looks at.
+func (t *tx) retryFacts(id activation.RunID) (activation.RetryFacts, error) {
+	r, err := t.run(id)
+	if err != nil {
+		return activation.RetryFacts{}, err
+	}
+	f := activation.RetryFacts{Run: r}
+	if f.Job, f.JobGone, err = t.jobState(r.Job); err != nil {
+		return f, err
+	}
+	err = t.row(`SELECT t.generation, coalesce(o.number, 0), coalesce(a.status, 'healthy'),
+			(SELECT coalesce(max(l.number), 0) FROM runs l WHERE l.target_id = t.id AND l.number > $2 AND l.staged_at IS NOT NULL),
+			(SELECT count(*) FROM items i WHERE i.run_id = $1 AND i.state IN ('failed', 'unknown'))
+		FROM targets t JOIN destinations d ON d.id = t.destination_id
+		LEFT JOIN authorizations a ON a.id = d.authorization_id
+		LEFT JOIN runs o ON o.id = t.open_run
+		WHERE t.id = $3`, r.ID, r.Number, r.Target).Scan(&f.Generation, &f.OpenRun, &f.Auth, &f.Later, &f.Left)
+	return f, err
+}

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+)
+
+const runColumns = `r.id, r.number, r.target_id, r.job_id, r.destination_id, r.audience_id, r.generation, r.run_key, r.sync_type,
+	r.triggered_by, r.status, r.stage, r.attempt, r.node, r.lease_until, r.seq, r.plan_now, r.key_set, r.wait_until, r.reason, r.staged_at,
+	r.counts, r.timings, r.error_kind, r.error_code, r.error_text, r.started_at, r.ended_at`
+
+func scanRun(row scanner) (activation.Run, error) {
+	var r activation.Run
+	err := row.Scan(&r.ID, &r.Number, &r.Target, word[activation.JobID]{&r.Job}, &r.Destination, &r.Audience, &r.Generation, &r.Key, &r.SyncType,
+		&r.TriggeredBy, &r.Status, &r.Stage, &r.Attempt, word[string]{&r.Node}, stamp{&r.LeaseUntil}, &r.Seq, stamp{&r.Now}, &r.KeySet, stamp{&r.WaitUntil}, word[activation.SleepReason]{&r.Reason}, stamp{&r.StagedAt},
+		object{&r.Counts}, object{&r.Timings}, &r.ErrorKind, &r.ErrorCode, &r.ErrorText, stamp{&r.StartedAt}, stamp{&r.EndedAt})
+	return r, err
+}
+
+// Run returns one run, or ErrNotFound.
+func (s *Store) Run(ctx context.Context, id activation.RunID) (activation.Run, error) {
+	r, err := scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs r WHERE r.id = $1`, id))
+	return found(r, err, "run", id)
+}
+
+// lockRun reads a run after its target, which is the order in which every
+// transaction takes them.
+func (t *tx) lockRun(id activation.RunID) (activation.Run, activation.Target, error) {
+	r, err := t.run(id)
+	if err != nil {
+		return r, activation.Target{}, err
+	}
+	target, err := t.target(r.Target)
+	if err != nil {
+		return r, target, err
+	}
+	r, err = t.run(id)
+	return r, target, err
+}
+
+func (t *tx) run(id activation.RunID) (activation.Run, error) {
+	r, err := scanRun(t.row(`SELECT `+runColumns+` FROM runs r WHERE r.id = $1`, id))
+	return found(r, err, "run", id)
+}
+
+// OpenRun opens r for its target: it takes open_run where it is empty (else
+// ErrConflict naming the run that is open), withdraws older Pending runs of the
+// target, clears what made it due, numbers and inserts the run as Pending, and wakes
+// delivery. Of r it needs Target and SyncType; id, key, job, destination,
+// audience and generation follow from the target where they are empty. A run
+// opens only while its job may run, but a pii_update (a forget) always does.
+func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, error) {
+	err := s.do(ctx, func(t *tx) error {
+		target, err := t.target(r.Target)
+		if err != nil {
+			return err
+		}
+		if err := t.mayOpen(target, r.SyncType); err != nil {
+			return err
+		}
+		r = t.newRun(r, target)
+		owed, err := t.withdrawOlder(r)
+		if err != nil {
+			return err
+		}
+		if err := t.row(`UPDATE counters SET value = value + 1 WHERE name = 'run' RETURNING value`).Scan(&r.Number); err != nil {
+			return fmt.Errorf("number the run: %w", err)
+		}
+		if err := t.insertRun(r); err != nil {
+			return err
+		}
+		var dueAt any
+		if owed {
+			dueAt = t.now.Add(runGap).UnixMicro()
+		}
+		if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = $2, last_opened_at = $3,
+			state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $4 AND open_run IS NULL`, r.ID, dueAt, t.micros(), r.Target); err != nil {
+			return err
+		}
+		if err := t.opened(r); err != nil {
+			return err
+		}
+		t.Enqueue(WakeRun, string(r.ID))
+		return nil
+	})
+	if err != nil {
+		return activation.Run{}, fmt.Errorf("open run: %w", err)
+	}
+	return r, nil
+}
+
+func (t *tx) mayOpen(target activation.Target, kind activation.SyncType) error {
+	if target.OpenRun != "" {
+		return t.openConflict(target)
+	}
+	if kind == activation.SyncPIIUpdate {
+		return nil
+	}
+	state, gone, err := t.jobState(target.Job)
+	if err != nil {
+		return err
+	}
+	if gone || (state != activation.JobRunnable && state != activation.JobSleeping) {
+		return conflict("the job is %s", state)
+	}
+	return nil
+}
+
+// openConflict is the ErrConflict that names the target's open run.
+func (t *tx) openConflict(target activation.Target) error {
+	open, err := t.run(target.OpenRun)
+	if err != nil {
+		return err
+	}
+	return conflict("run #%d (%s) is open for this audience at this destination", open.Number, open.ID)
+}
+
+// newRun fills in what follows from the target.
+func (t *tx) newRun(r activation.Run, target activation.Target) activation.Run {
+	if r.ID == "" {
+		r.ID = activation.NewID[activation.RunID]()
+	}
+	if r.SyncType == "" {
+		r.SyncType = activation.SyncSegment
+	}
+	r.Job, r.Destination, r.Audience = target.Job, target.Destination, target.Audience
+	r.Generation = target.Generation
+	if r.Key == "" {
+		r.Key = string(r.SyncType) + "/" + string(target.Destination) + "/" + string(target.Audience)
+	}
+	r.Status, r.Attempt, r.Node, r.LeaseUntil = activation.RunPending, 0, "", time.Time{}
+	r.Seq, r.Now, r.KeySet, r.Counts, r.Timings = 0, time.Time{}, "", activation.Counts{}, nil
+	r.Stage, r.WaitUntil, r.Reason, r.StagedAt, r.EndedAt = "", time.Time{}, "", time.Time{}, time.Time{}
+	r.ErrorKind, r.ErrorCode, r.ErrorText = "", "", ""
+	r.StartedAt = t.now
+	return r
+}
+
+func (t *tx) insertRun(r activation.Run) error {
+	_, err := t.exec(`INSERT INTO runs (id, number, target_id, job_id, destination_id, audience_id, generation, run_key, sync_type, triggered_by,
+		status, stage, attempt, seq, plan_now, key_set, counts, timings, error_kind, error_code, error_text, started_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', '', 0, 0, NULL, '', $11, $12, '', '', '', $13)`,
+		r.ID, r.Number, r.Target, text(r.Job), r.Destination, r.Audience, r.Generation, r.Key, r.SyncType, r.TriggeredBy,
+		encode(r.Counts), encode(r.Timings), t.micros())
+	return err
+}
+
+// withdrawOlder withdraws the Pending runs of r's target: they wait for
+// approval, hold no target, and their plans are older than r's will be. It
+// reports whether one of another key was among them, whose work r does not do.
+func (t *tx) withdrawOlder(r activation.Run) (owed bool, err error) {
+	rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE r.target_id = $1 AND r.status = 'pending'`, r.Target)
+	older, err := collect(rows, err, scanRun)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range older {
+		if err := t.endUnsent(o.ID); err != nil {
+			return false, err
+		}
+		owed = owed || o.Key != r.Key
+	}
+	return owed, nil
+}
+
+// endUnsent makes a run Withdrawn, and its items with it, and frees its target.
+func (t *tx) endUnsent(id activation.RunID) error {
+	if err := t.moveItems(id, activation.ItemQueued, activation.ItemWithdrawn, "", ""); err != nil {
+		return err
+	}
+	if err := t.must(activation.ErrConflict, `UPDATE runs SET status = 'withdrawn', ended_at = $1, reason = NULL, reason_until = NULL,
+		node = NULL, lease_until = NULL, wait_until = NULL, attempt = attempt + 1
+		WHERE id = $2 AND status IN ('pending', 'running')`, t.micros(), id); err != nil {
+		return err
+	}
+	if _, err := t.exec(`UPDATE targets SET open_run = NULL WHERE open_run = $1`, id); err != nil {
+		return err
+	}
+	t.Enqueue(WakeRun, string(id))
+	return nil
+}
+
+// opened notes the run on its job: last run, derived state, first start.
+func (t *tx) opened(r activation.Run) error {
+	if r.Job == "" {
+		return nil
+	}
+	var first bool
+	if err := t.row(`SELECT last_run_at IS NULL FROM jobs WHERE id = $1`, r.Job).Scan(&first); err != nil {
+		return fmt.Errorf("read job: %w", err)
+	}
+	if _, err := t.exec(`UPDATE jobs SET last_run_at = $1 WHERE id = $2`, t.micros(), r.Job); err != nil {
+		return err
+	}
+	if first {
+		if err := t.log(activation.LogEntry{Job: r.Job, Event: activation.LogStarted, Message: "the first run began", Context: activation.LogContext{Run: r.Number}}); err != nil {
+			return err
+		}
+	}
+	return t.settleJob(r.Job)
+}

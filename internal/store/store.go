@@ -1,0 +1,170 @@
+// Package store is the control plane: authorizations, destinations, audiences,
+// jobs, targets, runs, queue items, receipts, leases, logs and tokens.
+//
+// It owns the queries, one SQL text with $n placeholders that every database
+// runs; package sqlite opens one and holds its migrations. Every method is one
+// transaction, and every transition is one guarded UPDATE made by a named
+// method: it matches the state it leaves and the attempt it belongs to, so
+// that a worker thought dead cannot finish somebody else's attempt.
+//
+// It must not hold personal data (no e-mail, no hash, no row), must not decide
+// what to send, and must not import those that use it. It is built for these
+// failures: a crash between any two transactions, two nodes at once, a node
+// that comes back after its lease was taken, and wake-ups that get lost.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// Dialect is what differs between databases.
+type Dialect struct {
+	// Now returns the database's clock. Leases and sleeps go by it alone.
+	Now func(ctx context.Context, tx *sql.Tx) (time.Time, error)
+	// IsUnique reports whether err is a violation of a unique constraint.
+	IsUnique func(err error) bool
+	// ForUpdate is appended to a SELECT that locks the rows it reads; empty
+	// where writers are alone anyway.
+	ForUpdate string
+}
+
+// Config is what a Store is made of.
+type Config struct {
+	// Write is the pool that writes; Read the one that only reads.
+	Write, Read *sql.DB
+	Dialect     Dialect
+	// Wake is told what may have something to do, after the commit that made it
+	// so. It must not block. Losing or doubling a call is harmless. May be nil.
+	Wake func(kind, id string)
+}
+
+// The kinds of wake-up.
+const (
+	// WakeTarget: a target may want a run.
+	WakeTarget = "target"
+	// WakeRun: a run may be worked on, or must stop.
+	WakeRun = "run"
+)
+
+// Store is an open control plane. Its methods may be called by any goroutine.
+type Store struct {
+	write, read *sql.DB
+	d           Dialect
+	wake        func(kind, id string)
+}
+
+// New returns a store over open pools. Close closes them.
+func New(cfg Config) *Store {
+	if cfg.Wake == nil {
+		cfg.Wake = func(string, string) {}
+	}
+	return &Store{write: cfg.Write, read: cfg.Read, d: cfg.Dialect, wake: cfg.Wake}
+}
+
+// Close closes both pools.
+func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+
+// wakeUp is one message to whoever works.
+type wakeUp struct{ kind, id string }
+
+// tx is one transaction. now is the database's clock, read once.
+type tx struct {
+	ctx     context.Context //nolint:containedctx // a tx lives no longer than the call that began it
+	sql     *sql.Tx
+	d       Dialect
+	now     time.Time
+	wakeUps []wakeUp
+}
+
+// Enqueue sends a wake-up when, and only when, the transaction commits.
+func (t *tx) Enqueue(kind, id string) {
+	w := wakeUp{kind, id}
+	for _, have := range t.wakeUps {
+		if have == w {
+			return
+		}
+	}
+	t.wakeUps = append(t.wakeUps, w)
+}
+
+// do runs fn in one writing transaction. An error rolls everything back, a
+// dead context writes nothing, and wake-ups leave after the commit.
+func (s *Store) do(ctx context.Context, fn func(t *tx) error) error {
+	sqlTx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	t := &tx{ctx: ctx, sql: sqlTx, d: s.d}
+	if t.now, err = s.d.Now(ctx, sqlTx); err == nil {
+		err = fn(t)
+	}
+	if err != nil {
+		if rb := sqlTx.Rollback(); rb != nil && !errors.Is(rb, sql.ErrTxDone) {
+			return errors.Join(err, fmt.Errorf("roll back: %w", rb))
+		}
+		return err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	for _, w := range t.wakeUps {
+		s.wake(w.kind, w.id)
+	}
+	return nil
+}
+
+// view runs fn in one reading transaction, which sees one state of the tables.
+func (s *Store) view(ctx context.Context, fn func(t *tx) error) error {
+	sqlTx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = sqlTx.Rollback() }()
+	t := &tx{ctx: ctx, sql: sqlTx, d: s.d}
+	if t.now, err = s.d.Now(ctx, sqlTx); err != nil {
+		return err
+	}
+	return fn(t)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	res, err := t.sql.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		if t.d.IsUnique(err) {
+			return 0, fmt.Errorf("%w: %w", activation.ErrConflict, err)
+		}
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// must runs a guarded statement that has to change a row, and returns
+// otherwise when it changed none.
+func (t *tx) must(otherwise error, query string, args ...any) error {
+	n, err := t.exec(query, args...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return otherwise
+	}
+	return nil
+}
+
+func (t *tx) row(query string, args ...any) *sql.Row {
+	return t.sql.QueryRowContext(t.ctx, query, args...)
+}
+
+func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
+	return t.sql.QueryContext(t.ctx, query, args...)
+}
+
+// micros is now as it is stored.
+func (t *tx) micros() int64 { return t.now.UnixMicro() }

@@ -1,0 +1,184 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+)
+
+const targetColumns = `t.id, t.destination_id, t.audience_id, t.job_id, t.remote_id, t.remote_name, t.generation,
+	t.open_run, t.due_at IS NOT NULL, t.dirty_seq, t.done_seq, t.state, t.sleep_reason, t.sleep_until,
+	t.consecutive_errors, t.failing_since, t.last_opened_at, t.created_at`
+
+func scanTarget(r scanner) (activation.Target, error) {
+	var t activation.Target
+	err := r.Scan(&t.ID, &t.Destination, &t.Audience, word[activation.JobID]{&t.Job}, &t.RemoteID, &t.RemoteName, &t.Generation,
+		word[activation.RunID]{&t.OpenRun}, &t.DueNow, &t.DirtySeq, &t.DoneSeq, &t.State, word[activation.SleepReason]{&t.SleepReason}, stamp{&t.SleepUntil},
+		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.CreatedAt})
+	return t, err
+}
+
+// Target returns one target, or ErrNotFound.
+func (s *Store) Target(ctx context.Context, id activation.TargetID) (activation.Target, error) {
+	t, err := scanTarget(s.read.QueryRowContext(ctx, `SELECT `+targetColumns+` FROM targets t WHERE t.id = $1`, id))
+	return found(t, err, "target", id)
+}
+
+// target reads and, where the database needs it, locks a target. Every
+// transaction that moves runs begins with it.
+func (t *tx) target(id activation.TargetID) (activation.Target, error) {
+	v, err := scanTarget(t.row(`SELECT `+targetColumns+` FROM targets t WHERE t.id = $1`+t.d.ForUpdate, id))
+	return found(v, err, "target", id)
+}
+
+// TargetFilter narrows Targets; empty fields match all.
+type TargetFilter struct {
+	Job         activation.JobID
+	Destination activation.DestinationID
+	Audience    activation.AudienceID
+}
+
+// Targets lists targets, oldest first.
+func (s *Store) Targets(ctx context.Context, f TargetFilter) ([]activation.Target, error) {
+	var w where
+	equal(&w, "t.job_id", f.Job)
+	equal(&w, "t.destination_id", f.Destination)
+	equal(&w, "t.audience_id", f.Audience)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+targetColumns+` FROM targets t`+w.sql()+` ORDER BY t.created_at, t.id`, w.args...)
+	out, err := collect(rows, err, scanTarget)
+	if err != nil {
+		return nil, fmt.Errorf("list targets: %w", err)
+	}
+	return out, nil
+}
+
+// TargetsOf lists the targets of a job, an audience or both ("" = any).
+func (s *Store) TargetsOf(ctx context.Context, job activation.JobID, audience activation.AudienceID) ([]activation.Target, error) {
+	return s.Targets(ctx, TargetFilter{Job: job, Audience: audience})
+}
+
+// runGap is the least time between two runs of a target that nobody asked for;
+// realTimeBacklog is how many waiting changes open one sooner.
+const (
+	runGap          = time.Minute
+	realTimeBacklog = 100_000
+)
+
+// DueTargets lists up to limit targets without an open run that want one now,
+// the longest neglected first: it is due by itself (DueNow); or changes wait
+// and the job is in real time (its last run opened a minute ago, or very many
+// wait); or the job's own time has come. Only where the job may run, the
+// target's sleep is over, the destination is enabled and its authorization is
+// not unhealthy. While a run waits for approval, only changes that it has not
+// seen count.
+func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target, error) {
+	var out []activation.Target
+	err := s.view(ctx, func(t *tx) (err error) {
+		rows, err := t.query(`SELECT `+targetColumns+`
+			FROM targets t
+			JOIN jobs j ON j.id = t.job_id
+			JOIN destinations d ON d.id = t.destination_id
+			LEFT JOIN authorizations a ON a.id = d.authorization_id
+			WHERE t.open_run IS NULL
+			  AND j.deleted_at IS NULL AND j.state IN ('runnable', 'sleeping')
+			  AND d.enabled AND (a.status IS NULL OR a.status <> 'unhealthy')
+			  AND (t.state = 'runnable' OR (t.state = 'sleeping'
+			    AND ((t.sleep_until <= $1 AND t.sleep_reason <> 'authorization') OR t.sleep_reason = 'approval')))
+			  AND NOT EXISTS (SELECT 1 FROM runs w WHERE w.target_id = t.id AND w.status = 'pending' AND w.seq >= t.dirty_seq)
+			  AND (t.due_at <= $1
+			    OR (j.continuous AND j.every = 0 AND t.dirty_seq > t.done_seq
+			      AND (t.last_opened_at IS NULL OR t.last_opened_at <= $2 OR t.dirty_seq - t.done_seq >= $3))
+			    OR (j.every > 0 AND (t.last_opened_at IS NULL OR t.last_opened_at + j.every <= $1)))
+			ORDER BY t.last_opened_at IS NOT NULL, t.last_opened_at, t.id
+			LIMIT $4`, t.micros(), t.now.Add(-runGap).UnixMicro(), realTimeBacklog, limit)
+		out, err = collect(rows, err, scanTarget)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list due targets: %w", err)
+	}
+	return out, nil
+}
+
+// RaiseDirty raises dirty_seq of the targets of these audiences, and wakes
+// those it raised. It never lowers.
+func (s *Store) RaiseDirty(ctx context.Context, seq map[activation.AudienceID]int64) error {
+	if len(seq) == 0 {
+		return nil
+	}
+	err := s.do(ctx, func(t *tx) error {
+		for audience, n := range seq {
+			rows, err := t.query(`UPDATE targets SET dirty_seq = $1 WHERE audience_id = $2 AND dirty_seq < $1 RETURNING id`, n, audience)
+			ids, err := collect(rows, err, scanID)
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				t.Enqueue(WakeTarget, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("raise dirty: %w", err)
+	}
+	return nil
+}
+
+func scanID(r scanner) (string, error) {
+	var id string
+	err := r.Scan(&id)
+	return id, err
+}
+
+// SetRemote stores the first remote id of a target's generation. The same id
+// again is fine; another one is ErrConflict, and so is one that belongs to
+// another target of the same account.
+func (s *Store) SetRemote(ctx context.Context, id activation.TargetID, generation int, remote string) error {
+	return s.do(ctx, func(t *tx) error {
+		target, err := t.target(id)
+		if err != nil {
+			return err
+		}
+		if target.Generation != generation {
+			return fmt.Errorf("target %q is in generation %d: %w", id, target.Generation, activation.ErrFenced)
+		}
+		if target.RemoteID == remote {
+			return nil
+		}
+		if err := t.freeRemote(target, remote); err != nil {
+			return err
+		}
+		return t.must(conflict("the target has another remote audience already"),
+			`UPDATE targets SET remote_id = $1 WHERE id = $2 AND generation = $3 AND remote_id = ''`, remote, id, generation)
+	})
+}
+
+// freeRemote checks that no other target of the same provider and account has
+// this remote audience.
+func (t *tx) freeRemote(target activation.Target, remote string) error {
+	other, err := collectOne(t, scanTarget, `SELECT `+targetColumns+`
+		FROM targets t JOIN destinations d ON d.id = t.destination_id
+		JOIN destinations mine ON mine.id = $1 AND mine.provider = d.provider AND mine.account = d.account
+		WHERE t.remote_id = $2 AND t.id <> $3 LIMIT 1`, target.Destination, remote, target.ID)
+	if err != nil || other == nil {
+		return err
+	}
+	owner, err := t.ownerName(other.Job)
+	if err != nil {
+		return err
+	}
+	return taken("the remote audience", owner)
+}
+
+// collectOne returns the first row, or nil when there is none.
+func collectOne[T any](t *tx, scan func(scanner) (T, error), query string, args ...any) (*T, error) {
+	rows, err := t.query(query, args...)
+	all, err := collect(rows, err, scan)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}

@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// jobOver is the condition under which the job j of a run is over, so that the
+// run has to end whatever it waits for.
+const jobOver = `(j.state IN ('killed', 'failed') OR j.deleted_at IS NOT NULL)`
+
+// workable is the condition under which a run r may be worked on by somebody:
+// it is its target's open run, or it awaits answers; nobody's lease is on it;
+// its provider's wait is over, or its job is; and its job is not paused, which
+// a pii_update (a forget) does not heed. $1 is now.
+const workable = `r.status IN ('pending', 'running', 'awaiting')
+	AND (r.status = 'awaiting' OR EXISTS (SELECT 1 FROM targets t WHERE t.id = r.target_id AND t.open_run = r.id))
+	AND (r.node IS NULL OR r.lease_until <= $1)
+	AND (r.wait_until IS NULL OR r.wait_until <= $1 OR EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND ` + jobOver + `))
+	AND (r.sync_type = 'pii_update' OR NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND j.state = 'paused'))`
+
+// OpenRuns lists up to limit runs to be worked on now, oldest first: the open
+// ones and the awaiting ones (to poll) that nobody holds, whose wait is over
+// and whose job is not paused. Those whose job is killed or has failed are
+// listed whatever their wait, so that they are ended.
+func (s *Store) OpenRuns(ctx context.Context, limit int) ([]activation.Run, error) {
+	var out []activation.Run
+	err := s.view(ctx, func(t *tx) (err error) {
+		rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE `+workable+` ORDER BY r.number LIMIT $2`, t.micros(), limit)
+		out, err = collect(rows, err, scanRun)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list open runs: %w", err)
+	}
+	return out, nil
+}
+
+// TakeRun makes node the owner of a workable run: attempt + 1, Running (an
+// awaiting run stays Awaiting), with a lease by the database's clock. Items
+// that were sending become unknown, because what was in flight is unknown and
+// never queued; they are returned. ErrConflict when it is not to be had.
+func (s *Store) TakeRun(ctx context.Context, id activation.RunID, node string, lease time.Duration) (activation.Run, []activation.Item, error) {
+	var r activation.Run
+	var lost []activation.Item
+	err := s.do(ctx, func(t *tx) error {
+		if _, _, err := t.lockRun(id); err != nil {
+			return err
+		}
+		err := t.must(conflict("the run is not to be had now"), `UPDATE runs AS r SET attempt = attempt + 1, node = $2, lease_until = $3,
+			status = CASE WHEN r.status = 'awaiting' THEN 'awaiting' ELSE 'running' END, wait_until = NULL
+			WHERE r.id = $4 AND r.reason IS NULL AND `+workable, t.micros(), node, t.now.Add(lease).UnixMicro(), id)
+		if err != nil {
+			return err
+		}
+		if lost, err = t.loseSending(id); err != nil {
+			return err
+		}
+		r, err = t.run(id)
+		return err
+	})
+	if err != nil {
+		return activation.Run{}, nil, fmt.Errorf("take run %q: %w", id, err)
+	}
+	return r, lost, nil
+}
+
+// RenewRun extends the lease of a run that this attempt holds. A lease that is
+// over is not revived (ErrFenced): the run must be taken again.
+func (s *Store) RenewRun(ctx context.Context, r activation.Run, lease time.Duration) error {
+	err := s.do(ctx, func(t *tx) error {
+		return t.must(activation.ErrFenced, `UPDATE runs SET lease_until = $1 WHERE id = $2 AND attempt = $3 AND lease_until > $4`,
+			t.now.Add(lease).UnixMicro(), r.ID, r.Attempt, t.micros())
+	})
+	if err != nil {
+		return fmt.Errorf("renew run %q: %w", r.ID, err)
+	}
+	return nil
+}
+
+// ReleaseRun gives the lease of a run back without ending it; with waitUntil
+// set nobody works on it before then, and the job's log says so.
+func (s *Store) ReleaseRun(ctx context.Context, r activation.Run, waitUntil time.Time) error {
+	err := s.do(ctx, func(t *tx) error {
+		if err := t.must(activation.ErrFenced, `UPDATE runs SET node = NULL, lease_until = NULL, wait_until = $1
+			WHERE id = $2 AND attempt = $3 AND status IN ('pending', 'running', 'awaiting')`, at(waitUntil), r.ID, r.Attempt); err != nil {
+			return err
+		}
+		if waitUntil.IsZero() || r.Job == "" || r.Status == activation.RunAwaiting {
+			return nil
+		}
+		return t.log(activation.LogEntry{Job: r.Job, Event: activation.LogSleeping, Message: "the provider asked to wait until " + waitUntil.UTC().Format(time.RFC3339),
+			Context: activation.LogContext{Run: r.Number}})
+	})
+	if err != nil {
+		return fmt.Errorf("release run %q: %w", r.ID, err)
+	}
+	return nil
+}
+
+// SaveRun stores stage, seq, now, key set, counts, timings and staged_at of a run that
+// is being worked on, guarded by its attempt.
+func (s *Store) SaveRun(ctx context.Context, r activation.Run) error {
+	err := s.do(ctx, func(t *tx) error { return t.saveRun(r) })
+	if err != nil {
+		return fmt.Errorf("save run %q: %w", r.ID, err)
+	}
+	return nil
+}
+
+func (t *tx) saveRun(r activation.Run) error {
+	return t.must(activation.ErrFenced, `UPDATE runs SET stage = $1, seq = $2, plan_now = $3, key_set = $4, counts = $5, timings = $6, staged_at = $7
+		WHERE id = $8 AND attempt = $9 AND status IN ('pending', 'running', 'awaiting')`,
+		r.Stage, r.Seq, at(r.Now), r.KeySet, encode(r.Counts), encode(r.Timings), at(r.StagedAt), r.ID, r.Attempt)
+}
+
+// NewGeneration ends r with code REMOTE-GONE because the remote audience is
+// gone or another one: the target's generation grows, its remote id is cleared,
+// what was unsent is withdrawn, what was under way or awaited (by earlier runs
+// too, which end with the same code) is unknown, and the target is due now.
+func (s *Store) NewGeneration(ctx context.Context, r activation.Run, status activation.RunStatus) error {
+	if status != activation.RunWithdrawn && status != activation.RunFailed {
+		return fmt.Errorf("new generation: a run does not end as %s: %w", status, activation.ErrConflict)
+	}
+	err := s.do(ctx, func(t *tx) error {
+		now, target, err := t.lockRun(r.ID)
+		if err != nil {
+			return err
+		}
+		if now.Attempt != r.Attempt || now.Status.Final() || target.Generation != r.Generation {
+			return activation.ErrFenced
+		}
+		if err := t.voidGeneration(target); err != nil {
+			return err
+		}
+		if err := t.endGone(r, status); err != nil {
+			return err
+		}
+		if err := t.must(activation.ErrFenced, `UPDATE targets SET generation = generation + 1, remote_id = '', open_run = NULL, due_at = $1
+			WHERE id = $2 AND generation = $3`, t.soon(target), target.ID, r.Generation); err != nil {
+			return err
+		}
+		t.Enqueue(WakeTarget, string(target.ID))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("new generation: %w", err)
+	}
+	return nil
+}
+
+// endGone ends the run that found the remote audience gone.
+func (t *tx) endGone(r activation.Run, status activation.RunStatus) error {
+	if err := t.moveItems(r.ID, activation.ItemQueued, activation.ItemWithdrawn, activation.CodeRemoteGone, ""); err != nil {
+		return err
+	}
+	if _, err := t.loseSending(r.ID); err != nil {
+		return err
+	}
+	return t.must(activation.ErrFenced, `UPDATE runs SET status = $1, ended_at = $2, node = NULL, lease_until = NULL, wait_until = NULL, reason = NULL, reason_until = NULL,
+		counts = $3, timings = $4, stage = $5, error_kind = 'gone', error_code = 'REMOTE-GONE', error_text = $6 WHERE id = $7 AND attempt = $8`,
+		status, t.micros(), encode(awaitingLost(r.Counts)), encode(r.Timings), r.Stage, "the remote audience is gone; the next run makes a new one", r.ID, r.Attempt)
+}
+
+// voidGeneration makes every awaiting item of the target unknown and ends the
+// earlier runs that awaited them: folds of an old generation are skipped, so
+// nothing is owed any more.
+func (t *tx) voidGeneration(target activation.Target) error {
+	rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE r.target_id = $1 AND (r.status = 'awaiting' OR r.id = $2)`, target.ID, text(target.OpenRun))
+	runs, err := collect(rows, err, scanRun)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if err := t.loseAwaiting(r.ID); err != nil {
+			return err
+		}
+		if r.ID == target.OpenRun {
+			continue
+		}
+		if _, err := t.exec(`UPDATE runs SET status = 'failed', ended_at = $1, attempt = attempt + 1, node = NULL, lease_until = NULL, wait_until = NULL,
+			counts = $2, error_kind = 'gone', error_code = 'REMOTE-GONE', error_text = $3 WHERE id = $4 AND status = 'awaiting'`,
+			t.micros(), encode(awaitingLost(r.Counts)), "the remote audience went before it answered", r.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitingLost moves what was awaited to what is unknown.
+func awaitingLost(c activation.Counts) activation.Counts {
+	c.Unknown, c.Awaiting = c.Unknown+c.Awaiting, 0
+	return c
+}
