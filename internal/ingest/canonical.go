@@ -18,7 +18,7 @@ type canonical struct {
 const canonicalBytes = 128 << 10
 
 func newCanonical(w io.Writer) *canonical {
-	return &canonical{w: w, buf: make([]byte, 0, canonicalBytes+windowBytes)}
+	return &canonical{w: w, buf: make([]byte, 0, canonicalBytes+32<<10)}
 }
 
 // begin starts a row.

@@ -82,6 +82,7 @@ func TestCSVFaultsNameTheirPlace(t *testing.T) {
 		"long row":               {in: "a,b\n1," + long + "\n", want: "line 2: the row is longer than the limit of 100 bytes"},
 		"long row, no line end":  {in: "a,b\n1," + long, want: "line 2: the row is longer than the limit of 100 bytes"},
 		"long quoted row":        {in: "a,b\n1,\"" + long + "\n" + long + "\"\n", want: "line 2: the row is longer than the limit of 100 bytes"},
+		"open quote, long":       {in: "a,b\n1,\"" + strings.Repeat("2,2\n", 1<<17), want: "line 2, column 3: the row is longer than the limit of 100 bytes, counted through the quoted value that opens here"},
 		"long header":            {in: long + "\n1\n", want: "line 1: the row is longer than the limit of 100 bytes"},
 		"old Macintosh":          {in: "a,b\r1,2\r3,4\r", want: "line 1: a carriage return stands inside the header: end lines with a line feed"},
 		"other delimiter":        {in: "a;b\n1;2\n", want: "BADREQ-001: the header is one column and holds another delimiter: give delimiter (t for a tab) (field \"delimiter\")"},

@@ -17,6 +17,9 @@ type csvScanner struct {
 	maxRecord int
 	line      int64 // number of the line that comes next
 	rec       csvRecord
+	// skip passes over what is left of a faulty record, which may be long or
+	// never end: only when the next one is asked for. nil = nothing is left.
+	skip func() error
 }
 
 // csvRecord is one record, valid until the next call of next.
@@ -40,6 +43,12 @@ func newCSVScanner(w *window, delim byte, maxRecord int) *csvScanner {
 // next reads one record, passing over blank lines. ok is false at the end. A
 // record that is wrong comes back as bad, and the scanner is past it.
 func (s *csvScanner) next() (ok bool, bad *RowError, err error) {
+	if skip := s.skip; skip != nil {
+		s.skip = nil
+		if err := skip(); err != nil {
+			return false, nil, err
+		}
+	}
 	for {
 		text, n, long, err := s.w.line(s.maxRecord)
 		if err != nil || n == 0 {
@@ -51,7 +60,8 @@ func (s *csvScanner) next() (ok bool, bad *RowError, err error) {
 		if long {
 			bad := s.tooLong()
 			s.line++
-			return true, bad, s.w.skipLine()
+			s.skip = s.w.skipLine
+			return true, bad, nil
 		}
 		text = trimCR(text)
 		line := s.line
@@ -77,10 +87,11 @@ func (s *csvScanner) quotedRecord() (ok bool, bad *RowError, err error) {
 	s.rec.fields = fields
 	switch {
 	case reason != "":
-		line, column := position(s.rec.text, at, s.line)
-		return true, &RowError{Line: line, Column: column, Code: codeBad, Reason: reason}, s.resume(at)
+		bad := s.faultAt(at, reason)
+		s.resumeAfter(at)
+		return true, bad, nil
 	case !whole:
-		return s.tooLongQuoted(at)
+		return true, s.tooLongQuoted(at), nil
 	case at >= 0:
 		return false, nil, s.neverClosed(at)
 	}
@@ -118,22 +129,34 @@ func (s *csvScanner) extent() (n int, whole bool, err error) {
 
 var quote = []byte{'"'}
 
-// tooLongQuoted passes over a record that has quotes in it and exceeds the limit.
-// at is where the last open quote is, if any.
-func (s *csvScanner) tooLongQuoted(at int) (ok bool, bad *RowError, err error) {
-	bad, never := s.tooLong(), s.neverClosed(max(at, 0))
-	closed, err := s.skipRecord()
-	if err == nil && !closed {
-		err = never
+// tooLongQuoted is the fault of a record that has quotes in it and exceeds the
+// limit. at is where the last open quote is, if any.
+func (s *csvScanner) tooLongQuoted(at int) *RowError {
+	bad := s.tooLong()
+	if at >= 0 {
+		bad = s.faultAt(at, bad.Reason+", counted through the quoted value that opens here")
 	}
-	return err == nil, bad, err
+	never := s.neverClosed(max(at, 0))
+	s.skip = func() error {
+		closed, err := s.skipRecord()
+		if err == nil && !closed {
+			err = never
+		}
+		return err
+	}
+	return bad
 }
 
 // neverClosed ends every load, even one that drops faulty rows: there is no
 // telling where the rows go on.
 func (s *csvScanner) neverClosed(at int) *RowError {
+	return s.faultAt(at, "the quote that opens here is never closed")
+}
+
+// faultAt is a fault at an offset of the record that begins in the present line.
+func (s *csvScanner) faultAt(at int, reason string) *RowError {
 	line, column := position(s.rec.text, at, s.line)
-	return &RowError{Line: line, Column: column, Code: codeBad, Reason: "the quote that opens here is never closed"}
+	return &RowError{Line: line, Column: column, Code: codeBad, Reason: reason}
 }
 
 // skipRecord passes over a record of any length. closed is false when the body
@@ -158,11 +181,12 @@ func (s *csvScanner) skipRecord() (closed bool, err error) {
 	}
 }
 
-// resume goes to the line after the one that holds offset at of the record.
-func (s *csvScanner) resume(at int) error {
+// resumeAfter goes on with the line after the one that holds offset at of the
+// record.
+func (s *csvScanner) resumeAfter(at int) {
 	s.line += int64(bytes.Count(s.rec.text[:at], []byte("\n"))) + 1
 	s.w.consume(at)
-	return s.w.skipLine()
+	s.skip = s.w.skipLine
 }
 
 func (s *csvScanner) tooLong() *RowError { return s.tooLongAt(s.line) }

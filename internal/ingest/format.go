@@ -80,6 +80,8 @@ func detect(w *window, d declared) (format, error) {
 	}
 	head := bytes.TrimLeft(w.bytes(), " \t\r\n")
 	switch {
+	case len(head) == 0 && w.err == nil:
+		return formatUnknown, invalid("", "the body begins with white space and nothing else")
 	case len(head) == 0:
 		return formatUnknown, invalid("", "the body is empty")
 	case d == declaresCSV && looksJSON(head):

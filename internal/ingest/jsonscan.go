@@ -22,6 +22,10 @@ type jsonScanner struct {
 	text      []byte
 	recLine   int64
 	recColumn int
+
+	// skip passes over what is left of an object that is too long, when the next
+	// one is asked for. nil = nothing is left.
+	skip func() error
 }
 
 // arrayState is what may come next in a JSON array.
@@ -41,6 +45,12 @@ func newJSONScanner(w *window, f format, maxRecord int) *jsonScanner {
 // next finds one object. ok is false at the end. An object that is wrong comes
 // back as bad, and the scanner is past it.
 func (s *jsonScanner) next() (ok bool, bad *RowError, err error) {
+	if skip := s.skip; skip != nil {
+		s.skip = nil
+		if err := skip(); err != nil {
+			return false, nil, err
+		}
+	}
 	if s.format == formatNDJSON {
 		return s.nextLine()
 	}
@@ -62,7 +72,8 @@ func (s *jsonScanner) nextLine() (ok bool, bad *RowError, err error) {
 		s.recLine, s.recColumn = s.line, 1
 		s.line++
 		if long {
-			return true, s.tooLong(), s.w.skipLine()
+			s.skip = s.w.skipLine
+			return true, s.tooLong(), nil
 		}
 		s.w.consume(n)
 		if len(bytes.TrimSpace(text)) > 0 {
@@ -133,7 +144,8 @@ func (s *jsonScanner) object() (ok bool, bad *RowError, err error) {
 			return true, checkJSONText(s), nil
 		}
 		if n > s.maxRecord {
-			return s.skipObject(n, &bal)
+			s.skip = func() error { return s.skipObject(n, &bal) }
+			return true, s.tooLong(), nil
 		}
 		if !s.w.fill() {
 			if err := s.w.failure(); err != nil {
@@ -144,21 +156,22 @@ func (s *jsonScanner) object() (ok bool, bad *RowError, err error) {
 	}
 }
 
-// skipObject passes over an object that is longer than allowed.
-func (s *jsonScanner) skipObject(n int, bal *balance) (ok bool, bad *RowError, err error) {
-	start := s.here("the body ends before the object that begins here does")
+// skipObject passes over the rest of an object that is longer than allowed, of
+// which n bytes were read.
+func (s *jsonScanner) skipObject(n int, bal *balance) error {
+	cut := s.here("the body ends before the object that begins here does")
 	s.advance(n)
 	for s.w.fill() {
 		n, done := bal.feed(s.w.bytes())
 		s.advance(n)
 		if done {
-			return true, s.tooLong(), nil
+			return nil
 		}
 	}
 	if err := s.w.failure(); err != nil {
-		return false, nil, err
+		return err
 	}
-	return false, nil, start
+	return cut
 }
 
 // token passes over white space and returns the byte after it, 0 at the end.

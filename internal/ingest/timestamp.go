@@ -88,7 +88,7 @@ func parseNamed(b []byte) (int64, string) {
 	text := string(b)
 	for _, layout := range namedLayouts {
 		if t, err := time.Parse(layout, text); err == nil {
-			if t.Year() < 1 {
+			if t.UnixMicro() < yearOne {
 				return 0, outOfRange
 			}
 			return t.UnixMicro(), ""
@@ -139,8 +139,14 @@ func (s *timeScanner) parse(order dateOrder) (int64, string) {
 	if reason != "" {
 		return 0, reason
 	}
-	return micros + clock - zone, ""
+	if micros += clock - zone; micros < yearOne {
+		return 0, outOfRange
+	}
+	return micros, ""
 }
+
+// yearOne is the first microsecond of year 1.
+const yearOne = -62135596800 * microsPerSecond
 
 // date reads year, month and day in the order written.
 func (s *timeScanner) date(order dateOrder) (year, month, day int, reason string) {
