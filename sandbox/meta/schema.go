@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 const keyExternID = "EXTERN_ID"
@@ -91,11 +91,25 @@ func decodeSchema(raw json.RawMessage) ([]string, *apiError) {
 	return keys, nil
 }
 
-var (
-	hashPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	// A device id is a UUID; the guide asks for lower case with its hyphens.
-	devicePattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-)
+// isHash reports whether text is a SHA-256 in lower-case hexadecimal.
+func isHash(text string) bool {
+	return len(text) == 64 && strings.Trim(text, "0123456789abcdef") == ""
+}
+
+// isDevice reports whether text is an advertising id as the guide wants it: a
+// UUID in lower case with its hyphens.
+func isDevice(text string) bool {
+	parts := strings.Split(text, "-")
+	if len(parts) != 5 || strings.Trim(text, "0123456789abcdef-") != "" {
+		return false
+	}
+	for i, length := range []int{8, 4, 4, 4, 12} {
+		if len(parts[i]) != length {
+			return false
+		}
+	}
+	return true
+}
 
 // hashOfNothing is the SHA-256 of the empty text. It matches nobody.
 const hashOfNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -131,9 +145,9 @@ func checkCell(c column, raw any) (string, verdict) {
 	case text == "":
 	case c.form == formHash && text == hashOfNothing:
 		return "", hashedBlank
-	case c.form == formHash && !hashPattern.MatchString(text):
+	case c.form == formHash && !isHash(text):
 		return "", badHash
-	case c.form == formDevice && !devicePattern.MatchString(text):
+	case c.form == formDevice && !isDevice(text):
 		return "", badDevice
 	}
 	return text, fine
