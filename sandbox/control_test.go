@@ -61,7 +61,7 @@ func TestControl(t *testing.T) {
 		{"POST", here + "/flag", `{"flagged":true}`, 204},
 		{"POST", base + "/meta/v26.0/" + id + "/users", `{"payload":{"schema":["EXTERN_ID"],"data":[["a"]]}}`, 400},
 		{"POST", here + "/flag", `{}`, 400},
-		{"POST", here + "/flag", ``, 415},
+		{"POST", here + "/flag", ``, 400},
 		{"POST", nowhere + "/flag", `{"flagged":true}`, 404},
 		{"GET", nowhere, ``, 404},
 		{"GET", nowhere + "/members", ``, 404},
