@@ -28,8 +28,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Config says how the database is opened.
-type Config struct {
+// Options say how the database is opened.
+type Options struct {
 	// Wake is told after a commit what may have something to do (store.Config).
 	Wake func(kind, id string)
 	// Now is the clock of this database: SQLite has none but its machine's.
@@ -42,9 +42,9 @@ const busyTimeout = 10 * time.Second
 
 // Open opens or creates the control plane at path and brings its schema up to
 // date. The directory must exist.
-func Open(ctx context.Context, path string, cfg Config) (*store.Store, error) {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+func Open(ctx context.Context, path string, opt Options) (*store.Store, error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
 	}
 	write, err := sql.Open("sqlite", dsn(path, "rwc", "_txlock=immediate"))
 	if err != nil {
@@ -59,9 +59,9 @@ func Open(ctx context.Context, path string, cfg Config) (*store.Store, error) {
 		return nil, errors.Join(fmt.Errorf("open control store %q: %w", path, err), write.Close())
 	}
 	read.SetMaxOpenConns(max(4, runtime.NumCPU()))
-	return store.New(store.Config{Write: write, Read: read, Wake: cfg.Wake, Dialect: store.Dialect{
+	return store.New(store.Config{Write: write, Read: read, Wake: opt.Wake, Dialect: store.Dialect{
 		Now: func(context.Context, *sql.Tx) (time.Time, error) {
-			return cfg.Now().UTC().Truncate(time.Microsecond), nil
+			return opt.Now().UTC().Truncate(time.Microsecond), nil
 		},
 		IsUnique: isUnique,
 	}}), nil

@@ -14,7 +14,7 @@ func open(t testing.TB, clock func() time.Time, wake func(kind, id string)) (*st
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "control #1.db")
 	again := func() *store.Store {
-		s, err := sqlite.Open(t.Context(), path, sqlite.Config{Wake: wake, Now: clock})
+		s, err := sqlite.Open(t.Context(), path, sqlite.Options{Wake: wake, Now: clock})
 		if err != nil {
 			t.Fatalf("open: %v", err)
 		}

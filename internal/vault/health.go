@@ -1,0 +1,123 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/provider"
+)
+
+// Store is what the vault needs of the control store.
+type Store interface {
+	Authorization(ctx context.Context, id activation.AuthorizationID) (activation.Authorization, error)
+	Authorizations(ctx context.Context) ([]activation.Authorization, error)
+	// MarkHealthy wakes what slept because of the authorization; MarkUnhealthy
+	// puts it to sleep.
+	MarkHealthy(ctx context.Context, id activation.AuthorizationID) error
+	MarkUnhealthy(ctx context.Context, id activation.AuthorizationID, reason string) error
+}
+
+// Fields returns the opened credentials of a destination, as provider.Deps
+// wants them: none where it needs no authorization.
+func (v *Vault) Fields(ctx context.Context, s Store, d activation.Destination) (map[string]provider.Secret, error) {
+	if d.Authorization == "" {
+		return map[string]provider.Secret{}, nil
+	}
+	a, err := s.Authorization(ctx, d.Authorization)
+	if err != nil {
+		return nil, fmt.Errorf("open authorization: %w", err)
+	}
+	secrets, err := v.Open(a.Sealed, a.KeyID)
+	if err != nil {
+		return nil, fmt.Errorf("open authorization %q: %w", a.ID, err)
+	}
+	return secrets, nil
+}
+
+// How often an authorization is probed: one that works once a day, one that
+// does not every hour, so that one mended at the network is found without
+// hammering it.
+const (
+	checkEvery = 24 * time.Hour
+	mendEvery  = time.Hour
+)
+
+// ErrNothingToProbe is what a probe returns for an authorization that nothing
+// uses yet.
+var ErrNothingToProbe = errors.New("nothing uses the authorization")
+
+// Health probes authorizations and records what it finds. It is a worker of the
+// engine.
+type Health struct {
+	Store Store
+	// Probe proves the credentials without writing anything at the network.
+	Probe func(ctx context.Context, a activation.Authorization) error
+	Log   *slog.Logger
+	Now   func() time.Time
+}
+
+// KindAuthorization is the kind of work that Health does.
+const KindAuthorization = "authorization"
+
+// Kind names the kind of work.
+func (h *Health) Kind() string { return KindAuthorization }
+
+// Due lists the authorizations to be probed now.
+func (h *Health) Due(ctx context.Context, limit int) ([]activation.Work, error) {
+	all, err := h.Store.Authorizations(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list authorizations: %w", err)
+	}
+	var works []activation.Work
+	for _, a := range all {
+		if len(works) < limit && !h.Now().Before(NextProbe(a)) {
+			works = append(works, activation.Work{Kind: KindAuthorization, ID: string(a.ID), Lease: "auth:" + string(a.ID)})
+		}
+	}
+	return works, nil
+}
+
+// NextProbe returns when an authorization is to be probed next.
+func NextProbe(a activation.Authorization) time.Time {
+	switch a.Status {
+	case activation.AuthHealthy:
+		return a.LastCheckedAt.Add(checkEvery)
+	case activation.AuthUnhealthy:
+		return a.LastCheckedAt.Add(mendEvery)
+	case activation.AuthUnknown:
+	}
+	if a.LastCheckedAt.IsZero() {
+		return a.CreatedAt
+	}
+	return a.LastCheckedAt.Add(mendEvery)
+}
+
+// Do probes one authorization and records the finding. An error that says
+// nothing about the credentials (the network is down) changes nothing.
+func (h *Health) Do(ctx context.Context, w activation.Work) error {
+	a, err := h.Store.Authorization(ctx, activation.AuthorizationID(w.ID))
+	if err != nil {
+		return fmt.Errorf("probe authorization: %w", err)
+	}
+	return h.Report(ctx, a.ID, h.Probe(ctx, a))
+}
+
+// Report records what a call said about an authorization: nil means it works,
+// Unauthorized that it does not; anything else says nothing and comes back,
+// unless there was nothing to probe.
+func (h *Health) Report(ctx context.Context, id activation.AuthorizationID, found error) error {
+	switch {
+	case found == nil:
+		return h.Store.MarkHealthy(ctx, id)
+	case errors.Is(found, ErrNothingToProbe):
+		return nil
+	case activation.KindOf(found) == activation.Unauthorized:
+		h.Log.WarnContext(ctx, "an authorization does not work any more", "authorization_id", id, "code", activation.CodeOf(found))
+		return h.Store.MarkUnhealthy(ctx, id, activation.SafeMessage(found))
+	}
+	return fmt.Errorf("probe authorization %q: %w", id, found)
+}
