@@ -36,7 +36,10 @@ type Config struct {
 	MemoryLimitBytes int64
 	// Threads is how many cores a query may use. 0 = all.
 	Threads int
-	Log     *slog.Logger
+	// MaxSliceLines is the most lines of a load that are merged in one
+	// transaction. 0 = 250,000; fewer are taken where that many take too long.
+	MaxSliceLines int64
+	Log           *slog.Logger
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
@@ -57,6 +60,7 @@ type DB struct {
 	// ingest is held by whoever merges a slice, changes the schema or rebuilds.
 	ingest   chan struct{}
 	stagings atomic.Int64 // names staging tables
+	maxSlice int64        // lines
 }
 
 type writeRequest struct {
@@ -77,6 +81,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.MaxSliceLines <= 0 {
+		cfg.MaxSliceLines = maxSlice
+	}
 	limit := cfg.MemoryLimitBytes
 	if limit <= 0 {
 		limit = defaultMemoryLimit()
@@ -92,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open warehouse %q: %w", cfg.Path, err)
 	}
-	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), ingest: make(chan struct{}, 1)}
+	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), ingest: make(chan struct{}, 1), maxSlice: cfg.MaxSliceLines}
 	d.done.Add(1)
 	go d.writer()
 	if err := d.migrate(ctx); err != nil {

@@ -69,13 +69,13 @@ func (s *slice) noteStale(ctx context.Context) error {
 
 // refreshStale derives anew the profiles noted in stale, some at a time.
 func (d *DB) refreshStale(ctx context.Context) error {
-	for width := int64(firstSlice); ; {
+	for width := min(firstSlice, d.maxSlice); ; {
 		start := d.now()
 		n, err := d.refreshSome(ctx, width)
 		if err != nil || n == 0 {
 			return err
 		}
-		width = nextWidth(width, d.now().Sub(start))
+		width = d.nextWidth(width, d.now().Sub(start))
 	}
 }
 

@@ -67,7 +67,7 @@ func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int6
 		return err
 	}
 	defer d.unstage(ctx, from)
-	width := int64(firstSlice)
+	width := min(firstSlice, d.maxSlice)
 	for {
 		start := d.now()
 		rows, more, err := d.mergeSlice(ctx, l, from, width)
@@ -78,17 +78,17 @@ func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int6
 		if !more {
 			return nil
 		}
-		width = nextWidth(width, d.now().Sub(start))
+		width = d.nextWidth(width, d.now().Sub(start))
 	}
 }
 
 // nextWidth aims at sliceAim, growing at most twofold.
-func nextWidth(width int64, took time.Duration) int64 {
+func (d *DB) nextWidth(width int64, took time.Duration) int64 {
 	next := 2 * width
 	if took > 0 {
 		next = min(next, int64(float64(width)*float64(sliceAim)/float64(took)))
 	}
-	return max(minSlice, min(next, maxSlice))
+	return min(max(minSlice, next), d.maxSlice)
 }
 
 func (d *DB) lockedStream(ctx context.Context, l warehouse.Load) (stream, error) {

@@ -172,7 +172,7 @@ func (s *slice) reassign(ctx context.Context) error {
 func (s *slice) sources(known bool) sources {
 	src := sources{messages: messages{from: `rows m JOIN msg g ON g.seq = m._seq`}, stream: s.st.Name, stored: known}
 	if s.dirty > 0 {
-		src.again = fmt.Sprintf(`SELECT DISTINCT pid FROM msg WHERE seq < %d`, s.seq)
+		src.again = fmt.Sprintf(`SELECT pid FROM msg WHERE seq < %d UNION SELECT pid FROM moved WHERE pid IS NOT NULL AND old IN (SELECT pid FROM dirty)`, s.seq)
 	}
 	return src
 }

@@ -116,7 +116,7 @@ func unordered(f warehouse.Field, name string) string {
 	}
 	// A sum of integers is 128 bits wide; out of range it stays at the border
 	// rather than stopping the load for ever.
-	return fmt.Sprintf("greatest(least(sum(%s), 9223372036854775807), -9223372036854775808)::BIGINT", name)
+	return fmt.Sprintf("CASE WHEN count(%s) > 0 THEN greatest(least(sum(%s), 9223372036854775807), -9223372036854775808)::BIGINT END", name, name)
 }
 
 // keysDiffer is SQL that is true when an identifier or a personal field differs

@@ -1,0 +1,13 @@
+package duckdb
+
+import (
+	"testing"
+
+	"usher/internal/warehouse/warehousetest"
+)
+
+func TestIngest(t *testing.T) {
+	warehousetest.Ingest(t, func(sliceRows int) (warehousetest.IngestStore, error) {
+		return Open(t.Context(), Config{MaxSliceLines: int64(sliceRows), Threads: 2})
+	})
+}
