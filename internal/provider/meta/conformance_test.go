@@ -1,0 +1,10 @@
+package meta_test
+
+import (
+	"testing"
+
+	"usher/internal/provider/meta/metatest"
+	"usher/internal/provider/providertest"
+)
+
+func TestConformance(t *testing.T) { providertest.Run(t, metatest.Harness()) }

@@ -1,0 +1,167 @@
+// Package metatest connects the conformance suite to the sandbox's stand-in of
+// Meta. It is imported by tests only.
+package metatest
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"time"
+
+	"usher/internal/matchkey"
+	"usher/internal/provider"
+	"usher/internal/provider/meta"
+	"usher/internal/provider/providertest"
+	"usher/sandbox"
+	"usher/sandbox/fault"
+	sandboxmeta "usher/sandbox/meta"
+)
+
+const (
+	token   = "EAAconformanceToken0123"
+	secret  = "conformance-app-secret"
+	account = "1000000001"
+)
+
+// Harness returns what the suite needs to judge Meta.
+func Harness() providertest.Harness {
+	return providertest.Harness{
+		Definition: meta.Definition(),
+		Open:       func() (providertest.Network, error) { return Open(), nil },
+		Person:     person,
+		Shared:     "EMAIL",
+		Skip: map[string]string{
+			"one row is rejected at its index":   "meta counts invalid rows and names none",
+			"an answer that comes late":          "meta answers at once",
+			"a late answer that rejects one row": "meta answers at once",
+		},
+	}
+}
+
+func person(i int) map[string]string {
+	return map[string]string{
+		"EXTERN_ID": fmt.Sprintf("customer-%05d", i),
+		"EMAIL":     fmt.Sprintf("Person.%d@Example.com", i),
+		"PHONE":     fmt.Sprintf("+1 415 555 %04d", i),
+		"FN":        fmt.Sprintf("Firstname%c", 'a'+rune(i%26)),
+		"LN":        "O'Lastname",
+		"CT":        "San Francisco",
+		"ST":        "California",
+		"ZIP":       "94105-1234",
+		"COUNTRY":   "United States",
+		"MADID":     fmt.Sprintf("EA7583CD-A667-48BC-B806-%012X", i),
+	}
+}
+
+// Network is the sandbox behind a server of its own.
+type Network struct {
+	box    *sandbox.Sandbox
+	server *httptest.Server
+}
+
+// Open starts one with an empty account. Close ends it.
+func Open() *Network {
+	box := sandbox.New(sandbox.Options{Seed: 1, Meta: sandboxmeta.Options{
+		Tokens: []sandboxmeta.Token{{Value: token}}, AppSecret: secret, Accounts: []string{account},
+	}})
+	return &Network{box: box, server: httptest.NewServer(box.Handler())}
+}
+
+// Deps are those of the account.
+func (n *Network) Deps() provider.Deps {
+	return provider.Deps{
+		Auth: map[string]provider.Secret{
+			"access_token": token, "app_secret": secret, "base_url": provider.Secret(n.server.URL + "/meta"),
+		},
+		Account: "act_" + account,
+	}
+}
+
+// Hosts is the server's address.
+func (n *Network) Hosts() []string {
+	u, err := url.Parse(n.server.URL)
+	if err != nil {
+		panic(err) // httptest made it
+	}
+	return []string{u.Host}
+}
+
+// Fail scripts the fault.
+func (n *Network) Fail(f providertest.Fault) error {
+	script := fault.Fault{Network: "meta", Path: "*/users"}
+	switch f.Kind {
+	case providertest.NoAnswer:
+		script.Kind, script.Applied = fault.Timeout, true
+	case providertest.Cut:
+		script.Kind, script.Applied = fault.Cut, true
+	case providertest.Broken:
+		script.Kind, script.Applied, script.Status = fault.Status, true, 500
+	case providertest.Page:
+		script.Kind = fault.HTML
+	case providertest.BadToken:
+		script.Kind, script.Path, script.Times = fault.Token, "", -1
+	case providertest.Throttle:
+		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
+		if f.Wait == 0 { // the account's call limit, which names no time
+			script.Kind, script.Code = fault.Error, 17
+		}
+	case providertest.RefuseWhole:
+		script.Kind, script.Code = fault.Error, 100
+	case providertest.BadRow:
+		script.Kind, script.Rows = fault.Invalid, 1
+	default:
+		return fmt.Errorf("meta does not fail by %q", f.Kind)
+	}
+	_, err := n.box.Fault(script)
+	return err
+}
+
+// Heal removes all faults.
+func (n *Network) Heal() { n.box.ResetFaults() }
+
+// Holds looks for the value among all members.
+func (n *Network) Holds(id provider.RemoteID, key matchkey.Key, value []byte) bool {
+	text := string(value)
+	if key.Hash {
+		text = fmt.Sprintf("%x", value)
+	}
+	members, _ := n.box.Meta().Members(string(id))
+	return slices.ContainsFunc(members, func(m sandboxmeta.Member) bool { return slices.Contains(m.Keys[key.Name], text) })
+}
+
+// Size counts the members.
+func (n *Network) Size(id provider.RemoteID) int {
+	members, _ := n.box.Meta().Members(string(id))
+	return len(members)
+}
+
+// Audiences counts them.
+func (n *Network) Audiences() int { return len(n.box.Meta().Audiences()) }
+
+// Delete takes the audience away.
+func (n *Network) Delete(id provider.RemoteID) { n.box.Meta().DeleteAudience(string(id)) }
+
+// Writes counts the calls that are not reads.
+func (n *Network) Writes() int {
+	writes := 0
+	for _, c := range n.box.Meta().Calls() {
+		if c.Method != "GET" {
+			writes++
+		}
+	}
+	return writes
+}
+
+// Calls counts all calls.
+func (n *Network) Calls() int { return n.box.Meta().Counters().Calls }
+
+// Close ends server and sandbox.
+func (n *Network) Close() {
+	n.box.Meta().Release()
+	n.server.CloseClientConnections()
+	n.server.Close()
+	if err := n.box.Close(); err != nil {
+		panic(err) // it keeps no file
+	}
+}

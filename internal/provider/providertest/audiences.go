@@ -1,0 +1,124 @@
+package providertest
+
+import (
+	"errors"
+	"fmt"
+
+	"usher/internal/activation"
+	"usher/internal/provider"
+)
+
+// audienceChecks are about Check and EnsureAudience.
+func audienceChecks() []check {
+	return []check{
+		{"check writes nothing", false, checkWritesNothing},
+		{"check finds a bad token", false, checkFindsBadToken},
+		{"an audience is made once", false, ensureOnce},
+		{"the audience is gone", false, gone},
+		{"a bad token is not a gone audience", false, notGone},
+	}
+}
+
+func checkWritesNothing(w *world) error {
+	err := w.dest.Check(w.ctx)
+	w.said.hear(err)
+	if err != nil {
+		return err
+	}
+	if w.net.Calls() == 0 {
+		return errors.New("nothing was asked")
+	}
+	if n := w.net.Writes(); n != 0 || w.net.Audiences() != 0 {
+		return fmt.Errorf("%d calls that change something", n)
+	}
+	return nil
+}
+
+func checkFindsBadToken(w *world) error {
+	if err := w.net.Fail(Fault{Kind: BadToken}); err != nil {
+		return err
+	}
+	err := w.dest.Check(w.ctx)
+	w.said.hear(err)
+	_, err = wantError(err, activation.Unauthorized, false)
+	return err
+}
+
+func ensureOnce(w *world) error {
+	first, err := w.audience()
+	if err != nil {
+		return err
+	}
+	again, err := w.audience()
+	if err != nil {
+		return err
+	}
+	if again != first || w.net.Audiences() != 1 {
+		return fmt.Errorf("made twice: %q and %q, %d audiences", first, again, w.net.Audiences())
+	}
+	known, err := w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance", Remote: first})
+	if err != nil {
+		return fmt.Errorf("known by its id: %w", err)
+	}
+	if known != first {
+		return fmt.Errorf("known by its id: %q instead of %q", known, first)
+	}
+	// A marker that begins like another one, and the same name.
+	other, err := w.ensure(provider.Audience{Marker: "target-1.g10", Name: "Conformance"})
+	if err != nil {
+		return err
+	}
+	if other == first {
+		return errors.New("two markers, one audience")
+	}
+	beside, err := w.audience()
+	if err != nil {
+		return fmt.Errorf("beside another one: %w", err)
+	}
+	if beside != first {
+		return fmt.Errorf("beside another one: %q instead of %q", beside, first)
+	}
+	return nil
+}
+
+func gone(w *world) error {
+	id, err := w.audience()
+	if err != nil {
+		return err
+	}
+	w.net.Delete(id)
+	_, err = w.deliver(w.batch(activation.OpAdd, id, w.people(0, 1)...))
+	if _, err := wantError(err, activation.Gone, false); err != nil {
+		return fmt.Errorf("deliver: %w", err)
+	}
+	_, err = w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance", Remote: id})
+	if _, err := wantError(err, activation.Gone, false); err != nil {
+		return fmt.Errorf("ensure: %w", err)
+	}
+	next, err := w.ensure(provider.Audience{Marker: "target-1.g2", Name: "Conformance"})
+	if err != nil {
+		return fmt.Errorf("make another: %w", err)
+	}
+	if next == id {
+		return errors.New("the new audience has the id of the one that is gone")
+	}
+	return nil
+}
+
+func notGone(w *world) error {
+	id, err := w.audience()
+	if err != nil {
+		return err
+	}
+	w.net.Delete(id)
+	if err := w.net.Fail(Fault{Kind: BadToken}); err != nil {
+		return err
+	}
+	_, err = w.deliver(w.batch(activation.OpAdd, id, w.people(0, 1)...))
+	if _, err := wantError(err, activation.Unauthorized, false); err != nil {
+		return fmt.Errorf("deliver: %w", err)
+	}
+	_, err = w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance", Remote: id})
+	_, err = wantError(err, activation.Unauthorized, false)
+	return err
+}
