@@ -21,6 +21,9 @@ type Options struct {
 	Lookup func(l Lookup) (sql string, err error)
 	// FirstParam is the number of the first parameter; 0 = 1.
 	FirstParam int
+	// Inline writes literals into the SQL, quoted and typed, in place of
+	// parameters: for statements that put many expressions together.
+	Inline bool
 }
 
 // Compiled is an expression as DuckDB SQL.
@@ -30,7 +33,8 @@ type Compiled struct {
 	// UnparsedSQL is a boolean, never NULL: the value is missing because text
 	// that is there could not be read as what it should be.
 	UnparsedSQL string
-	// Args are the parameters of both, from $FirstParam on.
+	// Args are the parameters of both and of the keys of Lookups, from
+	// $FirstParam on. Each of them is used.
 	Args []any
 	// Lookups are the distinct lookups, in the order in which joins must stand.
 	Lookups []Lookup
@@ -48,7 +52,7 @@ func Compile(e *Expr, opt Options) (Compiled, error) { return compile(e, e.Type(
 func CompileAs(e *Expr, t Type, opt Options) (Compiled, error) { return compile(e, t, opt) }
 
 func compile(e *Expr, t Type, opt Options) (Compiled, error) {
-	c := compiler{opt: opt, first: cmp.Or(opt.FirstParam, 1)}
+	c := compiler{opt: opt, first: cmp.Or(opt.FirstParam, 1), keys: map[string]value{}}
 	v, err := c.compile(e.root)
 	if err != nil {
 		return Compiled{}, err
@@ -80,6 +84,7 @@ type compiler struct {
 	first   int
 	args    []any
 	lookups []Lookup
+	keys    map[string]value // compiled keys of lookups, by canonical text
 	lets    int
 }
 
@@ -109,9 +114,9 @@ func (c *compiler) node(n *node) (value, error) {
 		if n.text == "" {
 			return missing(Text), nil
 		}
-		return c.param(n.text, Text), nil
+		return c.literal(n.text, n.text, Text), nil
 	case numberNode:
-		return c.param(n.number, Number), nil
+		return c.literal(print(n), n.number, Number), nil
 	case booleanNode:
 		return value{sql: fmt.Sprint(n.truth), typ: Boolean, simple: true}, nil
 	case columnNode:
@@ -123,8 +128,8 @@ func (c *compiler) node(n *node) (value, error) {
 	case "lookup":
 		return c.lookup(n)
 	}
-	args := make([]value, len(n.args))
-	for i, a := range n.args {
+	args := make([]value, len(n.operands()))
+	for i, a := range n.operands() {
 		var err error
 		if args[i], err = c.compile(a); err != nil {
 			return value{}, err
@@ -142,10 +147,16 @@ func missing(t Type) value {
 	return value{sql: "CAST(NULL AS " + sqlTypes[t] + ")", typ: t, simple: true}
 }
 
-// param binds a literal.
-func (c *compiler) param(arg any, t Type) value {
+// literal binds a literal, or writes it.
+func (c *compiler) literal(text string, arg any, t Type) value {
+	v := value{typ: t, simple: true}
+	if c.opt.Inline {
+		v.sql = "CAST('" + strings.ReplaceAll(text, "'", "''") + "' AS " + sqlTypes[t] + ")"
+		return v
+	}
+	v.sql = fmt.Sprintf("CAST($%d AS %s)", c.first+len(c.args), sqlTypes[t])
 	c.args = append(c.args, arg)
-	return value{sql: fmt.Sprintf("CAST($%d AS %s)", c.first+len(c.args)-1, sqlTypes[t]), typ: t, simple: true}
+	return v
 }
 
 func (c *compiler) column(n *node) (value, error) {
@@ -161,23 +172,27 @@ func (c *compiler) column(n *node) (value, error) {
 }
 
 func (c *compiler) lookup(n *node) (value, error) {
-	key, err := c.compile(n.args[1])
-	if err != nil {
-		return value{}, err
-	}
 	if c.opt.Lookup == nil {
 		return value{}, errorAt(n.pos, "lookup is not possible here")
 	}
 	l := lookupOf(n)
-	l.KeySQL = c.asText(key).sql
+	key, known := c.keys[l.Key]
+	if !known {
+		k, err := c.compile(n.args[1])
+		if err != nil {
+			return value{}, err
+		}
+		key = c.asText(k)
+		c.keys[l.Key] = key
+	}
+	l.KeySQL = key.sql
 	sql, err := c.opt.Lookup(l)
 	if err != nil {
 		e := errorAt(n.pos, "lookup in %q", brief(l.Stream))
 		e.Err = err
 		return value{}, e
 	}
-	known := func(k Lookup) bool { return k.Stream == l.Stream && k.Key == l.Key && k.Column == l.Column }
-	if !slices.ContainsFunc(c.lookups, known) {
+	if !slices.Contains(c.lookups, l) {
 		c.lookups = append(c.lookups, l)
 	}
 	return value{sql: "nullif(" + sql + ", '')", typ: Text, simple: true, fails: key.fails}, nil

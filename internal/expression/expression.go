@@ -75,6 +75,18 @@ type node struct {
 // any type.
 func (n *node) isEmpty() bool { return n.kind == textNode && n.text == "" }
 
+// operands are the arguments that are values; those after them are options,
+// which become part of the SQL.
+func (n *node) operands() []*node {
+	switch n.text {
+	case "substr", "number", "date", "round":
+		return n.args[:1]
+	case "split":
+		return n.args[:2]
+	}
+	return n.args
+}
+
 // Columns returns the columns of the stream that the expression reads, sorted.
 func Columns(e *Expr) []string {
 	found := map[string]bool{}

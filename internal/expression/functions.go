@@ -69,7 +69,7 @@ func (c *compiler) coalesce(n *node, args []value) string {
 
 func (c *compiler) round(n *node, args []value) string {
 	digits := 0
-	if len(args) == 2 {
+	if len(n.args) == 2 {
 		digits = int(n.args[1].number)
 	}
 	return fmt.Sprintf("round(%s, %d)", args[0].sql, digits)
