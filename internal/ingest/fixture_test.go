@@ -87,6 +87,18 @@ func (f *fakeWarehouse) streams() []string {
 	return out
 }
 
+func (f *fakeWarehouse) attempts(id string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tries[id]
+}
+
+func (f *fakeWarehouse) firstMerged() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.merged[0].ID
+}
+
 // bench is a collector with its inbox in a folder of the test.
 type bench struct {
 	dir   string

@@ -1,0 +1,63 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"usher/internal/warehouse"
+	"usher/internal/warehouse/inbox"
+)
+
+// LoadStatus is an upload as people see it: where it stands and what it did.
+type LoadStatus struct {
+	ID          string       `json:"id"`
+	Stream      string       `json:"stream"`
+	Filename    string       `json:"filename"`
+	ContentType string       `json:"content-type"`
+	Status      inbox.Status `json:"status"`
+	Rows        int64        `json:"rows"`
+	Rejected    int64        `json:"rejected"`
+	// Done is how many rows are in the profiles so far.
+	Done       int64     `json:"done"`
+	ReceivedAt time.Time `json:"received"`
+	FinishedAt time.Time `json:"finished,omitzero"`
+	ErrorCode  string    `json:"error_code,omitempty"`
+	Error      string    `json:"error,omitempty"`
+	warehouse.LoadResult
+}
+
+// Load returns one upload, or ErrNotFound.
+func (m *Merger) Load(ctx context.Context, id string) (LoadStatus, error) {
+	l, err := m.cfg.Inbox.Load(ctx, id)
+	if err != nil {
+		return LoadStatus{}, err
+	}
+	return m.status(l), nil
+}
+
+// Recent lists uploads, newest first; stream "" = of all streams.
+func (m *Merger) Recent(ctx context.Context, stream string, limit int) ([]LoadStatus, error) {
+	loads, err := m.cfg.Inbox.Recent(ctx, stream, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]LoadStatus, len(loads))
+	for i, l := range loads {
+		out[i] = m.status(l)
+	}
+	return out, nil
+}
+
+func (m *Merger) status(l inbox.Load) LoadStatus {
+	s := LoadStatus{
+		ID: l.ID, Stream: l.Stream, Filename: l.Filename, ContentType: l.ContentType, Status: l.Status, Rejected: l.Rejected,
+		ReceivedAt: l.ReceivedAt, FinishedAt: l.FinishedAt, ErrorCode: l.ErrorCode, Error: l.Error, LoadResult: l.Result,
+	}
+	s.Rows = l.Rows
+	if l.Status == inbox.Merged {
+		s.Done = l.Rows
+	} else if p, merging := m.Progress(); merging && p.LoadID == l.ID {
+		s.Done = p.Done
+	}
+	return s
+}
