@@ -20,7 +20,6 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
-	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
@@ -49,8 +48,6 @@ type Store interface {
 	Resume(ctx context.Context, id activation.JobID, user string) error
 	Bounce(ctx context.Context, id activation.JobID, user string) error
 	Kill(ctx context.Context, id activation.JobID, user string) error
-	RunNow(ctx context.Context, id activation.JobID, user string) error
-	Targets(ctx context.Context, f store.TargetFilter) ([]activation.Target, error)
 }
 
 // Warehouse is what the catalog needs of the data plane.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"usher/internal/activation"
-	"usher/internal/store"
 )
 
 // NewJob is what a person gives to create a job.
@@ -91,7 +90,7 @@ func Frequency(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// Command tells a job to pause, resume, bounce, run or end, and returns it as
+// Command tells a job to pause, resume, bounce or end, and returns it as
 // it is then.
 func (c *Catalog) Command(ctx context.Context, id activation.JobID, command activation.JobCommand, user string) (activation.Job, error) {
 	var err error
@@ -105,30 +104,10 @@ func (c *Catalog) Command(ctx context.Context, id activation.JobID, command acti
 	case activation.CommandKill:
 		err = c.Store.Kill(ctx, id, user)
 	case activation.CommandRun:
-		err = c.Store.RunNow(ctx, id, user)
+		return activation.Job{}, fmt.Errorf("%w: running is a matter of delivery", activation.ErrConflict)
 	}
 	if err != nil {
 		return activation.Job{}, err
 	}
 	return c.Store.Job(ctx, id)
-}
-
-// RunAudience makes every job that sends the audience due now, and returns
-// the audience's targets.
-func (c *Catalog) RunAudience(ctx context.Context, id activation.AudienceID, user string) ([]activation.Target, error) {
-	targets, err := c.Store.Targets(ctx, store.TargetFilter{Audience: id})
-	if err != nil {
-		return nil, err
-	}
-	seen := map[activation.JobID]bool{}
-	for _, t := range targets {
-		if t.Job == "" || seen[t.Job] {
-			continue
-		}
-		seen[t.Job] = true
-		if err := c.Store.RunNow(ctx, t.Job, user); err != nil {
-			return nil, err
-		}
-	}
-	return targets, nil
 }

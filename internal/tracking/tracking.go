@@ -34,6 +34,7 @@ type Store interface {
 // Ledger is what tracking reads of the data plane.
 type Ledger interface {
 	Holdings(ctx context.Context, t activation.TargetID, generation int) (warehouse.Holdings, error)
+	StagedView(ctx context.Context, run activation.RunID, first, last int64, limit int) ([]warehouse.StagedRow, error)
 }
 
 // Tracking answers questions about runs and targets.

@@ -327,3 +327,15 @@ type Warehouse interface {
 	Ledger
 	Close() error
 }
+
+// StagedRow is one staged row as people may see it: which keys it carries,
+// never their values.
+type StagedRow struct {
+	Ordinal int64         `json:"n"`
+	Op      activation.Op `json:"op"`
+	Profile int64         `json:"profile_id"`
+	// Keys are the names of the match keys that are present.
+	Keys []string `json:"keys"`
+	// Held are the keys left out because another member still holds the value.
+	Held []string `json:"held_back,omitempty"`
+}

@@ -1,0 +1,152 @@
+// Package client speaks Usher's HTTP API. The command line is built on it, and
+// so can other programs be.
+//
+// It owns the envelope and the errors of the API as a Go program sees them. It
+// retries nothing: the caller knows whether a call may be repeated.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client calls one server.
+type Client struct {
+	// URL is the server's address, such as http://127.0.0.1:8080.
+	URL string
+	// Token goes into the Authorization header.
+	Token string
+	// HTTP makes the calls. Nil = a client without a total timeout (uploads may
+	// take long) that gives up connecting after 5 s.
+	HTTP *http.Client
+}
+
+// Error is an answer that is not a success.
+type Error struct {
+	Status    int
+	Code      string
+	Message   string
+	RequestID string
+}
+
+// Error returns message, code and the request id for the server's log.
+func (e *Error) Error() string {
+	s := e.Message
+	if e.Code != "" {
+		s += " (" + e.Code + ")"
+	}
+	if e.RequestID != "" {
+		s += ", request " + e.RequestID
+	}
+	return s
+}
+
+// ErrUnreachable: nothing answers at the server's address.
+var ErrUnreachable = errors.New("no server answers")
+
+type envelope struct {
+	Data      json.RawMessage `json:"data"`
+	Status    int             `json:"status"`
+	Message   string          `json:"message"`
+	RequestID string          `json:"request_id"`
+	Next      string          `json:"_next"`
+	Errors    []struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	} `json:"errors"`
+}
+
+// Do calls method path with body (nil, an io.Reader sent as it is, or anything
+// else as JSON) and decodes the data of the answer into out (may be nil). It
+// returns where the next page starts, "" on the last.
+func (c *Client) Do(ctx context.Context, method, path string, body, out any) (next string, err error) {
+	var r io.Reader
+	contentType := ""
+	switch b := body.(type) {
+	case nil:
+	case io.Reader:
+		r = b
+	default:
+		raw, err := json.Marshal(b)
+		if err != nil {
+			return "", fmt.Errorf("encode request: %w", err)
+		}
+		r, contentType = bytes.NewReader(raw), "application/json"
+	}
+	return c.send(ctx, method, path, contentType, r, out)
+}
+
+// Upload sends a stream of bytes with its content type.
+func (c *Client) Upload(ctx context.Context, path, contentType string, body io.Reader, out any) error {
+	_, err := c.send(ctx, http.MethodPost, path, contentType, body, out)
+	return err
+}
+
+func (c *Client) send(ctx context.Context, method, path, contentType string, body io.Reader, out any) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, body)
+	if err != nil {
+		return "", fmt.Errorf("make request: %w", err)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	hc := c.HTTP
+	if hc == nil {
+		hc = &http.Client{Timeout: 0}
+	}
+	res, err := hc.Do(req)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) && ctx.Err() == nil {
+			return "", fmt.Errorf("%w at %s: %w", ErrUnreachable, c.URL, ue.Err)
+		}
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
+	if err != nil {
+		return "", fmt.Errorf("read answer: %w", err)
+	}
+	var env envelope
+	if err := json.Unmarshal(raw, &env); err != nil {
+		return "", &Error{Status: res.StatusCode, Message: fmt.Sprintf("the server answered %s without our envelope: is this an Usher server?", res.Status)}
+	}
+	if res.StatusCode >= 300 {
+		e := &Error{Status: res.StatusCode, Message: env.Message, RequestID: env.RequestID}
+		if len(env.Errors) > 0 {
+			e.Code = env.Errors[0].Code
+		}
+		return "", e
+	}
+	if out != nil && len(env.Data) > 0 {
+		if err := json.Unmarshal(env.Data, out); err != nil {
+			return "", fmt.Errorf("decode answer: %w", err)
+		}
+	}
+	return env.Next, nil
+}
+
+// WaitReady asks the server until it is ready or ctx ends.
+func (c *Client) WaitReady(ctx context.Context) error {
+	for {
+		if _, err := c.Do(ctx, http.MethodGet, "/readyz", nil, nil); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

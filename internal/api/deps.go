@@ -1,0 +1,66 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/catalog"
+	"usher/internal/delivery"
+	"usher/internal/ingest"
+	"usher/internal/provider"
+	"usher/internal/store"
+	"usher/internal/tracking"
+	"usher/internal/warehouse"
+)
+
+// Deps is what the API stands on.
+type Deps struct {
+	Version string
+	Log     *slog.Logger
+	Now     func() time.Time
+	// Authenticate finds out who makes a request.
+	Authenticate Authenticate
+	// Ready returns nil when the server can do its work.
+	Ready func(ctx context.Context) error
+
+	Jobs      Jobs
+	Catalog   *catalog.Catalog
+	Tracking  *tracking.Tracking
+	Delivery  Delivery
+	Collector *ingest.Collector
+	Loads     Loads
+	Warehouse warehouse.Warehouse
+	Config    catalog.Store
+	Audit     Audit
+	Providers []provider.Definition
+}
+
+// Jobs is what the API reads of the control store about jobs.
+type Jobs interface {
+	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
+	Jobs(ctx context.Context, f store.JobFilter) ([]activation.Job, error)
+	JobLogs(ctx context.Context, id activation.JobID, since time.Time, limit int) ([]activation.LogEntry, error)
+}
+
+// Delivery is what the API needs of delivery.
+type Delivery interface {
+	RunJob(ctx context.Context, id activation.JobID) ([]activation.Run, error)
+	RunAudience(ctx context.Context, id activation.AudienceID) ([]activation.Run, error)
+	PlanJob(ctx context.Context, id activation.JobID) ([]delivery.Preview, error)
+	Approve(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
+	Decline(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
+	Withdraw(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
+	Retry(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
+}
+
+// Audit is the append-only log of who did what.
+type Audit interface {
+	Audit(ctx context.Context, f store.AuditFilter) ([]activation.AuditEntry, error)
+}
+
+// Loads tells what became of uploads.
+type Loads interface {
+	Load(ctx context.Context, id string) (ingest.LoadStatus, error)
+}

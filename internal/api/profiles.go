@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"usher/internal/warehouse"
+)
+
+func (a *API) profiles(h huma.API) {
+	huma.Register(h, route("POST /v2/profile/lookup", Viewer, "lookup-profile", "One person by an identifier; personal values masked", "profiles"), func(ctx context.Context, in *struct {
+		Body struct {
+			Field string `json:"field" minLength:"1"`
+			Value string `json:"value" minLength:"1"`
+		}
+	},
+	) (*reply[warehouse.Profile], error) {
+		p, err := a.Warehouse.Find(ctx, in.Body.Field, in.Body.Value)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		one := []warehouse.Profile{p}
+		if err := a.mask(ctx, one); err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, one[0])
+	})
+	type number struct {
+		Profiles int64 `json:"profiles"`
+	}
+	huma.Register(h, route("GET /v2/profile/count", Viewer, "count-profiles", "How many people there are", "profiles"), func(ctx context.Context, _ *struct{}) (*reply[number], error) {
+		n, err := a.Warehouse.CountProfiles(ctx)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, number{n})
+	})
+}
+
+// mask replaces the personal values of people by a hint, in place.
+func (a *API) mask(ctx context.Context, people []warehouse.Profile) error {
+	s, err := a.Warehouse.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	MaskProfiles(s, people)
+	return nil
+}
+
+// MaskProfiles replaces the values of personal fields by a hint, in place.
+func MaskProfiles(s warehouse.Schema, people []warehouse.Profile) {
+	for _, f := range s.Fields {
+		if !f.PII {
+			continue
+		}
+		for _, p := range people {
+			if v, ok := p.Values[f.Name]; ok {
+				p.Values[f.Name] = Mask(fmt.Sprint(v))
+			}
+		}
+	}
+}
+
+// Mask keeps the first letter of a personal value, and of an e-mail the domain.
+func Mask(v string) string {
+	if v == "" {
+		return ""
+	}
+	first := string([]rune(v)[:1])
+	if _, domain, ok := strings.Cut(v, "@"); ok {
+		return first + "•••@" + domain
+	}
+	return first + "•••"
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"usher/internal/activation"
+	"usher/internal/store"
+	"usher/internal/tracking"
+)
+
+type runID struct {
+	ID string `path:"id" doc:"id of the run"`
+}
+
+func (a *API) runs(h huma.API) {
+	type list struct {
+		Status          string    `query:"status" doc:"pending, running, awaiting, completed, withdrawn or failed; several with commas"`
+		SyncType        string    `query:"sync_type"`
+		DestinationType string    `query:"destination_type" doc:"such as Facebook Ads"`
+		Destination     string    `query:"destination_id"`
+		Job             string    `query:"job_id"`
+		Audience        string    `query:"segment_id"`
+		Since           time.Time `query:"since"`
+		Until           time.Time `query:"until"`
+		Start           int64     `query:"start" doc:"run number the page begins below"`
+		Limit           int       `query:"limit" default:"50" minimum:"1" maximum:"500"`
+	}
+	huma.Register(h, route("GET /v2/run", Viewer, "list-runs", "Sync Tracking: runs, newest first", "runs"), func(ctx context.Context, in *list) (*reply[[]tracking.View], error) {
+		f := store.RunFilter{
+			Destination: activation.DestinationID(in.Destination), Job: activation.JobID(in.Job),
+			Audience: activation.AudienceID(in.Audience), Since: in.Since, Until: in.Until, Before: in.Start, Limit: in.Limit,
+		}
+		for _, s := range split(in.Status) {
+			f.Status = append(f.Status, activation.RunStatus(s))
+		}
+		for _, s := range split(in.SyncType) {
+			f.SyncType = append(f.SyncType, activation.SyncType(s))
+		}
+		if in.DestinationType != "" {
+			f.Providers = []string{a.providerOfType(in.DestinationType)}
+		}
+		runs, err := a.Tracking.List(ctx, f)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		next := ""
+		if len(runs) == in.Limit {
+			next = strconv.FormatInt(runs[len(runs)-1].Number, 10)
+		}
+		return page(ctx, runs, next)
+	})
+	huma.Register(h, route("GET /v2/run/{id}", Viewer, "show-run", "One run: stages, counts, laws, errors by cause", "runs"), func(ctx context.Context, in *runID) (*reply[tracking.View], error) {
+		return a.run(ctx, in.ID)
+	})
+	huma.Register(h, route("GET /v2/run/{id}/items", Viewer, "run-items", "The queue items of a run", "runs"), func(ctx context.Context, in *runID) (*reply[[]activation.Item], error) {
+		_, items, err := a.Tracking.Run(ctx, activation.RunID(in.ID))
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, items)
+	})
+	huma.Register(h, route("GET /v2/run/{id}/errors", Viewer, "run-errors", "What went wrong in a run, grouped by cause, with the page that says what to do", "runs"), func(ctx context.Context, in *runID) (*reply[[]tracking.Cause], error) {
+		v, _, err := a.Tracking.Run(ctx, activation.RunID(in.ID))
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, v.Errors)
+	})
+	huma.Register(h, route("GET /v2/run/{id}/item/{n}", Viewer, "run-item", "One queue item: masked rows, stored status and headers", "runs"), func(ctx context.Context, in *struct {
+		runID
+		Number int `path:"n" minimum:"1"`
+	},
+	) (*reply[tracking.ItemDetail], error) {
+		d, err := a.Tracking.Item(ctx, activation.RunID(in.ID), in.Number, 100)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, d)
+	})
+	for _, c := range []struct {
+		name, summary string
+		do            func(context.Context, activation.RunID, string) (activation.Run, error)
+	}{
+		{"retry", "Send the failed items of a failed run again, and nothing else", a.Delivery.Retry},
+		{"approve", "Let a run go on that waits because it removes many people", a.Delivery.Approve},
+		{"decline", "Let such a run go on without its removals", a.Delivery.Decline},
+		{"withdraw", "End a pending run before anything is sent", a.Delivery.Withdraw},
+	} {
+		huma.Register(h, route("POST /v2/run/{id}/"+c.name, Operator, c.name+"-run", c.summary, "runs"), func(ctx context.Context, in *runID) (*reply[tracking.View], error) {
+			if _, err := c.do(ctx, activation.RunID(in.ID), CallerOf(ctx).Name); err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return a.run(ctx, in.ID)
+		})
+	}
+	huma.Register(h, route("GET /v2/target", Viewer, "list-targets", "Audiences kept at destinations, and what the ledger says they hold", "runs"), func(ctx context.Context, _ *struct{}) (*reply[[]tracking.TargetView], error) {
+		targets, err := a.Tracking.Targets(ctx, store.TargetFilter{})
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, targets)
+	})
+}
+
+func (a *API) run(ctx context.Context, id string) (*reply[tracking.View], error) {
+	v, _, err := a.Tracking.Run(ctx, activation.RunID(id))
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return ok(ctx, v)
+}
+
+// providerOfType is the provider whose destinations are shown as this type.
+func (a *API) providerOfType(t string) string {
+	for _, d := range a.Providers {
+		if d.DestinationType == t {
+			return d.Name
+		}
+	}
+	return t
+}

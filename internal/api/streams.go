@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"usher/internal/ingest"
+	"usher/internal/warehouse"
+)
+
+type streamName struct {
+	Name string `path:"name" doc:"name of the stream"`
+}
+
+type declared struct {
+	Rebuild []string `json:"rebuild" doc:"fields that need a rebuild to reach messages received before"`
+}
+
+func (a *API) streams(h huma.API) {
+	huma.Register(h, route("GET /v2/stream", Viewer, "list-streams", "Streams with counts, columns and what is not mapped", "data"), func(ctx context.Context, _ *struct{}) (*reply[[]warehouse.StreamStat], error) {
+		all, err := a.Warehouse.Streams(ctx)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, all)
+	})
+	huma.Register(h, route("PUT /v2/stream/{name}", Operator, "declare-stream", "Say how a stream's messages are read", "data"), func(ctx context.Context, in *struct {
+		streamName
+		Body struct {
+			Name           string   `json:"name,omitempty"`
+			ReferenceKey   string   `json:"reference_key,omitempty"`
+			MessageID      []string `json:"message_id_fields,omitempty"`
+			TimestampField string   `json:"timestamp_field,omitempty"`
+			DateOrder      string   `json:"date_order,omitempty" enum:"mdy,dmy,ymd,"`
+		}
+	},
+	) (*reply[declared], error) {
+		b := in.Body
+		return a.declare(ctx, warehouse.Schema{Streams: []warehouse.Stream{{
+			Name: in.Name, ReferenceKey: b.ReferenceKey, MessageID: b.MessageID, TimestampField: b.TimestampField, DateOrder: b.DateOrder,
+		}}})
+	})
+	huma.Register(h, route("GET /v2/stream/{name}/events", Admin, "stream-messages", "Recent raw messages of a stream, as received", "data"), func(ctx context.Context, in *struct {
+		streamName
+		Limit int `query:"limit" default:"10" minimum:"1" maximum:"100"`
+	},
+	) (*reply[[]warehouse.Message], error) {
+		out, err := a.Warehouse.Messages(ctx, in.Name, in.Limit)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, out)
+	})
+	huma.Register(h, route("GET /v2/field", Viewer, "list-fields", "List fields", "data"), func(ctx context.Context, _ *struct{}) (*reply[[]warehouse.Field], error) {
+		s, err := a.Warehouse.Schema(ctx)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, s.Fields)
+	})
+	huma.Register(h, route("POST /v2/field", Operator, "declare-field", "Declare a field, or change it", "data"), func(ctx context.Context, in *struct{ Body warehouse.Field }) (*reply[declared], error) {
+		return a.declare(ctx, warehouse.Schema{Fields: []warehouse.Field{in.Body}})
+	})
+	huma.Register(h, route("GET /v2/mapping/{name}", Viewer, "list-mappings", "Mappings of a stream", "data"), func(ctx context.Context, in *streamName) (*reply[[]warehouse.Mapping], error) {
+		s, err := a.Warehouse.Schema(ctx)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		out := []warehouse.Mapping{}
+		for _, m := range s.Mappings {
+			if m.Stream == in.Name {
+				out = append(out, m)
+			}
+		}
+		return ok(ctx, out)
+	})
+	huma.Register(h, route("PUT /v2/mapping/{name}", Operator, "set-mappings", "Set mappings of a stream: field to expression", "data"), func(ctx context.Context, in *struct {
+		streamName
+		Body map[string]string
+	},
+	) (*reply[declared], error) {
+		var s warehouse.Schema
+		for field, expr := range in.Body {
+			s.Mappings = append(s.Mappings, warehouse.Mapping{Stream: in.Name, Field: field, Expression: expr})
+		}
+		return a.declare(ctx, s)
+	})
+	huma.Register(h, route("POST /v2/rebuild", Operator, "rebuild", "Replay all messages under the present fields and mappings", "data"), func(ctx context.Context, _ *struct{}) (*reply[map[string]bool], error) {
+		if err := a.Warehouse.Rebuild(ctx, nil); err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, map[string]bool{"rebuilt": true})
+	})
+	huma.Register(h, route("GET /v2/load/{id}", Viewer, "show-load", "What became of an upload", "data"), func(ctx context.Context, in *struct {
+		ID string `path:"id"`
+	},
+	) (*reply[ingest.LoadStatus], error) {
+		l, err := a.Loads.Load(ctx, in.ID)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, l)
+	})
+}
+
+func (a *API) declare(ctx context.Context, s warehouse.Schema) (*reply[declared], error) {
+	rebuild, err := a.Catalog.Declare(ctx, s)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return ok(ctx, declared{rebuild})
+}
+
+// bulk is POST /collect/bulk/{stream}. It is no huma operation because the body
+// is a stream that must never be held in memory.
+func (a *API) bulk() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := newRequestID()
+		ctx := context.WithValue(r.Context(), requestKey, id)
+		w.Header().Set("X-Request-Id", id)
+		q := r.URL.Query()
+		if r.Header.Get("Authorization") == "" {
+			if t := q.Get("access_token") + q.Get("key"); t != "" {
+				r.Header.Set("Authorization", t)
+			}
+		}
+		caller, known := a.Authenticate(r)
+		if !known || !caller.Role.Includes(Operator) {
+			status, text := http.StatusUnauthorized, "a valid token is needed in the Authorization header"
+			if known {
+				status, text = http.StatusForbidden, "this token may not do that"
+			}
+			writeFailure(w, newFailure(status, text), id)
+			return
+		}
+		flag := func(name string) bool { v, _ := strconv.ParseBool(q.Get(name)); return v }
+		sum, err := a.Collector.Bulk(ctx, ingest.Request{
+			Stream: r.PathValue("stream"), Body: r.Body, ContentType: r.Header.Get("Content-Type"), ContentLength: r.ContentLength,
+			DryRun: flag("dryrun"), DropErrors: flag("droperrors"), TimestampField: q.Get("timestamp_field"),
+			Headers: q.Get("headers"), Delimiter: q.Get("delimiter"), Append: q.Get("append"), Filename: q.Get("filename"),
+		})
+		if err != nil {
+			var f *failure
+			if !errors.As(a.fail(ctx, err), &f) {
+				f = newFailure(http.StatusInternalServerError, "internal error")
+			}
+			writeFailure(w, f, id)
+			return
+		}
+		writeJSON(w, http.StatusOK, envelope[ingest.Summary]{Data: sum, Status: http.StatusOK, RequestID: id, Message: "success"})
+	})
+}
+
+func writeFailure(w http.ResponseWriter, f *failure, id string) {
+	f.RequestID = id
+	writeJSON(w, f.Code, f)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller is gone: nobody to tell
+}
