@@ -21,6 +21,10 @@ const (
 	stateShared  = "shared"  // taken away but for the values in held, which others needed
 )
 
+// doubted is the delivery time of a row that a plan saw unwanted since it was
+// delivered: older than any time that members stay for.
+const doubted = -1
+
 // target is the ledger of one target.
 type target struct {
 	n int

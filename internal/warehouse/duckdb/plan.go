@@ -101,7 +101,7 @@ func (p *planner) await(ctx context.Context, awaiting []warehouse.Range) error {
 func (p *planner) diff(ctx context.Context) error {
 	err := p.exec(ctx, "compare audience and ledger", `CREATE OR REPLACE TEMP TABLE plan_diff AS
 		SELECT coalesce(d.pid, l.pid) AS pid, d.pid IS NOT NULL AS wanted, d.fp, d.version,
-		       l.keyset, l.fp AS old_fp, l.version AS old_version, l.state, l.held
+		       l.keyset, l.fp AS old_fp, l.version AS old_version, l.state, l.held, l.delivered_at
 		FROM (SELECT m.pid, k.fp, k.version, %d AS keyset FROM %s m LEFT JOIN %s k ON k.pid = m.pid) d
 		FULL JOIN %s l ON d.pid = l.pid AND d.fp = l.fp AND d.keyset = l.keyset
 		WHERE d.pid IS NULL OR l.pid IS NULL OR NOT %s`,
@@ -243,8 +243,9 @@ func (p *planner) masks(ctx context.Context) ([]string, error) {
 	return masks, nil
 }
 
-// rows collects what is to be staged. Drops are ledger rows that say nothing
-// any more; they get no ordinal and are never sent.
+// rows collects what is to be staged, and what of the ledger is to be tidied:
+// drops are rows that say nothing any more, doubts are rows that are in and not
+// wanted. Those two get no ordinal and are never sent.
 func (p *planner) rows(ctx context.Context) error {
 	none, sent := p.keys.each("NULL::BLOB AS k%d", ", "), p.keys.each("k%d IS NOT NULL", " OR ")
 	keys := p.keys.each("k.k%d", ", ")
@@ -265,8 +266,10 @@ func (p *planner) rows(ctx context.Context) error {
 		UNION ALL
 		SELECT NULL, 'drop', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'refused' AND pid NOT IN %[8]s
 		UNION ALL
-		SELECT NULL, 'drop', NULL, pid, keyset, version, fp, state, 0, %[10]s FROM plan_remove WHERE covered`,
-		allKeys, p.keys.each("k%d", ", "), sent, p.keys.n, keys, moved, noKeys, awaiting, p.present, none)
+		SELECT NULL, 'drop', NULL, pid, keyset, version, fp, state, 0, %[10]s FROM plan_remove WHERE covered
+		UNION ALL
+		SELECT NULL, 'doubt', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'in' AND delivered_at > %[11]d`,
+		allKeys, p.keys.each("k%d", ", "), sent, p.keys.n, keys, moved, noKeys, awaiting, p.present, none, doubted)
 }
 
 // numbers runs a query of one column of numbers.

@@ -30,8 +30,8 @@ func (p *planner) counts(ctx context.Context) (warehouse.Plan, error) {
 		}
 	}
 	err := queryRow(ctx, p.tx, "count rows", `SELECT count(*) FILTER (op = 'add'), count(*) FILTER (op = 'readd'),
-		count(DISTINCT pid) FILTER (op = 'remove' AND plain), count(*) FILTER (op <> 'drop'), count(*) FILTER (op <> 'drop' AND prior = 'in')
-		FROM plan_rows`, nil, &c.Add, &c.Update, &c.Remove, &c.Staged, &c.InBefore)
+		count(DISTINCT pid) FILTER (op = 'remove' AND plain), count(*), count(*) FILTER (prior = 'in')
+		FROM plan_rows WHERE phase IS NOT NULL`, nil, &c.Add, &c.Update, &c.Remove, &c.Staged, &c.InBefore)
 	if err != nil {
 		return plan, err
 	}

@@ -12,7 +12,7 @@ import (
 
 // stagedTable is the table of a run's staged rows:
 //
-//	n           ordinal from 1, dense; NULL for rows never sent (op drop)
+//	n           ordinal from 1, dense; NULL for rows never sent (op drop and doubt)
 //	phase, op, plain   rows are ordered by them, then by pid
 //	keyset, version, fp   the version of the person's keys the row is about
 //	prior       state of that version in the ledger when staged
@@ -135,10 +135,10 @@ func (p *planner) stage(ctx context.Context, what, name string) ([]warehouse.Seg
 	columns := fmt.Sprintf(`phase, op, plain, pid, keyset, version, fp, prior, held, %d AS present, %d AS audience, %s`,
 		p.keys.n, p.audience, p.keys.each("k%d", ", "))
 	if err := p.exec(ctx, "stage rows", `CREATE OR REPLACE %s AS
-		SELECT row_number() OVER () AS n, * FROM (SELECT %s FROM plan_rows WHERE op <> 'drop' ORDER BY phase, op, plain, pid, fp)`, what, columns); err != nil {
+		SELECT row_number() OVER () AS n, * FROM (SELECT %s FROM plan_rows WHERE phase IS NOT NULL ORDER BY phase, op, plain, pid, fp)`, what, columns); err != nil {
 		return nil, err
 	}
-	if err := p.exec(ctx, "stage drops", `INSERT INTO %s SELECT NULL, %s FROM plan_rows WHERE op = 'drop'`, name, columns); err != nil {
+	if err := p.exec(ctx, "stage what is tidied", `INSERT INTO %s SELECT NULL, %s FROM plan_rows WHERE phase IS NULL`, name, columns); err != nil {
 		return nil, err
 	}
 	return segments(ctx, p.tx, name)
@@ -176,23 +176,34 @@ func (p *planner) forget(ctx context.Context) error {
 	return execAll(ctx, p.tx, drops...)
 }
 
-// tidy deletes the ledger rows that the plan found to say nothing any more:
-// refusals of people who left or whose keys changed, and old keys all of whose
-// values the person's present row holds too. No knowledge is lost, so it needs
-// no receipt; after a crash the next Stage does it.
+// tidy brings the ledger in step with what the plan found, before anything is
+// sent. It needs no receipt, since no knowledge is lost; after a crash the next
+// Stage does it.
+//
+// Dropped are refusals of people who left or whose keys changed, and old keys
+// all of whose values the person's present row holds too.
+//
+// Doubted are rows that are in and not wanted: from now on a removal of somebody
+// else may take their values along. When the person is wanted again before a
+// removal of their own was accepted, they are added again.
 func (d *DB) tidy(ctx context.Context, run activation.RunID, t target, generation int) error {
-	var drops int64
-	if err := queryRow(ctx, d.sql, "count drops", fmt.Sprintf(`SELECT count(*) FROM %s WHERE n IS NULL`, stagedTable(run)), nil, &drops); err != nil {
+	var drops, doubts int64
+	if err := queryRow(ctx, d.sql, "count what is tidied", fmt.Sprintf(`SELECT count(*) FILTER (op = 'drop'), count(*) FILTER (op = 'doubt') FROM %s WHERE n IS NULL`,
+		stagedTable(run)), nil, &drops, &doubts); err != nil {
 		return err
 	}
-	if drops == 0 {
+	var todo []string
+	row := fmt.Sprintf(`l.generation = %d AND l.pid = s.pid AND l.fp = s.fp AND l.keyset = s.keyset AND l.state = s.prior`, generation)
+	if doubts > 0 {
+		todo = append(todo, fmt.Sprintf(`UPDATE %s l SET delivered_at = %d FROM %s s WHERE s.op = 'doubt' AND %s`, t.table(), doubted, stagedTable(run), row))
+	}
+	if drops > 0 {
+		todo = append(todo, fmt.Sprintf(`DELETE FROM %s l USING %s s WHERE s.op = 'drop' AND %s`, t.table(), stagedTable(run), row))
+	}
+	if len(todo) == 0 {
 		return nil
 	}
-	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := exec(ctx, tx, "tidy ledger", fmt.Sprintf(`DELETE FROM %s l USING %s s WHERE s.n IS NULL AND l.generation = $1
-			AND l.pid = s.pid AND l.fp = s.fp AND l.keyset = s.keyset AND l.state = s.prior`, t.table(), stagedTable(run)), generation)
-		return err
-	})
+	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return execAll(ctx, tx, todo...) })
 }
 
 // Unstage drops the staged rows of runs.

@@ -140,12 +140,31 @@ func TestNothingToSend(t *testing.T) {
 		t.Errorf("staged %v, counts %+v", w.lines("2", plan), plan.Counts)
 	}
 	same(t, "ledger", w.ledger(), []string{"1 in", "2 in"})
-	w.members(1, 2)
-	if plan = w.stage("3"); plan.Counts.Staged != 0 {
-		t.Errorf("coming back stages %v", w.lines("3", plan))
-	}
 	w.members()
 	same(t, "both leave", w.lines("4", w.stage("4")), []string{"1 remove 1 EMAIL", "1 remove 2 EMAIL PHONE=222"})
+}
+
+// TestComingBackAfterSomebodyElsesRemoval: the removal of one who left takes a
+// value along that another who left had too. The other's own removal fails, and
+// they come back: the ledger has them in, yet the network lost them.
+func TestComingBackAfterSomebodyElsesRemoval(t *testing.T) {
+	w := newWorld(t, 0)
+	w.person(1, "family@x", "")
+	w.person(2, "family@x", "222")
+	w.members(1, 2)
+	w.fold("1", w.stage("1"), activation.Accepted)
+	w.members()
+	plan := w.stage("2")
+	same(t, "both leave", w.lines("2", plan), []string{"1 remove 1 EMAIL", "1 remove 2 EMAIL PHONE=222"})
+	w.fold("2", plan, activation.Accepted, activation.Exception{Ordinal: 0, Outcome: activation.Unsent})
+	same(t, "ledger", w.ledger(), []string{"1 in"})
+	w.members(1)
+	plan = w.stage("3")
+	same(t, "one comes back", w.lines("3", plan), []string{"1 add 1 EMAIL"})
+	w.fold("3", plan, activation.Accepted)
+	if plan = w.stage("4"); plan.Counts.Unchanged != 1 {
+		t.Errorf("counts %+v", plan.Counts)
+	}
 }
 
 // TestKeyMoveOfSharedValue changes an e-mail while the old one belongs to
