@@ -154,6 +154,8 @@ func (i Item) Rows() int64 { return i.Last - i.First + 1 }
 // the rows of the batch: Accepted + Rejected + Unknown + Unsent + Superseded,
 // or all zero with Poll set while the network has not answered.
 type Receipt struct {
+	// Attempt is the attempt of the item that it answers; the store fills it.
+	Attempt    int   `json:"attempt"`
 	Accepted   int64 `json:"accepted"`
 	Rejected   int64 `json:"rejected"`
 	Unknown    int64 `json:"unknown"`

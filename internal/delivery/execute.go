@@ -1,0 +1,277 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/matchkey"
+	"usher/internal/provider"
+)
+
+// An execution is one attempt at a run: from taking it to finishing it or
+// giving it back. Only its own goroutine touches it; sends in parallel get what
+// they need by value.
+type execution struct {
+	d      *Delivery
+	log    *slog.Logger
+	run    activation.Run
+	target activation.Target
+	dest   activation.Destination
+	job    activation.Job
+	client provider.Destination
+	def    provider.Definition
+	keys   matchkey.Set
+
+	remote     bool // the remote audience was looked up in this attempt
+	unfoldable bool // the ledger refused the counts
+	polled     bool // what was due was asked for
+	patience   patience
+	halt       halt
+	failure    *activation.Error // why halt is haltFailed
+}
+
+// execute works on one run until it ends, waits, or ctx is done.
+func (d *Delivery) execute(ctx context.Context, id activation.RunID) error {
+	x, err := d.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	held, done := x.keep(ctx)
+	err = x.steps(held)
+	cause := context.Cause(held)
+	done()
+	return x.leave(ctx, err, cause)
+}
+
+// take makes the run this node's and reads all it needs. From here on items
+// that were in flight are unknown.
+func (d *Delivery) take(ctx context.Context, id activation.RunID) (*execution, error) {
+	r, lost, err := d.store.TakeRun(ctx, id, d.node, d.set.Lease)
+	if err != nil {
+		return nil, err
+	}
+	log := d.log.With("run_id", r.ID, "run", r.Number, "attempt", r.Attempt)
+	if len(lost) > 0 {
+		log.WarnContext(ctx, "took over a run; what was in flight is unknown", "items", len(lost))
+	}
+	if err := d.at(ctx, AfterTake); err != nil {
+		return nil, err
+	}
+	x := &execution{d: d, log: log, run: r}
+	if err := x.read(ctx); err != nil {
+		return nil, x.leave(ctx, err, nil)
+	}
+	return x, nil
+}
+
+// read reads what the run is about and decides whether it may still send.
+func (x *execution) read(ctx context.Context) (err error) {
+	if x.target, err = x.d.store.Target(ctx, x.run.Target); err != nil {
+		return err
+	}
+	if x.dest, err = x.d.store.Destination(ctx, x.run.Destination); err != nil {
+		return err
+	}
+	ended, err := x.ended(ctx)
+	if err != nil {
+		return err
+	}
+	if ended {
+		x.halt = haltEnded
+		return nil
+	}
+	if x.client, x.def, err = x.d.providers(ctx, x.dest); err != nil {
+		return x.fail(ctx, fmt.Errorf("provider %q: %w", x.dest.Provider, err))
+	}
+	x.keys, err = keySet(x.def, x.dest)
+	return x.fail(ctx, err)
+}
+
+// ended reports whether the run's job is over or its destination switched off.
+// A key change or a forget goes on whatever the state of the job.
+func (x *execution) ended(ctx context.Context) (bool, error) {
+	if x.run.SyncType == activation.SyncPIIUpdate {
+		return false, nil
+	}
+	job, err := x.d.store.Job(ctx, x.run.Job)
+	if errors.Is(err, activation.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	x.job = job
+	return job.State == activation.JobKilled || job.State == activation.JobFailed || !x.dest.Enabled, nil
+}
+
+// steps does one step after another until the run is finished or has to wait.
+func (x *execution) steps(ctx context.Context) error {
+	for {
+		p, err := x.look(ctx)
+		if err != nil {
+			return err
+		}
+		s := p.next()
+		x.log.DebugContext(ctx, "next step", "step", string(s))
+		if s == stepFinish {
+			return x.finish(ctx, p)
+		}
+		if err := x.do(ctx, s, p); err != nil {
+			return err
+		}
+	}
+}
+
+// do does one step.
+func (x *execution) do(ctx context.Context, s step, p progress) error {
+	switch s {
+	case stepPlan:
+		return x.plan(ctx)
+	case stepSupersede:
+		return x.endItems(ctx, activation.ItemSuperseded)
+	case stepGiveUp:
+		return x.endItems(ctx, activation.ItemFailed)
+	case stepWithdraw:
+		return x.endItems(ctx, activation.ItemWithdrawn)
+	case stepForsake:
+		return x.forsake(ctx, p)
+	case stepFold:
+		return x.fold(ctx, p.unfolded())
+	case stepReplay:
+		return x.replay(ctx, p.items)
+	case stepRemote:
+		return x.ensureRemote(ctx)
+	case stepSend:
+		return x.send(ctx, p.sendable())
+	case stepPoll:
+		return x.poll(ctx, p.items)
+	case stepFinish:
+	}
+	return x.finish(ctx, p)
+}
+
+// look reads how far the run is.
+func (x *execution) look(ctx context.Context) (progress, error) {
+	if err := context.Cause(ctx); err != nil {
+		return progress{}, err
+	}
+	items, err := x.d.store.Items(ctx, x.run.ID)
+	if err != nil {
+		return progress{}, err
+	}
+	return progress{
+		awaiting:   x.run.Status == activation.RunAwaiting,
+		cut:        wasCut(x.run.Stage),
+		rekeyed:    x.halt == haltNone && x.run.KeySet != x.keys.ID,
+		remote:     x.remote,
+		replays:    x.mayReplay(),
+		unfoldable: x.unfoldable,
+		pollDue:    !x.polled,
+		halt:       x.halt,
+		items:      items,
+	}, nil
+}
+
+// wasCut reports whether a run in this stage has its items in the store: they
+// are stored together with stageQueue.
+func wasCut(s activation.Stage) bool {
+	return s == activation.StageQueue || s == activation.StageRemote || s == activation.StageMembers
+}
+
+// mayReplay reports whether the network takes a repetition without harm. The
+// window counts from the staging, before which nothing can have been sent.
+func (x *execution) mayReplay() bool {
+	switch x.def.Replay {
+	case provider.ReplayHarmless:
+		return true
+	case provider.ReplayDeduplicated:
+		return x.d.now().Sub(x.run.StagedAt) < x.def.ReplayWindow
+	case provider.ReplayNever:
+		return false
+	}
+	return false
+}
+
+// fail halts the run with err as its failure, unless the error says that the
+// run is not ours to fail: then it is returned.
+func (x *execution) fail(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if crashed(err) || errors.Is(err, activation.ErrFenced) || context.Cause(ctx) != nil {
+		return err
+	}
+	e := asError(err)
+	x.halt, x.failure = haltFailed, e
+	x.log.WarnContext(ctx, "the run stops", "kind", string(e.Kind), "code", activation.CodeOf(e), "error", err)
+	return nil
+}
+
+// A pause gives the run back until a time.
+type pause struct{ until time.Time }
+
+func (p *pause) Error() string { return "waits until " + p.until.UTC().Format(time.RFC3339) }
+
+// leave ends the attempt: a run that is not finished is given back, unless it
+// is somebody else's by now.
+func (x *execution) leave(ctx context.Context, err, cause error) error {
+	var wait *pause
+	switch {
+	case err == nil, errors.Is(err, errHandedOver):
+		return nil
+	case crashed(err):
+		return err
+	case errors.As(err, &wait):
+		return x.release(ctx, wait.until)
+	case errors.Is(err, activation.ErrPaused), errors.Is(cause, errPaused):
+		x.log.InfoContext(ctx, "the run is paused")
+		return x.release(ctx, time.Time{})
+	case errors.Is(cause, errEnded):
+		return x.release(ctx, time.Time{}) // whoever takes it next ends it
+	case errors.Is(err, activation.ErrFenced):
+		x.log.WarnContext(ctx, "another attempt owns the run; what this one has is discarded")
+		return nil
+	case cause != nil:
+		return x.release(ctx, time.Time{})
+	}
+	return errors.Join(err, x.release(ctx, x.d.now().Add(longestTrouble)))
+}
+
+// release gives the run back; nobody works on it before the given time.
+func (x *execution) release(ctx context.Context, until time.Time) error {
+	ctx, cancel := x.writing(ctx)
+	defer cancel()
+	err := x.d.around(ctx, BeforeRelease, AfterRelease, func() error { return x.d.store.ReleaseRun(ctx, x.run, until) })
+	if errors.Is(err, activation.ErrFenced) {
+		return nil
+	}
+	if err == nil && until.IsZero() {
+		x.d.wake(KindRun, string(x.run.ID))
+	}
+	return err
+}
+
+// writing is the context under which what happened is written down, also when
+// the work is being cancelled.
+func (x *execution) writing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), x.d.set.StopWithin/2)
+}
+
+// sleep waits in place; it returns early, with the cause, when ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

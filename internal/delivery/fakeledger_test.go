@@ -1,0 +1,356 @@
+package delivery_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/delivery"
+	"usher/internal/warehouse"
+)
+
+// plane is a data plane in memory: one audience of people with an e-mail and a
+// phone, and a ledger that keeps the promises of warehouse.Ledger by its own,
+// simplest means. A ledger row is one version of a person's keys; values are
+// what the network may still hold on its account.
+type plane struct {
+	mu       sync.Mutex
+	now      func() time.Time
+	people   map[int64]*human
+	seq      int64
+	ledger   map[int]map[version]*holding // by generation
+	staged   map[activation.RunID][]change
+	folded   map[string]warehouse.FoldResult
+	wrong    bool // makes the next fold find counts that don't add up
+	audience activation.AudienceID
+}
+
+type human struct {
+	keys   [2]string // e-mail, phone; "" = none
+	member bool
+}
+
+// version is one person with one set of keys.
+type version struct {
+	person int64
+	keys   [2]string
+}
+
+type holding struct {
+	state  string // in, maybe, refused, shared
+	values [2]string
+}
+
+type change struct {
+	op     activation.Op
+	phase  int
+	plain  bool
+	of     version
+	values [2]string // what is sent
+}
+
+func newPlane(now func() time.Time) *plane {
+	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}}
+}
+
+var (
+	_ delivery.Ledger    = (*plane)(nil)
+	_ delivery.Audiences = (*plane)(nil)
+)
+
+func (p *plane) lock() func() { p.mu.Lock(); return p.mu.Unlock }
+
+// set makes a person so.
+func (p *plane) set(id int64, keys [2]string, member bool) {
+	defer p.lock()()
+	was := p.people[id]
+	if was == nil || was.member != member || (member && was.keys != keys) {
+		p.seq++
+	}
+	p.people[id] = &human{keys, member}
+}
+
+// wanted is the set of key values the network should hold, less those of people
+// it refused, and of people without keys.
+func (p *plane) wanted(generation int) map[string]bool {
+	defer p.lock()()
+	out := map[string]bool{}
+	for id, h := range p.people {
+		if row := p.ledger[generation][version{id, h.keys}]; !h.member || row != nil && row.state == "refused" {
+			continue
+		}
+		for _, v := range h.keys {
+			out[v] = true
+		}
+	}
+	delete(out, "")
+	return out
+}
+
+// known is the set of values that the ledger says the network may hold.
+func (p *plane) known(generation int) map[string]bool {
+	defer p.lock()()
+	out := map[string]bool{}
+	for _, row := range p.ledger[generation] {
+		if row.state != "refused" {
+			out[row.values[0]], out[row.values[1]] = true, true
+		}
+	}
+	delete(out, "")
+	return out
+}
+
+func (p *plane) Seq(context.Context) (map[activation.AudienceID]int64, error) {
+	defer p.lock()()
+	return map[activation.AudienceID]int64{p.audience: p.seq}, nil
+}
+
+func (p *plane) TimeDependent(context.Context, activation.AudienceID) (bool, error) {
+	return false, nil
+}
+
+func (p *plane) Evaluate(context.Context, activation.AudienceID, time.Time) error { return nil }
+
+func (p *plane) Stage(_ context.Context, r warehouse.PlanRequest, stage func(activation.Stage)) (warehouse.Plan, error) {
+	for _, s := range []activation.Stage{activation.StagePayload, activation.StageAudiences, activation.StageStaging} {
+		stage(s)
+	}
+	defer p.lock()()
+	rows, plan := p.plan(r)
+	p.staged[r.Run] = rows
+	return plan, nil
+}
+
+func (p *plane) DryRun(_ context.Context, r warehouse.PlanRequest) (warehouse.Plan, error) {
+	defer p.lock()()
+	_, plan := p.plan(r)
+	return plan, nil
+}
+
+func (p *plane) plan(r warehouse.PlanRequest) ([]change, warehouse.Plan) {
+	deferred := map[int64]bool{}
+	for _, a := range r.Awaiting {
+		for _, c := range p.staged[a.Run][a.First : a.Last+1] {
+			deferred[c.of.person] = true
+		}
+	}
+	held := map[string]bool{} // values some member needs
+	for _, h := range p.people {
+		if h.member {
+			held[h.keys[0]], held[h.keys[1]] = true, true
+		}
+	}
+	ledger := p.ledger[r.Generation]
+	old := map[int64]bool{} // people with rows under other keys that must go
+	var rows []change
+	plan := warehouse.Plan{Seq: p.seq}
+	c := &plan.Counts
+	holds := map[int64]bool{}
+	for v, row := range ledger {
+		if row.state == "in" || row.state == "maybe" {
+			holds[v.person] = true
+		}
+		h := p.people[v.person]
+		wanted := h.member && h.keys == v.keys && h.keys != [2]string{}
+		if wanted || deferred[v.person] || row.state == "refused" {
+			continue
+		}
+		var values [2]string
+		for i, val := range row.values {
+			if val != "" && !held[val] {
+				values[i] = val
+			}
+		}
+		if values == [2]string{} {
+			continue // all of it is others'
+		}
+		plain := !h.member && row.state != "shared"
+		if plain {
+			c.Remove++
+		}
+		if h.member {
+			old[v.person] = true
+		}
+		rows = append(rows, change{op: activation.OpRemove, phase: 1, plain: plain, of: v, values: values})
+	}
+	plan.Holding = int64(len(holds))
+	for id, h := range p.people {
+		if !h.member {
+			continue
+		}
+		c.Selected++
+		c.Eligible++
+		v := version{id, h.keys}
+		row := ledger[v]
+		add := change{op: activation.OpAdd, phase: 1, of: v, values: h.keys}
+		if old[id] {
+			add.op, add.phase = activation.OpReadd, 2
+		}
+		switch {
+		case deferred[id]:
+			c.Deferred++
+		case h.keys == [2]string{} || row != nil && row.state == "refused":
+			c.Omitted++
+		case row != nil && row.state == "in":
+			c.Unchanged++
+		case row != nil || add.op == activation.OpReadd:
+			c.Update++
+			rows = append(rows, add)
+		default:
+			c.Add++
+			rows = append(rows, add)
+		}
+	}
+	slices.SortFunc(rows, func(a, b change) int {
+		return cmp.Or(a.phase-b.phase, cmp.Compare(b.op, a.op), cmp.Compare(fmt.Sprint(b.plain), fmt.Sprint(a.plain)), cmp.Compare(a.of.person, b.of.person))
+	})
+	for i, row := range rows {
+		n := len(plan.Segments)
+		if n > 0 && plan.Segments[n-1].Phase == row.phase && plan.Segments[n-1].Op == row.op && plan.Segments[n-1].Plain == row.plain {
+			plan.Segments[n-1].Last = int64(i)
+		} else {
+			plan.Segments = append(plan.Segments, warehouse.Segment{Phase: row.phase, Op: row.op, Plain: row.plain, First: int64(i), Last: int64(i)})
+		}
+		if prior := ledger[row.of]; prior != nil && prior.state == "in" {
+			c.InBefore++
+		}
+	}
+	c.Staged = int64(len(rows))
+	return rows, plan
+}
+
+func (p *plane) Rows(_ context.Context, r warehouse.Range, recheck bool, fn func(warehouse.KeyRow) error) error {
+	defer p.lock()()
+	for n := r.First; n <= r.Last; n++ {
+		c := p.staged[r.Run][n]
+		h := p.people[c.of.person]
+		wanted := h.member && h.keys == c.of.keys
+		row := warehouse.KeyRow{Ordinal: n, Profile: c.of.person, Values: make([][]byte, 2), Stale: recheck && wanted == (c.op == activation.OpRemove)}
+		for i, v := range c.values {
+			if v != "" {
+				row.Values[i] = []byte(v)
+			}
+		}
+		if err := fn(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *plane) Fold(_ context.Context, items []warehouse.FoldItem) ([]warehouse.FoldResult, error) {
+	defer p.lock()()
+	if p.wrong {
+		p.wrong = false
+		return nil, &activation.Error{Kind: activation.Internal, Code: activation.CodeCounts, Message: "the ledger disagrees"}
+	}
+	var out []warehouse.FoldResult
+	for _, it := range items {
+		key := fmt.Sprint(it.Item, "/", it.Attempt)
+		r, done := p.folded[key]
+		if !done {
+			r = p.foldItem(it)
+			p.folded[key] = r
+		}
+		r.Skipped = done
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (p *plane) foldItem(it warehouse.FoldItem) warehouse.FoldResult {
+	r := warehouse.FoldResult{Item: it.Item}
+	outcomes := map[int64]activation.Outcome{}
+	for _, x := range it.Exceptions {
+		outcomes[it.First+x.Ordinal] = x.Outcome
+	}
+	if p.ledger[it.Generation] == nil {
+		p.ledger[it.Generation] = map[version]*holding{}
+	}
+	ledger := p.ledger[it.Generation]
+	for n := it.First; n <= it.Last; n++ {
+		outcome, ok := outcomes[n]
+		if !ok {
+			outcome = it.Outcome
+		}
+		c := p.staged[it.Run][n]
+		row := ledger[c.of]
+		before := row != nil && row.state == "in"
+		switch {
+		case outcome == activation.Unsent || outcome == activation.Superseded:
+		case outcome == activation.Unknown && row != nil:
+			row.state = "maybe"
+			if c.op != activation.OpRemove {
+				row.values = c.of.keys
+			}
+		case outcome == activation.Unknown:
+			ledger[c.of] = &holding{"maybe", c.of.keys}
+		case outcome == activation.Rejected && (c.op == activation.OpRemove || row != nil):
+		case outcome == activation.Rejected:
+			ledger[c.of] = &holding{"refused", [2]string{}}
+		case c.op != activation.OpRemove:
+			ledger[c.of] = &holding{"in", c.of.keys}
+		case row != nil:
+			for i, v := range c.values {
+				if v != "" {
+					row.values[i] = ""
+				}
+			}
+			row.state = "shared"
+			if row.values == [2]string{} {
+				delete(ledger, c.of)
+			}
+		}
+		row = ledger[c.of]
+		after := row != nil && row.state == "in"
+		if after && !before {
+			r.BecameIn++
+		}
+		if before && !after {
+			r.LeftIn++
+		}
+	}
+	return r
+}
+
+func (p *plane) InRows(_ context.Context, run activation.RunID, _ activation.TargetID, generation int) (int64, error) {
+	defer p.lock()()
+	var n int64
+	for _, c := range p.staged[run] {
+		if row := p.ledger[generation][c.of]; row != nil && row.state == "in" {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (p *plane) Reset(_ context.Context, _ activation.TargetID, generation int) error {
+	defer p.lock()()
+	for g := range p.ledger {
+		if g < generation {
+			delete(p.ledger, g)
+		}
+	}
+	return nil
+}
+
+// sameValues describes the difference between two sets of values.
+func sameValues(got, want map[string]bool) string {
+	var b bytes.Buffer
+	for v := range got {
+		if !want[v] {
+			fmt.Fprintf(&b, " too many: %s", v)
+		}
+	}
+	for v := range want {
+		if !got[v] {
+			fmt.Fprintf(&b, " missing: %s", v)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,556 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/delivery"
+)
+
+// memory is a control store in memory that keeps the promises of
+// delivery.Store by its own, simplest means.
+type memory struct {
+	mu       sync.Mutex
+	now      func() time.Time
+	targets  map[activation.TargetID]*activation.Target
+	runs     map[activation.RunID]*activation.Run
+	items    map[activation.RunID][]activation.Item
+	receipts map[activation.ItemID][]activation.Receipt
+	given    map[activation.ItemID]map[int]time.Time // when a receipt was stored
+	jobs     map[activation.JobID]*activation.Job
+	dests    map[activation.DestinationID]activation.Destination
+	auds     map[activation.AudienceID]activation.Audience
+	verdicts map[activation.TargetID]activation.GuardVerdict
+	asleep   map[activation.TargetID]time.Time
+	number   int64
+}
+
+func newMemory(now func() time.Time) *memory {
+	return &memory{
+		now: now, targets: map[activation.TargetID]*activation.Target{}, runs: map[activation.RunID]*activation.Run{},
+		items: map[activation.RunID][]activation.Item{}, receipts: map[activation.ItemID][]activation.Receipt{},
+		given: map[activation.ItemID]map[int]time.Time{}, jobs: map[activation.JobID]*activation.Job{},
+		dests: map[activation.DestinationID]activation.Destination{}, auds: map[activation.AudienceID]activation.Audience{},
+		verdicts: map[activation.TargetID]activation.GuardVerdict{}, asleep: map[activation.TargetID]time.Time{},
+	}
+}
+
+var _ delivery.Store = (*memory)(nil)
+
+func get[K comparable, V any](m map[K]*V, id K) (V, error) {
+	if v, ok := m[id]; ok {
+		return *v, nil
+	}
+	var none V
+	return none, fmt.Errorf("%v: %w", id, activation.ErrNotFound)
+}
+
+func (m *memory) lock() func() { m.mu.Lock(); return m.mu.Unlock }
+
+func (m *memory) Destination(_ context.Context, id activation.DestinationID) (activation.Destination, error) {
+	defer m.lock()()
+	return m.dests[id], nil
+}
+
+func (m *memory) Audience(_ context.Context, id activation.AudienceID) (activation.Audience, error) {
+	defer m.lock()()
+	return m.auds[id], nil
+}
+
+func (m *memory) Job(_ context.Context, id activation.JobID) (activation.Job, error) {
+	defer m.lock()()
+	return get(m.jobs, id)
+}
+
+func (m *memory) setJob(id activation.JobID, s activation.JobState) {
+	defer m.lock()()
+	for _, t := range m.targets {
+		if m.jobs[id].State == activation.JobKilled && s == activation.JobRunnable { // the next job adopts the target
+			t.DueNow = true
+		}
+	}
+	m.jobs[id].State = s
+}
+
+func (m *memory) Target(_ context.Context, id activation.TargetID) (activation.Target, error) {
+	defer m.lock()()
+	return get(m.targets, id)
+}
+
+func (m *memory) TargetsOf(_ context.Context, job activation.JobID, audience activation.AudienceID) ([]activation.Target, error) {
+	defer m.lock()()
+	var out []activation.Target
+	for _, t := range m.targets {
+		if (job == "" || t.Job == job) && (audience == "" || t.Audience == audience) {
+			out = append(out, *t)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) DueTargets(_ context.Context, _ int) ([]activation.Target, error) {
+	defer m.lock()()
+	var out []activation.Target
+	for _, t := range m.targets {
+		if t.OpenRun != "" || m.jobs[t.Job].State != activation.JobRunnable || m.now().Before(m.asleep[t.ID]) || m.now().Sub(t.LastOpenedAt) < time.Minute {
+			continue
+		}
+		seen := t.DoneSeq
+		for _, r := range m.runs {
+			if r.Target == t.ID && r.Status == activation.RunPending {
+				seen = max(seen, r.Seq)
+			}
+		}
+		if t.DueNow || t.DirtySeq > seen {
+			out = append(out, *t)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) RaiseDirty(_ context.Context, seq map[activation.AudienceID]int64) error {
+	defer m.lock()()
+	for _, t := range m.targets {
+		t.DirtySeq = max(t.DirtySeq, seq[t.Audience])
+	}
+	return nil
+}
+
+func (m *memory) SetRemote(_ context.Context, id activation.TargetID, generation int, remote string) error {
+	defer m.lock()()
+	t := m.targets[id]
+	if t.Generation != generation || (t.RemoteID != "" && t.RemoteID != remote) {
+		return activation.ErrFenced
+	}
+	t.RemoteID = remote
+	return nil
+}
+
+func (m *memory) RemovedWithin(_ context.Context, id activation.TargetID, since time.Time) (int64, error) {
+	defer m.lock()()
+	var n int64
+	for run, items := range m.items {
+		for _, it := range items {
+			for _, rc := range m.receipts[it.ID] {
+				if m.runs[run].Target == id && it.Plain && it.Op == activation.OpRemove && !m.given[it.ID][rc.Attempt].Before(since) {
+					n += rc.Accepted
+				}
+			}
+		}
+	}
+	return n, nil
+}
+
+func (m *memory) OpenRun(_ context.Context, r activation.Run) (activation.Run, error) {
+	defer m.lock()()
+	t := m.targets[r.Target]
+	if t.OpenRun != "" {
+		return r, fmt.Errorf("run %s is open: %w", t.OpenRun, activation.ErrConflict)
+	}
+	for _, old := range m.runs {
+		if old.Target == t.ID && old.Status == activation.RunPending {
+			old.Status = activation.RunWithdrawn
+		}
+	}
+	m.number++
+	r.ID, r.Number = activation.NewID[activation.RunID](), m.number
+	r.Job, r.Destination, r.Audience, r.Generation = t.Job, t.Destination, t.Audience, t.Generation
+	r.Status, r.StartedAt = activation.RunPending, m.now()
+	t.OpenRun, t.DueNow, t.LastOpenedAt = r.ID, false, m.now()
+	m.runs[r.ID] = &r
+	return r, nil
+}
+
+func (m *memory) Run(_ context.Context, id activation.RunID) (activation.Run, error) {
+	defer m.lock()()
+	return get(m.runs, id)
+}
+
+func (m *memory) workable(r *activation.Run) bool {
+	ended := m.jobs[r.Job].State == activation.JobKilled
+	return (m.targets[r.Target].OpenRun == r.ID || r.Status == activation.RunAwaiting) &&
+		(r.Node == "" || !m.now().Before(r.LeaseUntil)) &&
+		(ended || !m.now().Before(r.WaitUntil) && m.jobs[r.Job].State != activation.JobPaused)
+}
+
+func (m *memory) OpenRuns(_ context.Context, _ int) ([]activation.Run, error) {
+	defer m.lock()()
+	var out []activation.Run
+	for _, r := range m.runs {
+		if m.workable(r) {
+			out = append(out, *r)
+		}
+	}
+	slices.SortFunc(out, func(a, b activation.Run) int { return int(a.Number - b.Number) })
+	return out, nil
+}
+
+func (m *memory) TakeRun(_ context.Context, id activation.RunID, node string, lease time.Duration) (activation.Run, []activation.Item, error) {
+	defer m.lock()()
+	r := m.runs[id]
+	if r == nil || !m.workable(r) {
+		return activation.Run{}, nil, activation.ErrConflict
+	}
+	r.Attempt++
+	r.Node, r.LeaseUntil, r.WaitUntil = node, m.now().Add(lease), time.Time{}
+	if r.Status != activation.RunAwaiting {
+		r.Status = activation.RunRunning
+	}
+	var lost []activation.Item
+	for i := range m.items[id] {
+		if it := &m.items[id][i]; it.State == activation.ItemSending {
+			it.State, it.Code = activation.ItemUnknown, activation.CodeTakenOver
+			lost = append(lost, *it)
+		}
+	}
+	return *r, lost, nil
+}
+
+// mine returns the stored run, fenced unless the attempt is its present one.
+func (m *memory) mine(r activation.Run) (*activation.Run, error) {
+	stored := m.runs[r.ID]
+	if stored.Attempt != r.Attempt || stored.Status.Final() || stored.Status == activation.RunPending {
+		return nil, activation.ErrFenced
+	}
+	return stored, nil
+}
+
+func (m *memory) RenewRun(_ context.Context, r activation.Run, lease time.Duration) error {
+	defer m.lock()()
+	stored, err := m.mine(r)
+	if err != nil || !m.now().Before(stored.LeaseUntil) {
+		return activation.ErrFenced
+	}
+	stored.LeaseUntil = m.now().Add(lease)
+	return nil
+}
+
+func (m *memory) ReleaseRun(_ context.Context, r activation.Run, waitUntil time.Time) error {
+	defer m.lock()()
+	stored, err := m.mine(r)
+	if err != nil {
+		return err
+	}
+	stored.Node, stored.WaitUntil = "", waitUntil
+	return nil
+}
+
+func (m *memory) save(r activation.Run) error {
+	stored, err := m.mine(r)
+	if err != nil {
+		return err
+	}
+	stored.Stage, stored.Seq, stored.Now, stored.KeySet = r.Stage, r.Seq, r.Now, r.KeySet
+	stored.Counts, stored.Timings, stored.StagedAt = r.Counts, slices.Clone(r.Timings), r.StagedAt
+	return nil
+}
+
+func (m *memory) SaveRun(_ context.Context, r activation.Run) error {
+	defer m.lock()()
+	return m.save(r)
+}
+
+func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End) error {
+	defer m.lock()()
+	if err := m.save(r); err != nil {
+		return err
+	}
+	for _, it := range m.items[r.ID] {
+		open := it.State == activation.ItemQueued || it.State == activation.ItemSending
+		owed := it.State == activation.ItemAwaiting && r.Status != activation.RunAwaiting
+		unfolded := (it.State == activation.ItemDelivered || it.State == activation.ItemUnknown) && !it.Folded && r.ErrorCode != activation.CodeCounts
+		if open || owed || unfolded {
+			return fmt.Errorf("item %d is %s: %w", it.Number, it.State, activation.ErrConflict)
+		}
+	}
+	stored, t := m.runs[r.ID], m.targets[r.Target]
+	stored.Status, stored.Node, stored.WaitUntil, stored.EndedAt = r.Status, "", end.Until, r.EndedAt
+	stored.ErrorKind, stored.ErrorCode, stored.ErrorText = r.ErrorKind, r.ErrorCode, r.ErrorText
+	if t.OpenRun == r.ID {
+		t.OpenRun = ""
+	}
+	if end.Done {
+		t.DoneSeq = max(t.DoneSeq, r.Seq)
+	}
+	t.DueNow = t.DueNow || end.Due || r.Status == activation.RunFailed && r.ErrorCode != activation.CodeJobEnded
+	if r.Status == activation.RunFailed {
+		m.asleep[t.ID] = m.now().Add(time.Minute)
+	}
+	return nil
+}
+
+func (m *memory) NewGeneration(_ context.Context, r activation.Run, status activation.RunStatus) error {
+	defer m.lock()()
+	if err := m.save(r); err != nil {
+		return err
+	}
+	t := m.targets[r.Target]
+	for _, other := range m.runs {
+		if other.Target != t.ID || other.Status != activation.RunAwaiting && other.ID != r.ID {
+			continue
+		}
+		for i := range m.items[other.ID] {
+			switch it := &m.items[other.ID][i]; it.State {
+			case activation.ItemQueued:
+				it.State = activation.ItemWithdrawn
+			case activation.ItemAwaiting, activation.ItemSending:
+				it.State = activation.ItemUnknown
+			}
+		}
+		if other.ID != r.ID {
+			other.Counts.Unknown, other.Counts.Awaiting = other.Counts.Unknown+other.Counts.Awaiting, 0
+			other.Status = activation.RunFailed
+		} else {
+			other.Status = status
+		}
+		other.Node, other.ErrorCode, other.ErrorKind = "", activation.CodeRemoteGone, activation.Gone
+		other.Attempt++
+	}
+	t.Generation++
+	t.RemoteID, t.OpenRun, t.DueNow = "", "", true
+	return nil
+}
+
+func (m *memory) QueueItems(_ context.Context, r activation.Run, items []activation.Item) error {
+	defer m.lock()()
+	if err := m.save(r); err != nil {
+		return err
+	}
+	m.items[r.ID] = slices.Clone(items)
+	return nil
+}
+
+func (m *memory) Items(_ context.Context, run activation.RunID) ([]activation.Item, error) {
+	defer m.lock()()
+	return slices.Clone(m.items[run]), nil
+}
+
+func (m *memory) AwaitingItems(_ context.Context, target activation.TargetID, generation int) ([]activation.Item, error) {
+	defer m.lock()()
+	var out []activation.Item
+	for id, r := range m.runs {
+		for _, it := range m.items[id] {
+			owed := it.State == activation.ItemAwaiting || r.Status == activation.RunAwaiting && !it.Folded && (it.State == activation.ItemDelivered || it.State == activation.ItemUnknown)
+			if r.Target == target && r.Generation == generation && !r.Status.Final() && owed {
+				out = append(out, it)
+			}
+		}
+	}
+	return out, nil
+}
+
+// item finds an item of a run whose attempt is r's.
+func (m *memory) item(r activation.Run, id activation.ItemID) (*activation.Item, error) {
+	if _, err := m.mine(r); err != nil {
+		return nil, err
+	}
+	for i := range m.items[r.ID] {
+		if m.items[r.ID][i].ID == id {
+			return &m.items[r.ID][i], nil
+		}
+	}
+	return nil, activation.ErrFenced
+}
+
+func (m *memory) ClaimItem(_ context.Context, r activation.Run, id activation.ItemID) (activation.Item, error) {
+	defer m.lock()()
+	it, err := m.item(r, id)
+	if err != nil || it.State != activation.ItemQueued || !m.now().Before(m.runs[r.ID].LeaseUntil) {
+		return activation.Item{}, activation.ErrFenced
+	}
+	if m.jobs[m.runs[r.ID].Job].State == activation.JobPaused {
+		return activation.Item{}, activation.ErrPaused
+	}
+	it.State, it.Attempt, it.Folded, it.Code = activation.ItemSending, it.Attempt+1, false, ""
+	return *it, nil
+}
+
+// sending finds an item that this attempt sends or polls for.
+func (m *memory) sending(r activation.Run, it activation.Item) (*activation.Item, error) {
+	stored, err := m.item(r, it.ID)
+	if err != nil || stored.Attempt != it.Attempt || (stored.State != activation.ItemSending && stored.State != activation.ItemAwaiting) {
+		return nil, activation.ErrFenced
+	}
+	return stored, nil
+}
+
+func (m *memory) UnclaimItem(_ context.Context, r activation.Run, it activation.Item) error {
+	defer m.lock()()
+	stored, err := m.sending(r, it)
+	if err == nil {
+		stored.State = activation.ItemQueued
+	}
+	return err
+}
+
+func (m *memory) SaveReceipt(_ context.Context, r activation.Run, it activation.Item, state activation.ItemState, rc activation.Receipt, code, message string) error {
+	defer m.lock()()
+	stored, err := m.sending(r, it)
+	if err != nil {
+		return err
+	}
+	if sum := rc.Accepted + rc.Rejected + rc.Unknown + rc.Unsent + rc.Superseded; state != activation.ItemAwaiting && sum != it.Rows() {
+		return fmt.Errorf("a receipt of %d rows for an item of %d: %w", sum, it.Rows(), activation.ErrConflict)
+	}
+	stored.State, stored.Code, stored.Message = state, code, message
+	rc.Attempt = it.Attempt
+	m.receipts[it.ID] = append(slices.DeleteFunc(m.receipts[it.ID], func(x activation.Receipt) bool { return x.Attempt == it.Attempt }), rc)
+	if m.given[it.ID] == nil {
+		m.given[it.ID] = map[int]time.Time{}
+	}
+	m.given[it.ID][it.Attempt] = m.now()
+	return nil
+}
+
+func (m *memory) SplitItem(_ context.Context, r activation.Run, it activation.Item, children []activation.Item) error {
+	defer m.lock()()
+	stored, err := m.sending(r, it)
+	if err != nil {
+		return err
+	}
+	stored.State = activation.ItemSplit
+	for _, c := range children {
+		c.Number = len(m.items[r.ID]) + 1
+		m.items[r.ID] = append(m.items[r.ID], c)
+	}
+	return nil
+}
+
+func (m *memory) EndItems(_ context.Context, r activation.Run, state activation.ItemState) error {
+	defer m.lock()()
+	if _, err := m.mine(r); err != nil {
+		return err
+	}
+	for i := range m.items[r.ID] {
+		if it := &m.items[r.ID][i]; it.State == activation.ItemQueued {
+			it.State = state
+			if state == activation.ItemFailed {
+				it.Code = activation.CodeNotAttempted
+			}
+		}
+	}
+	return nil
+}
+
+func (m *memory) ReplayItem(_ context.Context, r activation.Run, id activation.ItemID) error {
+	defer m.lock()()
+	it, err := m.item(r, id)
+	if err != nil || it.State != activation.ItemUnknown || !it.Folded {
+		return activation.ErrFenced
+	}
+	it.State, it.Folded = activation.ItemQueued, false
+	return nil
+}
+
+func (m *memory) MarkFolded(_ context.Context, r activation.Run, items []activation.ItemID) error {
+	defer m.lock()()
+	if err := m.save(r); err != nil {
+		return err
+	}
+	for _, id := range items {
+		it, err := m.item(r, id)
+		if err != nil {
+			return err
+		}
+		it.Folded = true
+	}
+	return nil
+}
+
+func (m *memory) Receipts(_ context.Context, run activation.RunID) (map[activation.ItemID][]activation.Receipt, error) {
+	defer m.lock()()
+	out := map[activation.ItemID][]activation.Receipt{}
+	for _, it := range m.items[run] {
+		out[it.ID] = slices.Clone(m.receipts[it.ID])
+	}
+	return out, nil
+}
+
+func (m *memory) AwaitApproval(_ context.Context, r activation.Run) error {
+	defer m.lock()()
+	if err := m.save(r); err != nil {
+		return err
+	}
+	stored := m.runs[r.ID]
+	stored.Status, stored.Reason, stored.Node = activation.RunPending, activation.SleepApproval, ""
+	m.targets[r.Target].OpenRun = ""
+	return nil
+}
+
+func (m *memory) answer(id activation.RunID, answer string) error {
+	defer m.lock()()
+	r := m.runs[id]
+	t := m.targets[r.Target]
+	if r.Status != activation.RunPending || r.Reason != activation.SleepApproval || t.OpenRun != "" {
+		return activation.ErrConflict
+	}
+	m.verdicts[t.ID] = activation.GuardVerdict{Answer: answer, Removes: r.Counts.Remove, At: m.now()}
+	r.Reason, t.OpenRun = "", id
+	return nil
+}
+
+func (m *memory) Approve(_ context.Context, id activation.RunID, _ string) error {
+	return m.answer(id, activation.Approved)
+}
+
+func (m *memory) Decline(_ context.Context, id activation.RunID, _ string) error {
+	return m.answer(id, activation.Declined)
+}
+
+func (m *memory) LastVerdict(_ context.Context, id activation.TargetID) (activation.GuardVerdict, error) {
+	defer m.lock()()
+	return m.verdicts[id], nil
+}
+
+func (m *memory) Withdraw(_ context.Context, id activation.RunID, _ string) error {
+	defer m.lock()()
+	r := m.runs[id]
+	if r.Status != activation.RunPending {
+		return activation.ErrConflict
+	}
+	r.Status = activation.RunWithdrawn
+	if t := m.targets[r.Target]; t.OpenRun == id {
+		t.OpenRun = ""
+	}
+	return nil
+}
+
+func (m *memory) Retry(_ context.Context, id activation.RunID, _ string) error {
+	defer m.lock()()
+	r := m.runs[id]
+	t := m.targets[r.Target]
+	for _, later := range m.runs {
+		if later.Target == t.ID && later.Number > r.Number && !later.StagedAt.IsZero() {
+			return fmt.Errorf("run #%d carries these: %w", later.Number, activation.ErrConflict)
+		}
+	}
+	if r.Status != activation.RunFailed || r.Generation != t.Generation || t.OpenRun != "" || len(m.items[id]) == 0 ||
+		r.ErrorCode == activation.CodeCounts || r.ErrorCode == activation.CodeJobEnded {
+		return activation.ErrConflict
+	}
+	for i := range m.items[id] {
+		if it := &m.items[id][i]; it.State == activation.ItemFailed || it.State == activation.ItemUnknown {
+			it.State, it.Folded, it.Code = activation.ItemQueued, false, ""
+		}
+	}
+	r.Status, r.Attempt, r.ErrorKind, r.ErrorCode, r.ErrorText, r.EndedAt = activation.RunRunning, r.Attempt+1, "", "", "", time.Time{}
+	t.OpenRun = id
+	delete(m.asleep, t.ID)
+	return nil
+}
+
+// all returns every run, oldest first.
+func (m *memory) all() []activation.Run {
+	defer m.lock()()
+	var out []activation.Run
+	for r := range maps.Values(m.runs) {
+		out = append(out, *r)
+	}
+	slices.SortFunc(out, func(a, b activation.Run) int { return int(a.Number - b.Number) })
+	return out
+}

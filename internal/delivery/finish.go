@@ -1,0 +1,142 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// finish is step 10: every final item is folded and nothing is left to do now.
+// A run that still waits for answers is given back until the next may be there.
+func (x *execution) finish(ctx context.Context, p progress) error {
+	if err := x.count(ctx, p); err != nil {
+		return err
+	}
+	if err := x.run.Counts.CheckLaws(); err != nil {
+		if err := x.fail(ctx, err); err != nil {
+			return err
+		}
+	}
+	until, err := x.nextLook(ctx, p)
+	if err != nil {
+		return err
+	}
+	if p.awaiting && p.any(activation.ItemAwaiting) {
+		if err := x.d.store.SaveRun(ctx, x.run); err != nil {
+			return err
+		}
+		return &pause{until}
+	}
+	end := x.outcome(p)
+	end.Until = until
+	x.endTimings()
+	if x.run.Status.Final() {
+		x.run.EndedAt = x.d.now()
+	}
+	if err := x.d.around(ctx, BeforeFinish, AfterFinish, func() error { return x.d.store.FinishRun(ctx, x.run, end) }); err != nil {
+		return fmt.Errorf("finish: %w", err)
+	}
+	c := x.run.Counts
+	x.log.InfoContext(ctx, "run ended", "status", string(x.run.Status), "code", x.run.ErrorCode,
+		"added", c.Added, "removed", c.Removed, "omitted", c.Omitted, "rejected", c.Rejected, "unknown", c.Unknown)
+	x.d.wake(KindTarget, string(x.target.ID))
+	return nil
+}
+
+// count fills in the run's counts from its items, its receipts and the ledger.
+// The ledger is measured when the sending ends. From then on later runs may
+// move the same people, so answers that come later are added item by item.
+func (x *execution) count(ctx context.Context, p progress) error {
+	receipts, err := x.d.store.Receipts(ctx, x.run.ID)
+	if err != nil {
+		return err
+	}
+	c := tally(x.run.Counts, p.items, receipts)
+	switch {
+	case p.awaiting:
+	case !p.cut:
+		c.InAfter = c.InBefore
+	default:
+		if c.InAfter, err = x.d.ledger.InRows(ctx, x.run.ID, x.run.Target, x.run.Generation); err != nil {
+			return fmt.Errorf("measure the ledger: %w", err)
+		}
+	}
+	x.run.Counts = c
+	return nil
+}
+
+// nextLook is when there is something to do again: the next answer, the end of
+// a network's wait, or soon, where asking went wrong.
+func (x *execution) nextLook(ctx context.Context, p progress) (time.Time, error) {
+	if !p.any(activation.ItemAwaiting) {
+		if x.failure != nil {
+			return x.failure.Until, nil
+		}
+		return time.Time{}, nil
+	}
+	if p.awaiting && x.halt == haltFailed {
+		return x.d.now().Add(askAgain), nil
+	}
+	receipts, err := x.d.store.Receipts(ctx, x.run.ID)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return x.nextPoll(p.items, receipts), nil
+}
+
+// outcome decides what the run's status is and what that means for its target.
+func (x *execution) outcome(p progress) End {
+	if x.failure != nil {
+		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = x.failure.Kind, activation.CodeOf(x.failure), x.failure.Message
+	}
+	failed := x.failed(p)
+	switch {
+	case x.halt == haltEnded && x.run.Counts.Sent == 0:
+		x.run.Status = activation.RunWithdrawn
+		return End{}
+	case x.halt == haltEnded:
+		x.run.Status, x.run.ErrorCode, x.run.ErrorText = activation.RunFailed, activation.CodeJobEnded, "the job ended while the run was under way"
+		return End{}
+	case p.any(activation.ItemAwaiting):
+		x.run.Status = activation.RunAwaiting
+		return End{Done: !failed}
+	case failed:
+		x.run.Status = activation.RunFailed
+		return End{}
+	}
+	due := p.awaiting || x.unsettled(p)
+	x.run.Status = activation.RunCompleted
+	return End{Done: true, Due: due}
+}
+
+// failed reports whether the run fails: for the error that halted it, or for
+// one that halted an attempt which died before it could say so.
+func (x *execution) failed(p progress) bool {
+	if x.halt == haltFailed || x.run.ErrorKind != "" && p.any(activation.ItemFailed) {
+		return true
+	}
+	i := slices.IndexFunc(p.items, func(i activation.Item) bool {
+		return i.State == activation.ItemFailed && i.Code != activation.CodeNotAttempted || i.Code == activation.CodeCounts
+	})
+	switch {
+	case i >= 0:
+		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = activation.Unavailable, p.items[i].Code, p.items[i].Message
+	case p.any(activation.ItemFailed):
+		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = activation.Unavailable, activation.CodeTakenOver, "the run failed and was taken over before it said why"
+	default:
+		return false
+	}
+	return true
+}
+
+// unsettled reports whether rows were left that the next run should settle at
+// once. People whose old keys the network refused to remove are not: they are
+// tried again with the next change.
+func (x *execution) unsettled(p progress) bool {
+	c := x.run.Counts
+	refused := c.Rejected > 0 && slices.ContainsFunc(p.items, func(i activation.Item) bool { return i.Op == activation.OpReadd })
+	return c.Unknown > 0 || c.Unsent > 0 || c.Superseded > 0 && !refused
+}

@@ -1,0 +1,83 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// Causes of an attempt's context being done, beside those of the engine.
+var (
+	errPaused    = errors.New("the job was paused")
+	errEnded     = errors.New("the job was ended")
+	errRunFenced = errors.New("the lease of the run is lost")
+)
+
+// keep renews the run's lease and looks whether its job was paused or ended,
+// until done is called. The context it returns is cancelled, with the cause,
+// when the attempt must stop: StopWithin before the lease can be over, counted
+// on this node's monotonic clock from before the last renewal.
+func (x *execution) keep(ctx context.Context) (_ context.Context, done func()) {
+	held, stop := context.WithCancelCause(ctx)
+	fence := time.AfterFunc(x.safeFor(x.d.now()), func() { stop(errRunFenced) })
+	var keeper sync.WaitGroup
+	keeper.Go(func() { x.renew(held, fence, stop) })
+	keeper.Go(func() { x.watch(held, stop) })
+	return held, func() {
+		fence.Stop()
+		stop(context.Canceled)
+		keeper.Wait()
+	}
+}
+
+func (x *execution) safeFor(asked time.Time) time.Duration {
+	return x.d.set.Lease - x.d.set.StopWithin - x.d.now().Sub(asked)
+}
+
+func (x *execution) renew(ctx context.Context, fence *time.Timer, stop context.CancelCauseFunc) {
+	r := activation.Run{ID: x.run.ID, Attempt: x.run.Attempt}
+	every(ctx, x.d.set.Renew, func() {
+		asked := x.d.now()
+		err := x.d.store.RenewRun(ctx, r, x.d.set.Lease)
+		switch {
+		case errors.Is(err, activation.ErrFenced):
+			stop(errRunFenced)
+		case err == nil:
+			fence.Reset(x.safeFor(asked))
+		case ctx.Err() == nil:
+			x.log.WarnContext(ctx, "renewing the lease of a run", "error", err)
+		}
+	})
+}
+
+func (x *execution) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	if x.halt == haltEnded || x.run.SyncType == activation.SyncPIIUpdate {
+		return // it ends already, or goes on whatever happens
+	}
+	every(ctx, x.d.set.Watch, func() {
+		job, err := x.d.store.Job(ctx, x.run.Job)
+		switch {
+		case errors.Is(err, activation.ErrNotFound), err == nil && (job.State == activation.JobKilled || job.State == activation.JobFailed):
+			stop(errEnded)
+		case err == nil && job.State == activation.JobPaused:
+			stop(errPaused)
+		}
+	})
+}
+
+// every calls fn at each tick until ctx is done.
+func every(ctx context.Context, d time.Duration, fn func()) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			fn()
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"usher/internal/activation"
+)
+
+const (
+	// askAgain is when a network that does not say is asked again.
+	askAgain = time.Minute
+	// soonestPoll is the least time between two questions about a run.
+	soonestPoll = time.Second
+)
+
+// poll asks the network for every answer that is due. What it owes for longer
+// than Settings.AnswerWithin is unknown.
+func (x *execution) poll(ctx context.Context, items []activation.Item) error {
+	x.polled = true
+	receipts, err := x.d.store.Receipts(ctx, x.run.ID)
+	if err != nil {
+		return err
+	}
+	for _, it := range items {
+		rc := receiptOf(it, receipts[it.ID])
+		switch {
+		case it.State != activation.ItemAwaiting:
+			continue
+		case x.d.now().Sub(x.awaitingSince()) > x.d.set.AnswerWithin:
+			err = x.giveUpOn(ctx, it, rc, "NO-ANSWER", "the network did not answer in time")
+		case !x.d.now().Before(rc.PollAfter):
+			err = x.ask(ctx, it, rc)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitingSince is when everything was sent.
+func (x *execution) awaitingSince() time.Time {
+	if n := len(x.run.Timings); n > 0 && !x.run.Timings[n-1].EndedAt.IsZero() {
+		return x.run.Timings[n-1].EndedAt
+	}
+	return x.run.StartedAt
+}
+
+// ask polls for one item and stores what it learns. An error leaves the item
+// awaiting: the question changes nothing at the network.
+func (x *execution) ask(ctx context.Context, it activation.Item, before activation.Receipt) error {
+	release, err := x.d.slot(ctx, x.dest.Authorization, x.def.Concurrency)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := x.d.at(ctx, BeforePoll); err != nil {
+		return err
+	}
+	rows := it.Rows() - before.Superseded
+	rc, pollErr := x.client.Poll(ctx, before.PollToken, rows)
+	if err := x.d.at(ctx, AfterPoll); err != nil {
+		return err
+	}
+	if pollErr != nil {
+		return x.pollErred(ctx, it, before, pollErr)
+	}
+	r := judgeReceipt(rows, rc)
+	if r.effect == effectFail {
+		x.halt, x.failure = haltFailed, r.err
+	}
+	if r.receipt.PollToken != "" && !r.receipt.PollAfter.After(x.d.now()) {
+		r.receipt.PollAfter = x.d.now().Add(askAgain)
+	}
+	return x.savePoll(ctx, it, r.state, skipsOf(before).lift(r.receipt), r.err)
+}
+
+func (x *execution) pollErred(ctx context.Context, it activation.Item, before activation.Receipt, err error) error {
+	if context.Cause(ctx) != nil {
+		return err
+	}
+	e := asError(err)
+	x.log.WarnContext(ctx, "asking the network for an answer", "item", it.Number, "kind", string(e.Kind), "code", e.Code, "error", err)
+	switch effectOf(e.Kind) {
+	case effectGone:
+		return x.newGeneration(ctx)
+	case effectFail:
+		if e.Kind == activation.Invalid { // it will never answer this question
+			return x.giveUpOn(ctx, it, before, e.Code, e.Message)
+		}
+	case effectNone, effectWait, effectTrouble:
+	}
+	before.PollAfter = x.d.now().Add(askAgain)
+	if e.Until.After(before.PollAfter) {
+		before.PollAfter = e.Until
+	}
+	return x.savePoll(ctx, it, activation.ItemAwaiting, before, e)
+}
+
+func (x *execution) savePoll(ctx context.Context, it activation.Item, s activation.ItemState, rc activation.Receipt, e *activation.Error) error {
+	ctx, cancel := x.writing(ctx)
+	defer cancel()
+	code, message := "", ""
+	if e != nil {
+		code, message = e.Code, e.Message
+	}
+	if err := x.d.store.SaveReceipt(ctx, x.run, it, s, rc, code, message); err != nil {
+		return err
+	}
+	return x.d.at(ctx, AfterPollReceipt)
+}
+
+// nextPoll is when the next answer may be there.
+func (x *execution) nextPoll(items []activation.Item, receipts map[activation.ItemID][]activation.Receipt) time.Time {
+	var next time.Time
+	for _, it := range items {
+		if it.State != activation.ItemAwaiting {
+			continue
+		}
+		after := receiptOf(it, receipts[it.ID]).PollAfter
+		if next.IsZero() || after.Before(next) {
+			next = after
+		}
+	}
+	if soonest := x.d.now().Add(soonestPoll); next.Before(soonest) {
+		return soonest
+	}
+	return next
+}

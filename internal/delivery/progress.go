@@ -1,0 +1,154 @@
+package delivery
+
+import (
+	"slices"
+
+	"usher/internal/activation"
+)
+
+// A step is the next thing to do about a run.
+type step string
+
+const (
+	// stepPlan: plan, stage and queue (again, if a crash came before the queue).
+	stepPlan step = "plan"
+	// stepSupersede: the rows were staged under other keys; none is sent.
+	stepSupersede step = "supersede"
+	// stepGiveUp: an error ended the sending; what is queued has failed.
+	stepGiveUp step = "give up"
+	// stepWithdraw: what is queued is not sent by this run.
+	stepWithdraw step = "withdraw"
+	// stepForsake: the job ended; what the network still owes is unknown.
+	stepForsake step = "forsake"
+	// stepFold: bring final items into the ledger.
+	stepFold step = "fold"
+	// stepReplay: send unknown items again, where that is harmless.
+	stepReplay step = "replay"
+	// stepRemote: look the remote audience up, or create it.
+	stepRemote step = "remote"
+	// stepSend: send the queued items of the first open phase.
+	stepSend step = "send"
+	// stepPoll: ask the network for what it owes.
+	stepPoll step = "poll"
+	// stepFinish: nothing is left to do now.
+	stepFinish step = "finish"
+)
+
+// A halt says why a run sends nothing more.
+type halt string
+
+const (
+	// haltNone: it sends.
+	haltNone halt = ""
+	// haltFailed: an error ended it.
+	haltFailed halt = "failed"
+	// haltEnded: its job was killed, deleted or has failed, or its destination
+	// is switched off.
+	haltEnded halt = "ended"
+)
+
+// progress is everything that decides the next step of a run in somebody's
+// hands. It is rebuilt from the store before each step, so that a takeover
+// goes on exactly as the first attempt would have.
+type progress struct {
+	// awaiting: everything was sent before; only answers are waited for.
+	awaiting bool
+	// cut: the items are in the store. They are the truth from then on.
+	cut bool
+	// rekeyed: the destination's keys are no longer those of the staged rows.
+	rekeyed bool
+	// remote: the remote audience was looked up in this attempt.
+	remote bool
+	// replays: unknown items may be sent again.
+	replays bool
+	// unfoldable: the ledger refused the counts; nothing more is folded.
+	unfoldable bool
+	// pollDue: an awaiting item may be asked for.
+	pollDue bool
+	halt    halt
+	items   []activation.Item
+}
+
+// next decides the next step. It is the whole of the order of a run.
+func (p progress) next() step {
+	queued := p.any(activation.ItemQueued)
+	switch {
+	case !p.cut && p.halt == haltNone:
+		return stepPlan
+	case !p.cut:
+		return stepFinish
+	case queued && p.halt == haltFailed:
+		return stepGiveUp
+	case queued && p.halt == haltEnded:
+		return stepWithdraw
+	case queued && p.rekeyed:
+		return stepSupersede
+	case p.halt == haltEnded && p.any(activation.ItemAwaiting):
+		return stepForsake
+	case !p.unfoldable && len(p.unfolded()) > 0:
+		return stepFold
+	case p.halt != haltNone:
+		return stepFinish
+	case p.awaiting && p.pollDue:
+		return stepPoll
+	case p.awaiting:
+		return stepFinish
+	case p.replays && p.any(activation.ItemUnknown):
+		return stepReplay
+	case queued && p.behindAwaiting():
+		return stepWithdraw
+	case queued && !p.remote:
+		return stepRemote
+	case queued:
+		return stepSend
+	}
+	return stepFinish
+}
+
+func (p progress) any(s activation.ItemState) bool {
+	return slices.ContainsFunc(p.items, func(i activation.Item) bool { return i.State == s })
+}
+
+// unfolded lists the final items whose outcome the ledger does not know yet.
+// Other final states leave the ledger as it is.
+func (p progress) unfolded() []activation.Item {
+	var out []activation.Item
+	for _, i := range p.items {
+		if !i.Folded && (i.State == activation.ItemDelivered || i.State == activation.ItemUnknown) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// sendable lists the queued items of the lowest phase that has any. Steps
+// before stepSend have made sure that every phase below is final and folded.
+func (p progress) sendable() []activation.Item {
+	phase := p.phase()
+	var out []activation.Item
+	for _, i := range p.items {
+		if i.State == activation.ItemQueued && i.Phase == phase {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func (p progress) phase() int {
+	low := 0
+	for _, i := range p.items {
+		if i.State == activation.ItemQueued && (low == 0 || i.Phase < low) {
+			low = i.Phase
+		}
+	}
+	return low
+}
+
+// behindAwaiting reports whether the next items to send belong to a phase
+// behind one that the network has not answered for.
+func (p progress) behindAwaiting() bool {
+	phase := p.phase()
+	return slices.ContainsFunc(p.items, func(i activation.Item) bool {
+		return i.State == activation.ItemAwaiting && i.Phase < phase
+	})
+}

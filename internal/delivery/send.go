@@ -1,0 +1,192 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"usher/internal/activation"
+	"usher/internal/provider"
+	"usher/internal/warehouse"
+)
+
+// sent is what one parallel send came to.
+type sent struct {
+	ruling ruling
+	err    error // of ours, not of the network
+}
+
+// send is steps 6 to 8 for the items of one phase, several at a time. It begins
+// no more when something needs a decision or enough items are final to be
+// folded, waits for those under way, and then draws the consequence.
+func (x *execution) send(ctx context.Context, items []activation.Item) error {
+	results := make(chan sent)
+	var all []sent
+	busy := 0
+	for i := 0; busy > 0 || (i < len(items) && x.goOn(ctx, all)); {
+		if i < len(items) && busy < max(1, x.def.Concurrency) && x.goOn(ctx, all) {
+			it, final := items[i], i == len(items)-1
+			go func() { results <- x.sendItem(ctx, it, final) }()
+			i, busy = i+1, busy+1
+			continue
+		}
+		all = append(all, <-results)
+		busy--
+	}
+	return x.conclude(ctx, all)
+}
+
+// goOn reports whether more items may be begun after these results.
+func (x *execution) goOn(ctx context.Context, all []sent) bool {
+	return ctx.Err() == nil && len(all) < x.d.set.FoldItems &&
+		!slices.ContainsFunc(all, func(s sent) bool { return s.err != nil || s.ruling.effect != effectNone })
+}
+
+// conclude draws the consequence of a round of sends: the worst one wins.
+func (x *execution) conclude(ctx context.Context, all []sent) error {
+	worst := map[effect]*activation.Error{}
+	var errs []error
+	for _, s := range all {
+		errs = append(errs, s.err)
+		if s.err == nil && s.ruling.effect == effectNone {
+			x.patience = patience{}
+		}
+		if e := s.ruling.err; e != nil && (worst[s.ruling.effect] == nil || e.Until.After(worst[s.ruling.effect].Until)) {
+			worst[s.ruling.effect] = e
+		}
+	}
+	err := errors.Join(errs...)
+	switch {
+	case err != nil || context.Cause(ctx) != nil:
+		return err
+	case worst[effectGone] != nil:
+		return x.newGeneration(ctx)
+	case worst[effectFail] != nil:
+		return x.fail(ctx, worst[effectFail])
+	case worst[effectWait] != nil:
+		return x.waitFor(ctx, worst[effectWait])
+	case worst[effectTrouble] != nil:
+		return x.trouble(ctx, worst[effectTrouble])
+	}
+	return nil
+}
+
+// sendItem claims one item, sends its rows and writes down what became of them.
+func (x *execution) sendItem(ctx context.Context, it activation.Item, final bool) sent {
+	release, err := x.d.slot(ctx, x.dest.Authorization, x.def.Concurrency)
+	if err != nil {
+		return sent{err: err}
+	}
+	defer release()
+	err = x.d.around(ctx, BeforeClaim, AfterClaim, func() (err error) {
+		it, err = x.d.store.ClaimItem(ctx, x.run, it.ID)
+		return err
+	})
+	if err != nil {
+		return sent{err: err}
+	}
+	r, skipped, err := x.deliver(ctx, it, final)
+	if err != nil {
+		return sent{err: err}
+	}
+	r.receipt = skipped.lift(r.receipt)
+	return sent{r, x.record(ctx, it, r)}
+}
+
+// deliver reads the rows of a claimed item and sends them.
+func (x *execution) deliver(ctx context.Context, it activation.Item, final bool) (ruling, skips, error) {
+	b, skipped, err := x.batch(ctx, it, final)
+	switch {
+	case err != nil: // nothing was sent
+		e := asError(fmt.Errorf("read the rows of item %d: %w", it.Number, err))
+		return ruling{move: moveRequeue, effect: effectTrouble, err: e}, nil, nil
+	case b.Rows() == 0:
+		return ruling{move: moveRecord, state: activation.ItemSuperseded, effect: effectNone}, skipped, nil
+	case x.def.MaxBytes > 0 && bodySize(b) > x.def.MaxBytes && it.Rows() > 1:
+		return ruling{move: moveHalve, effect: effectNone}, nil, nil
+	}
+	if err := x.d.at(ctx, BeforeDeliver); err != nil {
+		return ruling{}, nil, err
+	}
+	rc, sendErr := x.client.Deliver(ctx, b)
+	if err := x.d.at(ctx, AfterDeliver); err != nil {
+		return ruling{}, nil, err
+	}
+	r := judge(int64(b.Rows()), rc, sendErr)
+	if r.move == moveHalve && it.Rows() == 1 {
+		r.move = moveRequeue
+	}
+	return r, skipped, nil
+}
+
+// batch reads the rows of an item. Rows that wait longer than Settings.Recheck
+// are checked again, and so is the second phase always: it must not add anybody
+// whose old keys may still be there. What is no longer wanted is skipped.
+func (x *execution) batch(ctx context.Context, it activation.Item, final bool) (provider.Batch, skips, error) {
+	b := provider.Batch{
+		Run: it.Run, Item: it.ID, Attempt: it.Attempt, Sequence: it.Number, Final: final,
+		Total: x.run.Counts.Staged - x.run.Counts.Withheld, Remote: provider.RemoteID(x.target.RemoteID), Op: it.Op, Keys: x.keys.Keys,
+	}
+	if b.Op == activation.OpReadd {
+		b.Op = activation.OpAdd
+	}
+	recheck := it.Phase > 1 || x.d.now().Sub(x.run.StagedAt) > x.d.set.Recheck
+	b.Values = make([][]byte, 0, it.Rows()*int64(len(b.Keys)))
+	var skipped skips
+	err := x.d.ledger.Rows(ctx, warehouse.Range{Run: it.Run, First: it.First, Last: it.Last}, recheck, func(row warehouse.KeyRow) error {
+		if len(row.Values) != len(b.Keys) {
+			return &activation.Error{Kind: activation.Internal, Code: activation.CodeCounts, Message: "a staged row has other keys than its run"}
+		}
+		if row.Stale || !usable(row.Values) {
+			skipped = append(skipped, activation.Exception{Ordinal: row.Ordinal - it.First, Outcome: activation.Superseded})
+			return nil
+		}
+		for _, v := range row.Values {
+			b.Values = append(b.Values, clone(v))
+		}
+		return nil
+	})
+	if err == nil && int64(b.Rows()+len(skipped)) != it.Rows() {
+		err = &activation.Error{Kind: activation.Internal, Code: activation.CodeCounts, Message: "staged rows are missing"}
+	}
+	return b, skipped, err
+}
+
+func usable(values [][]byte) bool {
+	for _, v := range values {
+		if len(v) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// clone copies a value, which the warehouse may use again for the next row.
+func clone(v []byte) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	return append([]byte(nil), v...)
+}
+
+// record writes down what became of a sent item, also when the attempt is being
+// cancelled. Fenced, the receipt is discarded: the item is another attempt's.
+func (x *execution) record(ctx context.Context, it activation.Item, r ruling) error {
+	ctx, cancel := x.writing(ctx)
+	defer cancel()
+	return x.d.around(ctx, BeforeReceipt, AfterReceipt, func() error {
+		switch r.move {
+		case moveRequeue:
+			return x.d.store.UnclaimItem(ctx, x.run, it)
+		case moveHalve:
+			return x.d.store.SplitItem(ctx, x.run, it, halves(it))
+		case moveRecord:
+		}
+		code, message := "", ""
+		if r.err != nil {
+			code, message = r.err.Code, r.err.Message
+		}
+		return x.d.store.SaveReceipt(ctx, x.run, it, r.state, r.receipt, code, message)
+	})
+}

@@ -1,0 +1,193 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/matchkey"
+	"usher/internal/provider"
+	"usher/internal/warehouse"
+)
+
+// RunJob opens a run for each target of a job now. Targets that have an open
+// run are left alone; when all have, the answer is ErrConflict naming them.
+func (d *Delivery) RunJob(ctx context.Context, id activation.JobID) ([]activation.Run, error) {
+	if _, err := d.store.Job(ctx, id); err != nil {
+		return nil, err
+	}
+	return d.runNow(ctx, id, "")
+}
+
+// RunAudience opens a run for each target of an audience now, as RunJob does.
+func (d *Delivery) RunAudience(ctx context.Context, id activation.AudienceID) ([]activation.Run, error) {
+	if _, err := d.store.Audience(ctx, id); err != nil {
+		return nil, err
+	}
+	return d.runNow(ctx, "", id)
+}
+
+func (d *Delivery) runNow(ctx context.Context, job activation.JobID, audience activation.AudienceID) ([]activation.Run, error) {
+	targets, err := d.store.TargetsOf(ctx, job, audience)
+	if err != nil {
+		return nil, err
+	}
+	var runs []activation.Run
+	var busy []error
+	for _, t := range targets {
+		r, err := d.openRun(ctx, t)
+		switch {
+		case err == nil:
+			runs = append(runs, r)
+		case errors.Is(err, activation.ErrConflict):
+			busy = append(busy, err)
+		default:
+			return runs, err
+		}
+	}
+	if len(runs) == 0 {
+		return nil, errors.Join(busy...)
+	}
+	return runs, nil
+}
+
+// RunTarget opens a run for one target now; ErrConflict names the open one.
+func (d *Delivery) RunTarget(ctx context.Context, id activation.TargetID) (activation.Run, error) {
+	t, err := d.store.Target(ctx, id)
+	if err != nil {
+		return activation.Run{}, err
+	}
+	return d.openRun(ctx, t)
+}
+
+// Approve lets a run go on that waits for approval. It is planned again; people
+// who have come to be removed since are covered up to one per cent.
+func (d *Delivery) Approve(ctx context.Context, id activation.RunID, user string) (activation.Run, error) {
+	return d.decide(ctx, id, user, d.store.Approve)
+}
+
+// Decline lets a run that waits for approval go on without its plain removals.
+func (d *Delivery) Decline(ctx context.Context, id activation.RunID, user string) (activation.Run, error) {
+	return d.decide(ctx, id, user, d.store.Decline)
+}
+
+// Withdraw ends a Pending run nothing of which was sent.
+func (d *Delivery) Withdraw(ctx context.Context, id activation.RunID, user string) (activation.Run, error) {
+	return d.decide(ctx, id, user, d.store.Withdraw)
+}
+
+// Retry sends the failed items of a failed run again; ErrConflict tells why it
+// is withheld.
+func (d *Delivery) Retry(ctx context.Context, id activation.RunID, user string) (activation.Run, error) {
+	return d.decide(ctx, id, user, d.store.Retry)
+}
+
+func (d *Delivery) decide(ctx context.Context, id activation.RunID, user string, command func(context.Context, activation.RunID, string) error) (activation.Run, error) {
+	if err := command(ctx, id, user); err != nil {
+		return activation.Run{}, err
+	}
+	d.wake(KindRun, string(id))
+	return d.store.Run(ctx, id)
+}
+
+// A Preview is what a run of a target would do now.
+type Preview struct {
+	Target activation.TargetID `json:"target_id"`
+	Counts activation.Counts   `json:"counts"`
+	// Holding is how many people the network holds by our ledger.
+	Holding int64 `json:"holding"`
+	// Calls is how many queue items, hence requests, it takes; Duration is an
+	// estimate from the length of a call and how many go at once.
+	Calls    int           `json:"calls"`
+	Duration time.Duration `json:"duration"`
+	// Guard is what the removal guard would say: pass, ask or withhold.
+	Guard string `json:"guard"`
+	// Withheld is how many removals would be kept back.
+	Withheld int64 `json:"withheld"`
+}
+
+// callTime is what a call of a full batch is reckoned at for the estimate.
+const callTime = 2 * time.Second
+
+// PlanJob previews a run of each target of a job. Nothing is written.
+func (d *Delivery) PlanJob(ctx context.Context, id activation.JobID) ([]Preview, error) {
+	if _, err := d.store.Job(ctx, id); err != nil {
+		return nil, err
+	}
+	targets, err := d.store.TargetsOf(ctx, id, "")
+	if err != nil {
+		return nil, err
+	}
+	previews := make([]Preview, 0, len(targets))
+	for _, t := range targets {
+		p, err := d.preview(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("plan target %q: %w", t.ID, err)
+		}
+		previews = append(previews, p)
+	}
+	return previews, nil
+}
+
+// PlanTarget previews a run of one target. Nothing is written.
+func (d *Delivery) PlanTarget(ctx context.Context, id activation.TargetID) (Preview, error) {
+	t, err := d.store.Target(ctx, id)
+	if err != nil {
+		return Preview{}, err
+	}
+	return d.preview(ctx, t)
+}
+
+func (d *Delivery) preview(ctx context.Context, t activation.Target) (Preview, error) {
+	dest, err := d.store.Destination(ctx, t.Destination)
+	if err != nil {
+		return Preview{}, err
+	}
+	_, def, err := d.providers(ctx, dest)
+	if err != nil {
+		return Preview{}, err
+	}
+	keys, err := keySet(def, dest)
+	if err != nil {
+		return Preview{}, err
+	}
+	r := activation.Run{ID: activation.NewID[activation.RunID](), Target: t.ID, SyncType: activation.SyncSegment}
+	req, err := d.planRequest(ctx, r, t, def, keys)
+	if err != nil {
+		return Preview{}, err
+	}
+	plan, err := d.ledger.DryRun(ctx, req)
+	if err != nil {
+		return Preview{}, err
+	}
+	a, err := d.guard(ctx, r, plan)
+	if err != nil {
+		return Preview{}, err
+	}
+	return summary(t.ID, plan, a, def.Concurrency, rowsPerItem(def, keys.Keys, d.set.ItemRows)), nil
+}
+
+func summary(t activation.TargetID, plan warehouse.Plan, a answer, parallel int, rows int64) Preview {
+	items, withheld := cut("", plan.Segments, rows, a == guardWithhold)
+	rounds := (len(items) + max(1, parallel) - 1) / max(1, parallel)
+	plan.Counts.Withheld = withheld
+	return Preview{
+		Target: t, Counts: plan.Counts, Holding: plan.Holding, Calls: len(items),
+		Duration: time.Duration(rounds) * callTime, Guard: string(a), Withheld: withheld,
+	}
+}
+
+// countryField is the setting of a destination that names the country assumed
+// for phone numbers without a country code.
+const countryField = "default_country"
+
+// keySet binds the destination's mapping to the network's rules.
+func keySet(def provider.Definition, dest activation.Destination) (matchkey.Set, error) {
+	keys, err := matchkey.NewSet(def.RuleSet, dest.Mapping, dest.Config[countryField])
+	if err != nil {
+		return keys, &activation.Error{Kind: activation.Invalid, Code: "MAPPING", Field: "mapping", Message: "the mapping of the destination does not fit its network", Err: err}
+	}
+	return keys, nil
+}

@@ -1,0 +1,175 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+
+	"usher/internal/activation"
+)
+
+// The kinds of work. They are what the engine's Wake is called with.
+const (
+	// KindTarget: a target may want a run.
+	KindTarget = "target"
+	// KindRun: a run may be worked on.
+	KindRun = "run"
+	// KindEvaluate: an audience whose rule uses date math is to be brought in step.
+	KindEvaluate = "evaluate"
+)
+
+// Worker is one kind of work for the engine.
+type Worker struct {
+	kind string
+	due  func(ctx context.Context, limit int) ([]activation.Work, error)
+	do   func(ctx context.Context, id string) error
+}
+
+// Kind names the kind of work.
+func (w *Worker) Kind() string { return w.kind }
+
+// Due lists what is due now.
+func (w *Worker) Due(ctx context.Context, limit int) ([]activation.Work, error) {
+	return w.due(ctx, limit)
+}
+
+// Do does one work.
+func (w *Worker) Do(ctx context.Context, x activation.Work) error { return w.do(ctx, x.ID) }
+
+// Workers returns the workers of delivery: targets that want a run are given
+// one, runs are worked on, and time-dependent audiences are kept in step.
+func (d *Delivery) Workers() []*Worker {
+	return []*Worker{
+		{KindTarget, d.dueTargets, func(ctx context.Context, id string) error { return d.open(ctx, activation.TargetID(id)) }},
+		{KindRun, d.dueRuns, func(ctx context.Context, id string) error { return d.execute(ctx, activation.RunID(id)) }},
+		{KindEvaluate, d.dueAudiences, func(ctx context.Context, id string) error { return d.evaluate(ctx, activation.AudienceID(id)) }},
+	}
+}
+
+// dueTargets copies the highest change numbers from the data plane and lists
+// the targets that want a run.
+func (d *Delivery) dueTargets(ctx context.Context, limit int) ([]activation.Work, error) {
+	seq, err := d.audiences.Seq(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read change numbers: %w", err)
+	}
+	if err := d.store.RaiseDirty(ctx, seq); err != nil {
+		return nil, fmt.Errorf("raise change numbers: %w", err)
+	}
+	due, err := d.store.DueTargets(ctx, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list due targets: %w", err)
+	}
+	works := make([]activation.Work, len(due))
+	for i, t := range due {
+		works[i] = activation.Work{Kind: KindTarget, ID: string(t.ID)}
+	}
+	return works, nil
+}
+
+// open is step 1 for a target that is due.
+func (d *Delivery) open(ctx context.Context, id activation.TargetID) error {
+	t, err := d.store.Target(ctx, id)
+	if err != nil {
+		return err
+	}
+	early, err := d.tooEarly(ctx, t)
+	if err != nil || early {
+		return err
+	}
+	_, err = d.openRun(ctx, t)
+	return err
+}
+
+// tooEarly reports whether the network wants more time between two runs of a
+// target. A provider that cannot be built does not hold a run back: it fails
+// there, visibly.
+func (d *Delivery) tooEarly(ctx context.Context, t activation.Target) (bool, error) {
+	dest, err := d.store.Destination(ctx, t.Destination)
+	if err != nil {
+		return false, err
+	}
+	_, def, err := d.providers(ctx, dest)
+	if err != nil || t.LastOpenedAt.IsZero() {
+		return false, nil //nolint:nilerr // see above
+	}
+	return d.now().Before(t.LastOpenedAt.Add(def.MinInterval)), nil
+}
+
+func (d *Delivery) openRun(ctx context.Context, t activation.Target) (activation.Run, error) {
+	audience, err := d.store.Audience(ctx, t.Audience)
+	if err != nil {
+		return activation.Run{}, err
+	}
+	var r activation.Run
+	err = d.around(ctx, BeforeOpen, AfterOpen, func() (err error) {
+		r, err = d.store.OpenRun(ctx, activation.Run{Target: t.ID, SyncType: activation.SyncSegment, TriggeredBy: audience.Name})
+		return err
+	})
+	if err != nil {
+		return activation.Run{}, fmt.Errorf("open a run: %w", err)
+	}
+	d.wake(KindRun, string(r.ID))
+	return r, nil
+}
+
+// dueRuns lists the runs to be worked on, each under the lease of its
+// destination's authorization.
+func (d *Delivery) dueRuns(ctx context.Context, limit int) ([]activation.Work, error) {
+	runs, err := d.store.OpenRuns(ctx, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list open runs: %w", err)
+	}
+	works := make([]activation.Work, 0, len(runs))
+	leases := map[activation.DestinationID]string{}
+	for _, r := range runs {
+		lease, ok := leases[r.Destination]
+		if !ok {
+			dest, err := d.store.Destination(ctx, r.Destination)
+			if err != nil {
+				return nil, fmt.Errorf("run %q: %w", r.ID, err)
+			}
+			lease = "auth:" + string(dest.Authorization)
+			leases[r.Destination] = lease
+		}
+		works = append(works, activation.Work{Kind: KindRun, ID: string(r.ID), Lease: lease})
+	}
+	return works, nil
+}
+
+// dueAudiences lists the audiences that this node has not looked at for
+// Settings.Reevaluate.
+func (d *Delivery) dueAudiences(ctx context.Context, limit int) ([]activation.Work, error) {
+	seq, err := d.audiences.Seq(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list audiences: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var works []activation.Work
+	for id := range seq {
+		if len(works) < limit && d.now().Sub(d.evaluated[id]) >= d.set.Reevaluate {
+			works = append(works, activation.Work{Kind: KindEvaluate, ID: string(id), Lease: "warehouse:evaluate"})
+		}
+	}
+	return works, nil
+}
+
+// evaluate brings a time-dependent audience in step; the changes it finds make
+// its targets due like any others.
+func (d *Delivery) evaluate(ctx context.Context, id activation.AudienceID) error {
+	now := d.now()
+	timed, err := d.audiences.TimeDependent(ctx, id)
+	if err == nil && timed {
+		err = d.audiences.Evaluate(ctx, id, now)
+	}
+	if err != nil {
+		return fmt.Errorf("evaluate audience %q: %w", id, err)
+	}
+	d.mu.Lock()
+	d.evaluated[id] = now
+	d.mu.Unlock()
+	if timed {
+		d.wake(KindTarget, "")
+	}
+	return nil
+}
