@@ -68,26 +68,40 @@ func (s keySet) column(name string) int {
 
 // findKeySet returns the key set declared under id, or ErrNotFound.
 func findKeySet(ctx context.Context, q queryer, id string) (keySet, error) {
-	return scanKeySet(ctx, q.QueryRowContext(ctx, `SELECT n, keys FROM keysets WHERE id = $1`, id))
+	sets, err := readKeySets(ctx, q, `SELECT n, keys FROM keysets WHERE id = $1`, id)
+	for _, s := range sets {
+		return s, err
+	}
+	return keySet{}, errors.Join(err, fmt.Errorf("key set: %w", activation.ErrNotFound))
 }
 
-func findKeySetByNumber(ctx context.Context, q queryer, n int) (keySet, error) {
-	return scanKeySet(ctx, q.QueryRowContext(ctx, `SELECT n, keys FROM keysets WHERE n = $1`, n))
+// allKeySets returns every key set by its number.
+func allKeySets(ctx context.Context, q queryer) (map[int]keySet, error) {
+	return readKeySets(ctx, q, `SELECT n, keys FROM keysets`)
 }
 
-func scanKeySet(ctx context.Context, row *sql.Row) (keySet, error) {
-	var s keySet
-	var columns string
-	switch err := row.Scan(&s.n, &columns); {
-	case errors.Is(err, sql.ErrNoRows):
-		return s, fmt.Errorf("key set: %w", activation.ErrNotFound)
-	case err != nil:
-		return s, fmt.Errorf("read key set: %w", scrub(ctx, err))
+func readKeySets(ctx context.Context, q queryer, query string, args ...any) (map[int]keySet, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read key sets: %w", scrub(ctx, err))
 	}
-	if err := json.Unmarshal([]byte(columns), &s.columns); err != nil {
-		return s, fmt.Errorf("decode columns of key set %d: %w", s.n, err)
+	defer rows.Close()
+	sets := map[int]keySet{}
+	for rows.Next() {
+		var s keySet
+		var columns string
+		if err := rows.Scan(&s.n, &columns); err != nil {
+			return nil, fmt.Errorf("read key sets: %w", scrub(ctx, err))
+		}
+		if err := json.Unmarshal([]byte(columns), &s.columns); err != nil {
+			return nil, fmt.Errorf("decode columns of key set %d: %w", s.n, err)
+		}
+		sets[s.n] = s
 	}
-	return s, nil
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read key sets: %w", scrub(ctx, err))
+	}
+	return sets, nil
 }
 
 // columnsOf describes the keys of a set.
@@ -102,7 +116,7 @@ func columnsOf(set matchkey.Set) []keyColumn {
 // declareKeySet returns the key set's tables, and makes them the first time.
 func (d *DB) declareKeySet(ctx context.Context, set matchkey.Set) (keySet, error) {
 	s, err := findKeySet(ctx, d.sql, set.ID)
-	if !errors.Is(err, activation.ErrNotFound) {
+	if err == nil || !errors.Is(err, activation.ErrNotFound) {
 		return s, err
 	}
 	err = d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {

@@ -28,6 +28,7 @@ type planner struct {
 	generation int
 	audience   int
 	keys       keySet
+	sets       map[int]keySet // all, by number
 	// present is the relation of present keys: the key set's own table, or for
 	// a dry run that table with fresh keys laid over it.
 	present       string
@@ -125,7 +126,7 @@ func (p *planner) old(ctx context.Context) error {
 		return err
 	}
 	for _, n := range sets {
-		if err := p.oldOf(ctx, n, going); err != nil {
+		if err := p.oldOf(ctx, p.sets[n], going); err != nil {
 			return err
 		}
 	}
@@ -144,13 +145,9 @@ func (p *planner) old(ctx context.Context) error {
 		SELECT k.* FROM %s k WHERE k.pid IN (SELECT pid FROM plan_old) AND k.pid IN %s AND k.fp <> %s`, p.present, p.members(), noKeys)
 }
 
-// oldOf adds the rows that were sent with key set n. Keys are matched by name,
-// since an older mapping has other columns.
-func (p *planner) oldOf(ctx context.Context, n int, going string) error {
-	was, err := findKeySetByNumber(ctx, p.tx, n)
-	if err != nil {
-		return err
-	}
+// oldOf adds the rows that were sent with key set was. Keys are matched by
+// name, since an older mapping has other columns.
+func (p *planner) oldOf(ctx context.Context, was keySet, going string) error {
 	var values []string
 	carried := 0
 	for _, c := range p.keys.columns {
@@ -172,7 +169,7 @@ func (p *planner) oldOf(ctx context.Context, n int, going string) error {
 		SELECT d.pid, d.keyset, d.old_version, d.old_fp, d.state, d.held, %s, %s
 		FROM (SELECT * FROM plan_diff WHERE keyset = %d AND %s) d
 		JOIN (SELECT pid, version, %s FROM %s UNION ALL SELECT pid, version, %s FROM %s) v ON v.pid = d.pid AND v.version = d.old_version`,
-		strings.Join(lost, " OR "), strings.Join(values, ", "), n, going, was.each("k%d", ", "), was.table(), was.each("k%d", ", "), was.oldTable())
+		strings.Join(lost, " OR "), strings.Join(values, ", "), was.n, going, was.each("k%d", ", "), was.table(), was.each("k%d", ", "), was.oldTable())
 }
 
 // removable refuses people whose every old key is of a kind that the mapping no
@@ -193,10 +190,6 @@ func (p *planner) removals(ctx context.Context) error {
 	for i := range p.keys.columns {
 		values[i] = fmt.Sprintf("NULL AS k%d", i+1)
 	}
-	masks, err := p.masks(ctx)
-	if err != nil {
-		return err
-	}
 	for _, i := range p.keys.identifying() {
 		if err := p.exec(ctx, "find values others hold", `CREATE OR REPLACE TEMP TABLE plan_held_%[1]d AS
 			SELECT DISTINCT k.k%[1]d AS v FROM %[2]s k JOIN (SELECT DISTINCT k%[1]d AS v FROM plan_old WHERE k%[1]d IS NOT NULL) o ON o.v = k.k%[1]d
@@ -204,7 +197,7 @@ func (p *planner) removals(ctx context.Context) error {
 			return err
 		}
 		values[i-1] = fmt.Sprintf("CASE WHEN h%[1]d.v IS NULL THEN o.k%[1]d END AS k%[1]d", i)
-		held = append(held, fmt.Sprintf("(CASE WHEN h%d.v IS NULL THEN 0 ELSE %s END)", i, masks[i-1]))
+		held = append(held, fmt.Sprintf("(CASE WHEN h%d.v IS NULL THEN 0 ELSE %s END)", i, p.mask(i)))
 		joins += fmt.Sprintf(" LEFT JOIN plan_held_%[1]d h%[1]d ON h%[1]d.v = o.k%[1]d", i)
 	}
 	// A row all of whose values are among those of the person's present row,
@@ -217,30 +210,14 @@ func (p *planner) removals(ctx context.Context) error {
 		strings.Join(held, " + "), p.keys.each("(o.k%[1]d IS NULL OR o.k%[1]d = c.k%[1]d)", " AND "), strings.Join(values, ", "), joins)
 }
 
-// masks gives, for each present key, the bit it has in the masks of a row o:
-// that of the key set the row was sent with.
-func (p *planner) masks(ctx context.Context) ([]string, error) {
-	sets, err := p.numbers(ctx, `SELECT DISTINCT keyset FROM plan_old`)
-	if err != nil {
-		return nil, err
+// mask is the bit, in SQL, that present key i has in the masks of a row o: its
+// place in the key set that the row was sent with.
+func (p *planner) mask(i int) string {
+	mask := "CASE o.keyset"
+	for n, was := range p.sets {
+		mask += fmt.Sprintf(" WHEN %d THEN %d", n, bit(was.column(p.keys.columns[i-1].Name)))
 	}
-	masks := make([]string, len(p.keys.columns))
-	for i := range masks {
-		masks[i] = "CASE o.keyset"
-	}
-	for _, n := range sets {
-		was, err := findKeySetByNumber(ctx, p.tx, n)
-		if err != nil {
-			return nil, err
-		}
-		for i, c := range p.keys.columns {
-			masks[i] += fmt.Sprintf(" WHEN %d THEN %d", n, bit(was.column(c.Name)))
-		}
-	}
-	for i := range masks {
-		masks[i] += " WHEN -1 THEN 0 ELSE 0 END"
-	}
-	return masks, nil
+	return mask + " END"
 }
 
 // rows collects what is to be staged, and what of the ledger is to be tidied:

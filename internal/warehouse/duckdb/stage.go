@@ -30,6 +30,8 @@ func (d *DB) Stage(ctx context.Context, r warehouse.PlanRequest, stage func(acti
 	if stage == nil {
 		stage = func(activation.Stage) {}
 	}
+	d.state.audience.staging.RLock() // no version of keys is pruned meanwhile
+	defer d.state.audience.staging.RUnlock()
 	stage(activation.StagePayload)
 	p, seq, err := d.prepare(ctx, r)
 	if err != nil {
@@ -114,7 +116,11 @@ func (d *DB) prepare(ctx context.Context, r warehouse.PlanRequest) (*planner, in
 	if r.Generation < t.generation {
 		return nil, 0, fmt.Errorf("stage generation %d of a target that is at %d: %w", r.Generation, t.generation, activation.ErrConflict)
 	}
-	p := &planner{target: t, generation: r.Generation, audience: audience, keys: keys, present: keys.table(),
+	sets, err := allKeySets(ctx, d.sql)
+	if err != nil {
+		return nil, 0, err
+	}
+	p := &planner{target: t, sets: sets, generation: r.Generation, audience: audience, keys: keys, present: keys.table(),
 		refresh: &refresh{d: d, keys: keys, set: r.Keys, sources: sources, audience: audience}}
 	if !r.RefreshBefore.IsZero() {
 		p.refreshBefore = r.RefreshBefore.UnixMicro()
@@ -204,18 +210,6 @@ func (d *DB) tidy(ctx context.Context, run activation.RunID, t target, generatio
 		return nil
 	}
 	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return execAll(ctx, tx, todo...) })
-}
-
-// Unstage drops the staged rows of runs.
-func (d *DB) Unstage(ctx context.Context, runs []activation.RunID) error {
-	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for _, r := range runs {
-			if _, err := exec(ctx, tx, "drop staged rows", "DROP TABLE IF EXISTS "+stagedTable(r)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // onOwnConnection runs fn on one connection, outside the writer.

@@ -59,7 +59,8 @@ func (d *DB) stagedRun(ctx context.Context, r warehouse.Range) (stagedRun, error
 	case err != nil:
 		return s, fmt.Errorf("read staged rows: %w", scrub(ctx, err))
 	}
-	s.keys, err = findKeySetByNumber(ctx, d.sql, present)
+	sets, err := allKeySets(ctx, d.sql)
+	s.keys = sets[present]
 	return s, err
 }
 
