@@ -13,19 +13,25 @@ type canonical struct {
 	buf  []byte
 	rows int64
 	err  error
+
+	micros int64  // the last row's time
+	stamp  []byte // the same, written out: times repeat
 }
 
 const canonicalBytes = 128 << 10
 
 func newCanonical(w io.Writer) *canonical {
-	return &canonical{w: w, buf: make([]byte, 0, canonicalBytes+32<<10)}
+	return &canonical{w: w, buf: make([]byte, 0, canonicalBytes+32<<10), stamp: []byte(",0")}
 }
 
 // begin starts a row.
 func (c *canonical) begin(line, micros int64) {
 	c.buf = strconv.AppendInt(c.buf, line, 10)
-	c.buf = append(c.buf, ',')
-	c.buf = strconv.AppendInt(c.buf, micros, 10)
+	if micros != c.micros {
+		c.micros = micros
+		c.stamp = strconv.AppendInt(append(c.stamp[:0], ','), micros, 10)
+	}
+	c.buf = append(c.buf, c.stamp...)
 }
 
 // raw appends text that is canonical already, without the comma before it.

@@ -106,12 +106,12 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 		"no gzip":            {req: Request{Body: body(csv), ContentEncoding: "gzip"}, want: "the content encoding says gzip, but the body is not"},
 		"other encoding":     {req: Request{Body: body(csv), ContentEncoding: "br"}, want: "the content encoding must be gzip or none"},
 		"gzip three times":   {req: Request{Body: body(zipped(t, zipped(t, zipped(t, csv))))}, want: "the body is compressed more than twice"},
-		"too large":          {req: Request{Body: body("a,b\n" + strings.Repeat("1,2\n", 1<<19))}, want: "the body is larger than the limit of 1000000 bytes, decompressed: send it in parts"},
-		"zip bomb":           {req: Request{Body: body(zipped(t, "a,b\n"+strings.Repeat("1,2\n", 1<<23)))}, want: "the body is larger than the limit of 1000000 bytes, decompressed: send it in parts"},
+		"too large":          {req: Request{Body: body("a,b\n" + strings.Repeat("1,2\n", 1<<18))}, want: "the body is larger than the limit of 600000 bytes, decompressed: send it in parts"},
+		"zip bomb":           {req: Request{Body: body(zipped(t, "a,b\n"+strings.Repeat("1,2\n", 1<<19)))}, want: "the body is larger than the limit of 600000 bytes, decompressed: send it in parts"},
 		"nothing but space":  {req: Request{Body: body(strings.Repeat("\n", 1<<19))}, want: "the body begins with white space and nothing else"},
 		"endless line":       {req: Request{Body: io.MultiReader(body("a,b\n"), endless{}), ContentType: "text/csv"}, want: "line 2: the row is longer than the limit of 16384 bytes"},
-		"endless NDJSON":     {req: Request{Body: endless{}, ContentType: "application/x-ndjson", DropErrors: true}, want: "the body is larger than the limit of 1000000 bytes, decompressed: send it in parts"},
-		"endless, dropping":  {req: Request{Body: io.MultiReader(body("a,b\n"), endless{}), DropErrors: true}, want: "the body is larger than the limit of 1000000 bytes, decompressed: send it in parts"},
+		"endless NDJSON":     {req: Request{Body: endless{}, ContentType: "application/x-ndjson", DropErrors: true}, want: "the body is larger than the limit of 600000 bytes, decompressed: send it in parts"},
+		"endless, dropping":  {req: Request{Body: io.MultiReader(body("a,b\n"), endless{}), DropErrors: true}, want: "the body is larger than the limit of 600000 bytes, decompressed: send it in parts"},
 		"cancelled":          {req: Request{Body: body(csv)}, ctx: cancelled, want: "internal error", kind: activation.Internal},
 		"stream's name":      {req: Request{Stream: "Orders", Body: body(csv)}, want: "a stream's name is up to 63 lower-case letters, digits and underscores and begins with a letter"},
 		"delimiter":          {req: Request{Body: body(csv), Delimiter: "xy"}, want: "the delimiter is one character such as , ; or |, or t for a tab"},
@@ -123,7 +123,7 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, Limits{MaxBatchBytes: 1_000_000})
+			b := newBench(t, Limits{MaxBatchBytes: 600_000})
 			b.wh.schema.Streams = []warehouse.Stream{{Name: "orders", MessageID: []string{"id"}}, {Name: "prices", ReferenceKey: "sku"}}
 			if tt.ctx == nil {
 				tt.ctx, tt.kind = t.Context(), activation.Invalid

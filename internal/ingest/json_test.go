@@ -18,7 +18,7 @@ func TestJSONBecomesCanonical(t *testing.T) {
 		"no last line end":    {in: "{\"a\":1}\n{\"a\":2}", want: "1,1\n2,2\n", format: formatNDJSON},
 		"blank lines, CRLF":   {in: "\n{\"a\":1}\r\n\r\n{\"a\":2}\r\n", want: "2,1\n4,2\n", format: formatNDJSON},
 		"byte order mark":     {in: "\uFEFF{\"a\":1}", want: "1,1\n", format: formatNDJSON},
-		"array":               {in: "[{\"a\":1}, {\"a\":2}]", want: "1,1\n1,2\n", format: formatArray},
+		"array":               {in: "[{\"a\":1}, {\"a\":2}\n,{\"a\":3}]", want: "1,1\n2,2\n3,3\n", format: formatArray},
 		"array over lines":    {in: "\n[\n {\"a\":1},\n {\n\"a\":2}\n]\n", want: "3,1\n4,2\n", format: formatArray},
 		"empty array":         {in: "[]", want: "", format: formatArray},
 		"one object, pretty":  {in: "{\n  \"a\": 1,\n  \"b\": [1, 2]\n}\n", want: "1,1,\"[1,2]\"\n", format: formatObjects},
@@ -30,7 +30,7 @@ func TestJSONBecomesCanonical(t *testing.T) {
 		"booleans":            {in: "{\"a\":true,\"b\":false}\n", want: "1,true,false\n", format: formatNDJSON},
 		"escapes":             {in: `{"a\u0041":"q\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00 \ufffd"}` + "\n", want: "1,\"q\"\"\\/\b\f\n\r\té😀 \uFFFD\"\n", cols: "aA", format: formatNDJSON},
 		"array of scalars":    {in: `{"a":[ "x, \"y\"" , 1.0, null,true ],"b":[]}`, want: "1,\"[\"\"x, \\\"\"y\\\"\"\"\",1.0,null,true]\",[]\n", format: formatNDJSON},
-		"nested in a string":  {in: `[{"a":"{[}"},{"a":"\\\"]"}]`, want: "1,{[}\n1,\"\\\"\"]\"\n", format: formatArray},
+		"nested in a string":  {in: `[{"a":"{[}"},{"a":"\\\"]"}]`, want: "1,{[}\n2,\"\\\"\"]\"\n", format: formatArray},
 		"append":              {in: "{\"a\":1}\n{\"b\":2}\n", req: Request{Append: `{"src":"web"}`}, want: "1,1,,web\n2,,2,web\n", cols: "a,b,src", format: formatNDJSON},
 		"declared NDJSON":     {in: "{\"a\":1}\n", req: Request{ContentType: "application/x-ndjson"}, want: "1,1\n", format: formatNDJSON},
 		"declared JSON":       {in: "{\"a\":1}\n", req: Request{ContentType: "application/json; charset=UTF-8"}, want: "1,1\n", format: formatNDJSON},
@@ -126,7 +126,7 @@ func TestJSONDropErrorsGoesOnAfterTheFault(t *testing.T) {
 		rejected       int64
 	}{
 		"lines":           {in: "{\"a\":1}\n{\"a\":\nx\n{\"a\":{\"z\":2}}\n{\"a\":2}\n", want: "1,1\n5,2\n", rejected: 3},
-		"array":           {in: "[{\"a\":1},{\"b\":{}},{\"a\":2}]", want: "1,1\n1,2\n", cols: "a", rejected: 1},
+		"array":           {in: "[{\"a\":1},{\"b\":{}},{\"a\":2}]", want: "1,1\n2,2\n", cols: "a", rejected: 1},
 		"array, inner":    {in: "[{\"a\":tru},{\"a\":2}]", want: "1,2\n", rejected: 1},
 		"long line":       {in: "{\"a\":\"" + long + "\"}\n{\"a\":2}\n", want: "2,2\n", rejected: 1},
 		"long object":     {in: "[{\"a\":\"" + long + "\"},\n{\"a\":2}]", want: "2,2\n", rejected: 1},

@@ -31,6 +31,7 @@ type jsonRows struct {
 	names  []string
 	seen   []int64 // per column: the last object that had it
 	count  int64   // objects read
+	line   int64   // line number of the last row kept
 	buf    []byte
 	rows   int64
 }
@@ -123,8 +124,9 @@ func (r *jsonRows) row() (*RowError, error) {
 		r.names, r.seen = r.names[:known], r.seen[:known]
 		return bad, nil
 	}
+	r.line = max(r.scan.recLine, r.line+1) // several objects may share a line
 	r.buf = append(r.buf, 0)
-	r.buf = binary.AppendVarint(r.buf, r.scan.recLine)
+	r.buf = binary.AppendVarint(r.buf, r.line)
 	r.buf = binary.AppendVarint(r.buf, micros)
 	r.rows++
 	if most := r.limits.MaxColumns; len(r.names)+len(r.extra.names) > most {
