@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -75,21 +76,25 @@ func (p *plane) set(id int64, keys [2]string, member bool) {
 	p.people[id] = &human{keys, member}
 }
 
-// wanted is the set of key values the network should hold, less those of people
-// it refused, and of people without keys.
-func (p *plane) wanted(generation int) map[string]bool {
+// wanted returns the key values the network must hold, and those it may hold
+// beside them: a member whose row it refused still keeps others from taking a
+// shared value away.
+func (p *plane) wanted(generation int) (must, may map[string]bool) {
 	defer p.lock()()
-	out := map[string]bool{}
+	must, may = map[string]bool{}, map[string]bool{}
 	for id, h := range p.people {
-		if row := p.ledger[generation][version{id, h.keys}]; !h.member || row != nil && row.state == "refused" {
+		if !h.member {
 			continue
 		}
+		row := p.ledger[generation][version{id, h.keys}]
 		for _, v := range h.keys {
-			out[v] = true
+			may[v] = true
+			must[v] = must[v] || row == nil || row.state != "refused"
 		}
 	}
-	delete(out, "")
-	return out
+	must[""] = false
+	maps.DeleteFunc(must, func(_ string, is bool) bool { return !is })
+	return must, may
 }
 
 // known is the set of values that the ledger says the network may hold.
@@ -133,12 +138,7 @@ func (p *plane) DryRun(_ context.Context, r warehouse.PlanRequest) (warehouse.Pl
 }
 
 func (p *plane) plan(r warehouse.PlanRequest) ([]change, warehouse.Plan) {
-	deferred := map[int64]bool{}
-	for _, a := range r.Awaiting {
-		for _, c := range p.staged[a.Run][a.First : a.Last+1] {
-			deferred[c.of.person] = true
-		}
-	}
+	deferred := p.deferred(r.Awaiting)
 	held := map[string]bool{} // values some member needs
 	for _, h := range p.people {
 		if h.member {
@@ -222,6 +222,25 @@ func (p *plane) plan(r warehouse.PlanRequest) ([]change, warehouse.Plan) {
 	}
 	c.Staged = int64(len(rows))
 	return rows, plan
+}
+
+// deferred lists the people who wait for an answer: those in it, and those who
+// hold a value that the network may yet take away.
+func (p *plane) deferred(awaiting []warehouse.Range) map[int64]bool {
+	out, going := map[int64]bool{}, map[string]bool{}
+	for _, a := range awaiting {
+		for _, c := range p.staged[a.Run][a.First : a.Last+1] {
+			out[c.of.person] = true
+			if c.op == activation.OpRemove {
+				going[c.values[0]], going[c.values[1]] = true, true
+			}
+		}
+	}
+	delete(going, "")
+	for id, h := range p.people {
+		out[id] = out[id] || going[h.keys[0]] || going[h.keys[1]]
+	}
+	return out
 }
 
 func (p *plane) Rows(_ context.Context, r warehouse.Range, recheck bool, fn func(warehouse.KeyRow) error) error {
@@ -339,15 +358,15 @@ func (p *plane) Reset(_ context.Context, _ activation.TargetID, generation int) 
 	return nil
 }
 
-// sameValues describes the difference between two sets of values.
-func sameValues(got, want map[string]bool) string {
+// difference describes how a set of values is not between must and may.
+func difference(got, must, may map[string]bool) string {
 	var b bytes.Buffer
 	for v := range got {
-		if !want[v] {
+		if !may[v] {
 			fmt.Fprintf(&b, " too many: %s", v)
 		}
 	}
-	for v := range want {
+	for v := range must {
 		if !got[v] {
 			fmt.Fprintf(&b, " missing: %s", v)
 		}

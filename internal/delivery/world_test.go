@@ -43,7 +43,7 @@ type worldPlane interface {
 	delivery.Ledger
 	delivery.Audiences
 	set(id int64, keys [2]string, member bool)
-	wanted(generation int) map[string]bool
+	wanted(generation int) (must, may map[string]bool)
 	known(generation int) map[string]bool
 }
 
@@ -272,7 +272,8 @@ func (w *world) verdict(ctx context.Context) string {
 		return err.Error()
 	}
 	got := w.net.holds(t.RemoteID)
-	if d := sameValues(got, w.plane.wanted(t.Generation)); d != "" {
+	must, may := w.plane.wanted(t.Generation)
+	if d := difference(got, must, may); d != "" {
 		return "the network does not hold the right people:" + d
 	}
 	known := w.plane.known(t.Generation)
