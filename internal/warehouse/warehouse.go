@@ -85,8 +85,9 @@ type Schema struct {
 
 // Load is one accepted upload, ready to be merged: a spool file of canonical
 // rows. Format: CSV, comma, double quotes, LF, no header; the first two
-// columns are the line number in the source and the message time in Unix
-// microseconds, then Columns. An empty field is a missing value.
+// columns are the line number in the source (rising from row to row; where
+// several objects share a line, the next free number) and the message time in
+// Unix microseconds, then Columns. An empty field is a missing value.
 type Load struct {
 	// ID is unique; a load merges exactly once however often it is offered.
 	ID         string
@@ -292,6 +293,18 @@ type KeyRow struct {
 	Stale bool
 }
 
+// StagedRow is one staged row as people may see it: which keys it carries,
+// never their values.
+type StagedRow struct {
+	Ordinal int64         `json:"n"`
+	Op      activation.Op `json:"op"`
+	Profile int64         `json:"profile_id"`
+	// Keys are the names of the match keys that are present.
+	Keys []string `json:"keys"`
+	// Held are the keys left out because another member still holds the value.
+	Held []string `json:"held_back,omitempty"`
+}
+
 // Ledger keeps what networks hold and stages what must change (delivery.md).
 type Ledger interface {
 	// Stage refreshes the match keys of the people concerned, plans the run and
@@ -304,6 +317,8 @@ type Ledger interface {
 	// wanted come back Stale. values of each row are valid until the next call
 	// of fn.
 	Rows(ctx context.Context, r Range, recheck bool, fn func(KeyRow) error) error
+	// StagedView shows up to limit staged rows of a range of ordinals, masked.
+	StagedView(ctx context.Context, run activation.RunID, first, last int64, limit int) ([]StagedRow, error)
 	// Fold brings final items into the ledger, all in one transaction; items
 	// folded before are skipped. It checks in after = in before + became - left
 	// per item from the receipt and from the ledger, and folds nothing when
@@ -326,16 +341,4 @@ type Warehouse interface {
 	Audiences
 	Ledger
 	Close() error
-}
-
-// StagedRow is one staged row as people may see it: which keys it carries,
-// never their values.
-type StagedRow struct {
-	Ordinal int64         `json:"n"`
-	Op      activation.Op `json:"op"`
-	Profile int64         `json:"profile_id"`
-	// Keys are the names of the match keys that are present.
-	Keys []string `json:"keys"`
-	// Held are the keys left out because another member still holds the value.
-	Held []string `json:"held_back,omitempty"`
 }

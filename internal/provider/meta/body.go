@@ -12,15 +12,9 @@ import (
 // it is most of the work of a delivery.
 func appendUsers(dst []byte, b provider.Batch) []byte {
 	dst = append(dst, `{"session":{"session_id":`...)
-	dst = strconv.AppendInt(dst, sessionID(b.Run, b.Attempt), 10)
-	dst = append(dst, `,"batch_seq":`...)
-	dst = strconv.AppendInt(dst, int64(max(b.Sequence, 1)), 10)
-	dst = append(dst, `,"last_batch_flag":`...)
-	dst = strconv.AppendBool(dst, b.Final)
-	if b.Total > 0 {
-		dst = append(dst, `,"estimated_num_total":`...)
-		dst = strconv.AppendInt(dst, b.Total, 10)
-	}
+	dst = strconv.AppendInt(dst, sessionID(b.Item, b.Attempt), 10)
+	dst = append(dst, `,"batch_seq":1,"last_batch_flag":true,"estimated_num_total":`...)
+	dst = strconv.AppendInt(dst, int64(b.Rows()), 10)
 	dst = append(dst, `},"payload":{"schema":[`...)
 	for i, k := range b.Keys {
 		if i > 0 {

@@ -97,9 +97,11 @@ func tooLarge(what string) error {
 	return e
 }
 
-// sessionID names the upload session of a run's attempt: a positive 63-bit
-// number, the same for all its batches (audiences guide, "session").
-func sessionID(run activation.RunID, attempt int) int64 {
-	h := sha256.Sum256(fmt.Appendf(nil, "%s/%d", run, attempt))
+// sessionID names the upload session of one attempt of a queue item: a positive
+// 63-bit number. Each batch is a session of its own, because an item may be
+// retried alone, hours later, and a session takes batches for about 90 minutes
+// and none after its last (audiences guide, "session").
+func sessionID(item activation.ItemID, attempt int) int64 {
+	h := sha256.Sum256(fmt.Appendf(nil, "%s/%d", item, attempt))
 	return int64(binary.BigEndian.Uint64(h[:8])>>1 | 1) //nolint:gosec // the sign bit is shifted out
 }

@@ -259,7 +259,7 @@ func TestBodyIsWhatEncodingJSONReads(t *testing.T) {
 	if err := json.Unmarshal(appendUsers(nil, b), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Session.ID <= 0 || got.Session.ID != sessionID(b.Run, 1) || got.Session.Seq != 1 || !got.Session.Last || got.Session.Total != 5 {
+	if got.Session.ID <= 0 || got.Session.ID != sessionID(b.Item, 1) || got.Session.Seq != 1 || !got.Session.Last || got.Session.Total != 5 {
 		t.Errorf("session %+v", got.Session)
 	}
 	for i := range b.Rows() {
