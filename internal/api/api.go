@@ -14,6 +14,8 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"path"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -54,6 +56,7 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	cfg.DocsPath = ""
 	cfg.SchemasPath = ""
 	cfg.CreateHooks = nil
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "apiKey", In: "header", Name: "Authorization", Description: "an API token, raw or after the word Bearer"},
 	}
@@ -72,6 +75,17 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	mux.Handle("POST /collect/bulk/{stream}", a.bulk())
 	mux.HandleFunc("GET /docs/api", a.reference(h))
 	return h
+}
+
+// schemaName names a type in the OpenAPI document: ours by the noun, those of
+// other rooms with the room before it.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	room := path.Base(t.PkgPath())
+	if t.Name() == "" || room == "." || room == "api" || room == "activation" || strings.Contains(t.Name(), "[") {
+		return name
+	}
+	return strings.ToUpper(room[:1]) + room[1:] + name
 }
 
 // API holds what handlers need.

@@ -11,7 +11,8 @@ import (
 	"usher/internal/warehouse"
 )
 
-type segmentID struct {
+// SegmentPath is the audience in a path.
+type SegmentPath struct {
 	ID string `path:"id" doc:"id or slug of the audience"`
 }
 
@@ -62,7 +63,7 @@ func (a *API) audiences(h huma.API) {
 		}
 		return created(ctx, out)
 	})
-	huma.Register(h, route("GET /v2/segment/{id}", Viewer, "show-audience", "Show an audience", "audiences"), func(ctx context.Context, in *segmentID) (*reply[segment], error) {
+	huma.Register(h, route("GET /v2/segment/{id}", Viewer, "show-audience", "Show an audience", "audiences"), func(ctx context.Context, in *SegmentPath) (*reply[segment], error) {
 		s, err := a.Catalog.Audience(ctx, in.ID)
 		if err != nil {
 			return nil, a.fail(ctx, err)
@@ -74,7 +75,7 @@ func (a *API) audiences(h huma.API) {
 		return ok(ctx, out)
 	})
 	huma.Register(h, route("PUT /v2/segment/{id}", Operator, "edit-audience", "Change an audience; empty fields stay", "audiences"), func(ctx context.Context, in *struct {
-		segmentID
+		SegmentPath
 		Body segmentBody
 	},
 	) (*reply[segment], error) {
@@ -88,7 +89,7 @@ func (a *API) audiences(h huma.API) {
 		}
 		return ok(ctx, out)
 	})
-	huma.Register(h, route("DELETE /v2/segment/{id}", Operator, "delete-audience", "Delete an audience nothing uses", "audiences"), func(ctx context.Context, in *segmentID) (*reply[any], error) {
+	huma.Register(h, route("DELETE /v2/segment/{id}", Operator, "delete-audience", "Delete an audience nothing uses", "audiences"), func(ctx context.Context, in *SegmentPath) (*reply[any], error) {
 		if err := a.Catalog.DeleteAudience(ctx, in.ID, CallerOf(ctx).Name); err != nil {
 			return nil, a.fail(ctx, err)
 		}
@@ -117,7 +118,7 @@ func (a *API) audiences(h huma.API) {
 		}
 		return ok(ctx, verdict{Rule: f.String(), Size: n, Fields: f.Fields(), JSON: f})
 	})
-	huma.Register(h, route("GET /v2/segment/{id}/sizes", Viewer, "audience-size", "Live size of an audience", "audiences"), func(ctx context.Context, in *segmentID) (*reply[map[string]int64], error) {
+	huma.Register(h, route("GET /v2/segment/{id}/sizes", Viewer, "audience-size", "Live size of an audience", "audiences"), func(ctx context.Context, in *SegmentPath) (*reply[map[string]int64], error) {
 		s, err := a.Catalog.Audience(ctx, in.ID)
 		if err != nil {
 			return nil, a.fail(ctx, err)
@@ -129,7 +130,7 @@ func (a *API) audiences(h huma.API) {
 		return ok(ctx, map[string]int64{"size": n})
 	})
 	huma.Register(h, route("GET /v2/segment/{id}/scan", Viewer, "scan-audience", "Page through the members, personal values masked", "audiences"), func(ctx context.Context, in *struct {
-		segmentID
+		SegmentPath
 		Start int64 `query:"start" doc:"profile id to start after"`
 		Limit int   `query:"limit" default:"20" minimum:"1" maximum:"1000"`
 	},
@@ -151,7 +152,7 @@ func (a *API) audiences(h huma.API) {
 		}
 		return page(ctx, people, next)
 	})
-	huma.Register(h, route("POST /v2/segment/{id}/run", Operator, "run-audience", "Send an audience to all its destinations now", "audiences"), func(ctx context.Context, in *segmentID) (*reply[[]activation.Run], error) {
+	huma.Register(h, route("POST /v2/segment/{id}/run", Operator, "run-audience", "Send an audience to all its destinations now", "audiences"), func(ctx context.Context, in *SegmentPath) (*reply[[]activation.Run], error) {
 		s, err := a.Catalog.Audience(ctx, in.ID)
 		if err != nil {
 			return nil, a.fail(ctx, err)

@@ -13,7 +13,8 @@ import (
 	"usher/internal/store"
 )
 
-type jobID struct {
+// JobPath is the job in a path.
+type JobPath struct {
 	ID string `path:"id" doc:"id of the job"`
 }
 
@@ -74,14 +75,14 @@ func (a *API) jobs(h huma.API) {
 		return create(ctx, in.Workflow, in.Body)
 	})
 
-	huma.Register(h, route("GET /v2/job/{id}", Viewer, "show-job", "Show a job", "jobs"), func(ctx context.Context, in *jobID) (*reply[activation.Job], error) {
+	huma.Register(h, route("GET /v2/job/{id}", Viewer, "show-job", "Show a job", "jobs"), func(ctx context.Context, in *JobPath) (*reply[activation.Job], error) {
 		job, err := a.Jobs.Job(ctx, activation.JobID(in.ID))
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		return ok(ctx, job)
 	})
-	huma.Register(h, route("GET /v2/job/{id}/logs", Viewer, "job-logs", "Log of a job, oldest first", "jobs"), func(ctx context.Context, in *jobID) (*reply[[]activation.LogEntry], error) {
+	huma.Register(h, route("GET /v2/job/{id}/logs", Viewer, "job-logs", "Log of a job, oldest first", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]activation.LogEntry], error) {
 		if _, err := a.Jobs.Job(ctx, activation.JobID(in.ID)); err != nil {
 			return nil, a.fail(ctx, err)
 		}
@@ -92,7 +93,7 @@ func (a *API) jobs(h huma.API) {
 		return ok(ctx, logs)
 	})
 	for _, c := range []activation.JobCommand{activation.CommandPause, activation.CommandResume, activation.CommandBounce, activation.CommandKill} {
-		huma.Register(h, route("POST /v2/job/{id}/"+string(c), Operator, string(c)+"-job", "Tell a job to "+string(c), "jobs"), func(ctx context.Context, in *jobID) (*reply[activation.Job], error) {
+		huma.Register(h, route("POST /v2/job/{id}/"+string(c), Operator, string(c)+"-job", "Tell a job to "+string(c), "jobs"), func(ctx context.Context, in *JobPath) (*reply[activation.Job], error) {
 			job, err := a.Catalog.Command(ctx, activation.JobID(in.ID), c, CallerOf(ctx).Name)
 			if err != nil {
 				return nil, a.fail(ctx, err)
@@ -104,14 +105,14 @@ func (a *API) jobs(h huma.API) {
 }
 
 func (a *API) plan(h huma.API) {
-	huma.Register(h, route("POST /v2/job/{id}/plan", Viewer, "plan-job", "Dry run: what a run would do now; nothing is written", "jobs"), func(ctx context.Context, in *jobID) (*reply[[]delivery.Preview], error) {
+	huma.Register(h, route("POST /v2/job/{id}/plan", Viewer, "plan-job", "Dry run: what a run would do now; nothing is written", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]delivery.Preview], error) {
 		out, err := a.Delivery.PlanJob(ctx, activation.JobID(in.ID))
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		return ok(ctx, out)
 	})
-	huma.Register(h, route("POST /v2/job/{id}/run", Operator, "run-job", "Open a run for each target of the job now; 409 while all have one", "jobs"), func(ctx context.Context, in *jobID) (*reply[[]activation.Run], error) {
+	huma.Register(h, route("POST /v2/job/{id}/run", Operator, "run-job", "Open a run for each target of the job now; 409 while all have one", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]activation.Run], error) {
 		out, err := a.Delivery.RunJob(ctx, activation.JobID(in.ID))
 		if err != nil {
 			return nil, a.fail(ctx, err)

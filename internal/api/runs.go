@@ -12,7 +12,8 @@ import (
 	"usher/internal/tracking"
 )
 
-type runID struct {
+// RunPath is the run in a path.
+type RunPath struct {
 	ID string `path:"id" doc:"id of the run"`
 }
 
@@ -53,17 +54,17 @@ func (a *API) runs(h huma.API) {
 		}
 		return page(ctx, runs, next)
 	})
-	huma.Register(h, route("GET /v2/run/{id}", Viewer, "show-run", "One run: stages, counts, laws, errors by cause", "runs"), func(ctx context.Context, in *runID) (*reply[tracking.View], error) {
+	huma.Register(h, route("GET /v2/run/{id}", Viewer, "show-run", "One run: stages, counts, laws, errors by cause", "runs"), func(ctx context.Context, in *RunPath) (*reply[tracking.View], error) {
 		return a.run(ctx, in.ID)
 	})
-	huma.Register(h, route("GET /v2/run/{id}/items", Viewer, "run-items", "The queue items of a run", "runs"), func(ctx context.Context, in *runID) (*reply[[]activation.Item], error) {
+	huma.Register(h, route("GET /v2/run/{id}/items", Viewer, "run-items", "The queue items of a run", "runs"), func(ctx context.Context, in *RunPath) (*reply[[]activation.Item], error) {
 		_, items, err := a.Tracking.Run(ctx, activation.RunID(in.ID))
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		return ok(ctx, items)
 	})
-	huma.Register(h, route("GET /v2/run/{id}/errors", Viewer, "run-errors", "What went wrong in a run, grouped by cause, with the page that says what to do", "runs"), func(ctx context.Context, in *runID) (*reply[[]tracking.Cause], error) {
+	huma.Register(h, route("GET /v2/run/{id}/errors", Viewer, "run-errors", "What went wrong in a run, grouped by cause, with the page that says what to do", "runs"), func(ctx context.Context, in *RunPath) (*reply[[]tracking.Cause], error) {
 		v, _, err := a.Tracking.Run(ctx, activation.RunID(in.ID))
 		if err != nil {
 			return nil, a.fail(ctx, err)
@@ -71,7 +72,7 @@ func (a *API) runs(h huma.API) {
 		return ok(ctx, v.Errors)
 	})
 	huma.Register(h, route("GET /v2/run/{id}/item/{n}", Viewer, "run-item", "One queue item: masked rows, stored status and headers", "runs"), func(ctx context.Context, in *struct {
-		runID
+		RunPath
 		Number int `path:"n" minimum:"1"`
 	},
 	) (*reply[tracking.ItemDetail], error) {
@@ -90,7 +91,7 @@ func (a *API) runs(h huma.API) {
 		{"decline", "Let such a run go on without its removals", a.Delivery.Decline},
 		{"withdraw", "End a pending run before anything is sent", a.Delivery.Withdraw},
 	} {
-		huma.Register(h, route("POST /v2/run/{id}/"+c.name, Operator, c.name+"-run", c.summary, "runs"), func(ctx context.Context, in *runID) (*reply[tracking.View], error) {
+		huma.Register(h, route("POST /v2/run/{id}/"+c.name, Operator, c.name+"-run", c.summary, "runs"), func(ctx context.Context, in *RunPath) (*reply[tracking.View], error) {
 			if _, err := c.do(ctx, activation.RunID(in.ID), CallerOf(ctx).Name); err != nil {
 				return nil, a.fail(ctx, err)
 			}

@@ -13,7 +13,9 @@ import (
 	"usher/internal/warehouse"
 )
 
-type streamName struct {
+// StreamPath is the stream in a path. Exported, because only exported embedded
+// fields are read from a request.
+type StreamPath struct {
 	Name string `path:"name" doc:"name of the stream"`
 }
 
@@ -30,7 +32,7 @@ func (a *API) streams(h huma.API) {
 		return ok(ctx, all)
 	})
 	huma.Register(h, route("PUT /v2/stream/{name}", Operator, "declare-stream", "Say how a stream's messages are read", "data"), func(ctx context.Context, in *struct {
-		streamName
+		StreamPath
 		Body struct {
 			Name           string   `json:"name,omitempty"`
 			ReferenceKey   string   `json:"reference_key,omitempty"`
@@ -46,7 +48,7 @@ func (a *API) streams(h huma.API) {
 		}}})
 	})
 	huma.Register(h, route("GET /v2/stream/{name}/events", Admin, "stream-messages", "Recent raw messages of a stream, as received", "data"), func(ctx context.Context, in *struct {
-		streamName
+		StreamPath
 		Limit int `query:"limit" default:"10" minimum:"1" maximum:"100"`
 	},
 	) (*reply[[]warehouse.Message], error) {
@@ -66,7 +68,7 @@ func (a *API) streams(h huma.API) {
 	huma.Register(h, route("POST /v2/field", Operator, "declare-field", "Declare a field, or change it", "data"), func(ctx context.Context, in *struct{ Body warehouse.Field }) (*reply[declared], error) {
 		return a.declare(ctx, warehouse.Schema{Fields: []warehouse.Field{in.Body}})
 	})
-	huma.Register(h, route("GET /v2/mapping/{name}", Viewer, "list-mappings", "Mappings of a stream", "data"), func(ctx context.Context, in *streamName) (*reply[[]warehouse.Mapping], error) {
+	huma.Register(h, route("GET /v2/mapping/{name}", Viewer, "list-mappings", "Mappings of a stream", "data"), func(ctx context.Context, in *StreamPath) (*reply[[]warehouse.Mapping], error) {
 		s, err := a.Warehouse.Schema(ctx)
 		if err != nil {
 			return nil, a.fail(ctx, err)
@@ -80,7 +82,7 @@ func (a *API) streams(h huma.API) {
 		return ok(ctx, out)
 	})
 	huma.Register(h, route("PUT /v2/mapping/{name}", Operator, "set-mappings", "Set mappings of a stream: field to expression", "data"), func(ctx context.Context, in *struct {
-		streamName
+		StreamPath
 		Body map[string]string
 	},
 	) (*reply[declared], error) {

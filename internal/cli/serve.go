@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"usher/internal/config"
+	"usher/internal/server"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the server", Args: cobra.NoArgs,
+		Long: `Run the server: API, console, imports and deliveries. It keeps everything in one
+directory and listens on loopback unless told otherwise. Every setting can also
+come from a file (--config) or the environment (USHER_LISTEN and so on).`,
+		Example: `  usher serve --data /var/lib/usher
+  usher serve --config usher.yaml --listen 10.0.0.5:8080`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd, file)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
+			log := cfg.Logger()
+			start := time.Now()
+			s, err := server.New(cmd.Context(), cfg, log, server.Options{Version: Version})
+			if err != nil {
+				return &exitError{exitEnvironment, err}
+			}
+			a.say("Usher %s serves %s", Version, s.URL())
+			a.say("Sign in once with %s", s.SignInURL())
+			log.InfoContext(cmd.Context(), "started", slog.String("url", s.URL()), slog.Duration("took", time.Since(start)))
+			return runServer(cmd.Context(), s, log)
+		},
+	}
+	c.Flags().StringVar(&file, "config", "", "YAML file with settings")
+	configFlags(c)
+	return c
+}
+
+// runServer runs s until ctx ends and closes it.
+func runServer(ctx context.Context, s *server.Server, log *slog.Logger) error {
+	err := s.Run(ctx)
+	if cerr := s.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	log.InfoContext(context.WithoutCancel(ctx), "stopped")
+	return nil
+}
+
+// configFlags declares one flag per setting.
+func configFlags(c *cobra.Command) {
+	d := config.Default()
+	f := c.Flags()
+	f.String("listen", d.Listen, "address of the API and the console")
+	f.String("data", d.Data, "directory with everything the server keeps")
+	f.Int("memory-mb", d.MemoryMB, "bound on the warehouse's buffers in MiB; 0 = 2,048 or a quarter of the memory, the smaller")
+	f.Int("threads", d.Threads, "cores one warehouse query may use; 0 = all")
+	f.String("log-level", d.LogLevel, "debug, info, warn or error")
+	f.String("log-format", d.LogFormat, "text or json")
+	f.StringSlice("allow-host", d.AllowHosts, "private host:port that providers may call, such as a sandbox (repeat)")
+	f.Int("guard-percent", d.GuardPercent, "share of a target's people that may be removed within 24 h without approval; 100 = off")
+	f.Int("max-batch", d.MaxBatch, "rows of one queue item; 0 = as many as the network takes")
+}
+
+// loadConfig reads file, environment and the flags that were typed.
+func loadConfig(cmd *cobra.Command, file string) (config.Config, error) {
+	flags := map[string]any{}
+	f := cmd.Flags()
+	for flag, name := range map[string]string{"listen": "listen", "data": "data", "log-level": "log_level", "log-format": "log_format"} {
+		if f.Changed(flag) {
+			v, err := f.GetString(flag)
+			if err != nil {
+				return config.Config{}, err
+			}
+			flags[name] = v
+		}
+	}
+	for flag, name := range map[string]string{"memory-mb": "memory_mb", "threads": "threads", "guard-percent": "guard_percent", "max-batch": "max_batch"} {
+		if f.Changed(flag) {
+			v, err := f.GetInt(flag)
+			if err != nil {
+				return config.Config{}, err
+			}
+			flags[name] = v
+		}
+	}
+	if f.Changed("allow-host") {
+		v, err := f.GetStringSlice("allow-host")
+		if err != nil {
+			return config.Config{}, err
+		}
+		flags["allow_hosts"] = v
+	}
+	return config.Load(file, flags)
+}
