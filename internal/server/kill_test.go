@@ -1,0 +1,342 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/api/client"
+	"usher/internal/config"
+	"usher/internal/delivery"
+	"usher/internal/server"
+)
+
+// The environment of a child process: this test binary as a server.
+const (
+	envChild   = "USHER_TEST_CHILD"   // data directory
+	envSandbox = "USHER_TEST_SANDBOX" // host:port
+	envCrash   = "USHER_TEST_CRASH"   // crash point and how many times to pass it first: "after_deliver 2"
+	envSlow    = "USHER_TEST_REAL_LEASE"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(envChild); dir != "" {
+		if err := child(dir); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// child is a server process that tests kill.
+func child(dir string) error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	term := make(chan os.Signal, 1)
+	notify(term)
+	go func() { <-term; stop() }()
+	cfg := config.Default()
+	cfg.Data, cfg.Listen, cfg.MaxBatch, cfg.MemoryMB = dir, "127.0.0.1:0", 40, 256
+	cfg.AllowHosts = []string{os.Getenv(envSandbox)}
+	cfg.GuardPercent = 100
+	opt := server.Options{Faults: crashAt(os.Getenv(envCrash))}
+	if os.Getenv(envSlow) == "" {
+		opt.LeaseTTL, opt.Renew, opt.Sweep = 1500*time.Millisecond, 300*time.Millisecond, 150*time.Millisecond
+	}
+	s, err := server.New(ctx, cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), opt)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready " + s.URL())
+	return errors.Join(s.Run(ctx), s.Close())
+}
+
+// crashPoint kills its own process, as hard as kill -9, at one point.
+type crashPoint struct {
+	point delivery.CrashPoint
+	skip  int
+}
+
+func crashAt(spec string) delivery.Faults {
+	point, skip, ok := strings.Cut(spec, " ")
+	if !ok {
+		return nil
+	}
+	n, err := strconv.Atoi(skip)
+	if err != nil {
+		return nil
+	}
+	return crashPoint{delivery.CrashPoint(point), n}
+}
+
+// At kills the process when the point is reached for the wanted time.
+func (c crashPoint) At(_ context.Context, p delivery.CrashPoint, n int) error {
+	if p == c.point && n == c.skip {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // the signal is on its way
+	}
+	return nil
+}
+
+// process is a child under test.
+type process struct {
+	near
+	cmd  *exec.Cmd
+	dead chan struct{}
+}
+
+// start starts a child over dir and waits until it serves.
+func start(t testing.TB, dir string, far *far, crash string, env ...string) *process {
+	t.Helper()
+	p := &process{dead: make(chan struct{})}
+	p.cmd = exec.Command(os.Args[0]) //nolint:gosec // this test binary
+	p.cmd.Env = append(os.Environ(), envChild+"="+dir, envSandbox+"="+far.addr, envCrash+"="+crash)
+	p.cmd.Env = append(p.cmd.Env, env...)
+	p.cmd.Stderr = &lineLogger{t: t}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	if err != nil {
+		_ = p.cmd.Wait()
+		t.Fatalf("the server did not start: %v", err)
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, lines)
+		_ = p.cmd.Wait()
+		close(p.dead)
+	}()
+	url := strings.TrimSpace(strings.TrimPrefix(line, "ready "))
+	p.near = near{Client: &client.Client{URL: url, Token: token(t, dir)}, t: t, dir: dir}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// kill ends the child with SIGKILL and waits until it is gone.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.dead
+}
+
+// stop asks the child to end and reports how long it took.
+func (p *process) stop(t testing.TB) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.dead:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server did not stop within 20 s")
+	}
+	return time.Since(begin)
+}
+
+// lineLogger passes a child's log on to the test's.
+type lineLogger struct{ t testing.TB }
+
+func (l *lineLogger) Write(p []byte) (int, error) {
+	if testing.Verbose() && os.Getenv("USHER_TEST_LOG") != "" {
+		l.t.Log(strings.TrimSpace(string(p)))
+	}
+	return len(p), nil
+}
+
+// TestKillEachPoint kills the server at every named point of the protocol that
+// a run passes, restarts it, and compares what the sandbox holds, person by
+// person, with what it should hold.
+func TestKillEachPoint(t *testing.T) {
+	kills := killCount(t)
+	seed := seedOf(t)
+	far, sh, dir := startSandbox(t), newShop(seed, 600), t.TempDir()
+	p := start(t, dir, far, "")
+	job := p.declare(far)
+	p.load(sh.all())
+	p.settle(job, time.Minute)
+	compareAll(t, far, sh, "first run")
+	p.kill()
+
+	points := delivery.CrashPoints
+	if kills < len(points) { // a short run walks some of them, others each time
+		r := rand.New(rand.NewPCG(seed, 2))
+		r.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
+		points = points[:kills]
+	}
+	reached := 0
+	for i, point := range points {
+		p = start(t, dir, far, fmt.Sprintf("%s %d", point, i%2))
+		upload(p, sh.change(30))
+		ask(p, job)
+		select {
+		case <-p.dead:
+			reached++
+		case <-time.After(4 * time.Second):
+			p.kill() // a run without trouble does not pass this point
+		}
+		p = start(t, dir, far, "")
+		p.load(sh.change(1))
+		p.settle(job, time.Minute)
+		compareAll(t, far, sh, string(point))
+		p.kill()
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("seed %d: died at %d of %d points; batches sent twice: %d", seed, reached, len(points), repeated(far))
+	if kills >= len(delivery.CrashPoints) && reached < 15 {
+		t.Errorf("only %d points were reached: the fault hook or the protocol changed", reached)
+	}
+}
+
+// TestKillRandom kills the server at random moments.
+func TestKillRandom(t *testing.T) {
+	kills := killCount(t)
+	seed := seedOf(t)
+	r := rand.New(rand.NewPCG(seed, 3))
+	far, sh, dir := startSandbox(t), newShop(seed, 600), t.TempDir()
+	p := start(t, dir, far, "")
+	job := p.declare(far)
+	p.load(sh.all())
+	for i := range kills {
+		upload(p, sh.change(40))
+		ask(p, job)
+		time.Sleep(time.Duration(r.IntN(400)) * time.Millisecond)
+		p.kill()
+		p = start(t, dir, far, "")
+		if i%5 == 4 { // from time to time look whether all is well
+			p.load(sh.change(1))
+			p.settle(job, time.Minute)
+			compareAll(t, far, sh, fmt.Sprintf("kill %d", i+1))
+			if t.Failed() {
+				return
+			}
+		}
+	}
+	p.load(sh.change(1))
+	p.settle(job, time.Minute)
+	compareAll(t, far, sh, "the end")
+	t.Logf("seed %d: %d kills; batches sent twice: %d", seed, kills, repeated(far))
+}
+
+// upload sends CSV to a server that may die meanwhile. What was accepted
+// counts; what was not is sent again by the caller's model at the next change,
+// so it retries until a server takes it.
+func upload(p *process, csv string) {
+	p.t.Helper()
+	var sum struct{}
+	if err := p.Upload(p.t.Context(), "/collect/bulk/people", "text/csv", strings.NewReader(csv), &sum); err != nil {
+		p.t.Fatalf("upload: %v", err)
+	}
+}
+
+// ask makes the job due now; the server may die while it answers.
+func ask(p *process, job activation.JobID) {
+	_, _ = p.Do(p.t.Context(), http.MethodPost, "/v2/job/"+string(job)+"/run", nil, nil)
+}
+
+func compareAll(t testing.TB, far *far, sh *shop, when string) {
+	t.Helper()
+	if diff := sh.differences(far.held(t)); len(diff) > 0 {
+		t.Errorf("after %s: %d differences: %s", when, len(diff), strings.Join(diff[:min(len(diff), 10)], "; "))
+	}
+}
+
+func repeated(far *far) int {
+	n := 0
+	for _, a := range far.Meta().Audiences() {
+		n += a.Books.Repeated()
+	}
+	return n
+}
+
+// TestTakeover: with the real times, a run whose server was killed goes on at
+// another one within 60 s.
+func TestTakeover(t *testing.T) {
+	if killCount(t) < 50 {
+		t.Skip("a minute of waiting; part of `make kill`")
+	}
+	far, sh, dir := startSandbox(t), newShop(1, 200), t.TempDir()
+	p := start(t, dir, far, "after_deliver 1", envSlow+"=1")
+	job := p.declare(far)
+	p.load(sh.all())
+	ask(p, job)
+	<-p.dead
+	begin := time.Now()
+	p = start(t, dir, far, "", envSlow+"=1")
+	p.eventually("takeover", time.Minute, func() (bool, string) {
+		rs := p.runs()
+		if len(rs) == 0 {
+			return false, "no run"
+		}
+		return rs[len(rs)-1].Attempt > 1, fmt.Sprintf("run is %s, attempt %d", rs[0].Status, rs[0].Attempt)
+	})
+	t.Logf("taken over after %s", time.Since(begin).Round(time.Second))
+	p.settle(job, time.Minute)
+	compareAll(t, far, sh, "takeover")
+}
+
+// TestStop: a server in the middle of a run stops within 10 s, and the next one
+// goes on at once.
+func TestStop(t *testing.T) {
+	far, sh, dir := startSandbox(t), newShop(2, 400), t.TempDir()
+	p := start(t, dir, far, "")
+	job := p.declare(far)
+	p.load(sh.all())
+	ask(p, job)
+	time.Sleep(100 * time.Millisecond)
+	if took := p.stop(t); took > 10*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+	p = start(t, dir, far, "")
+	p.settle(job, time.Minute)
+	compareAll(t, far, sh, "stop")
+}
+
+// killCount is how many kills a test makes: few in `make test`, USHER_KILLS in
+// `make kill`.
+func killCount(t testing.TB) int {
+	t.Helper()
+	if s := os.Getenv("USHER_KILLS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("USHER_KILLS: %v", err)
+		}
+		return n
+	}
+	return 3
+}
+
+func seedOf(t testing.TB) uint64 {
+	t.Helper()
+	if s := os.Getenv("USHER_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("USHER_SEED: %v", err)
+		}
+		return n
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d (repeat with USHER_SEED)", seed)
+	return seed
+}

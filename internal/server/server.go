@@ -1,0 +1,298 @@
+// Package server wires everything together: New(cfg) → Run(ctx) → Close. serve,
+// demo and the end-to-end tests start the same thing.
+//
+// It owns the order of starting and stopping and which part knows which. It
+// holds no logic of its own: whatever is decided here belongs in a room of its
+// own. It is built for the stop in mid-work: listeners close first, the engine
+// lets go within 10 s, and databases close last.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"usher/internal/access"
+	"usher/internal/activation"
+	"usher/internal/api"
+	"usher/internal/catalog"
+	"usher/internal/config"
+	"usher/internal/delivery"
+	"usher/internal/engine"
+	"usher/internal/ingest"
+	"usher/internal/provider"
+	"usher/internal/provider/all"
+	"usher/internal/store"
+	"usher/internal/store/sqlite"
+	"usher/internal/tracking"
+	"usher/internal/vault"
+	"usher/internal/warehouse"
+	"usher/internal/warehouse/duckdb"
+	"usher/internal/warehouse/inbox"
+	"usher/internal/web"
+)
+
+// Options are what a test or the demo may set beside the configuration.
+type Options struct {
+	Version string
+	// Providers replaces the list of the binary.
+	Providers []provider.Definition
+	// Faults is called at every named point of a delivery.
+	Faults delivery.Faults
+	// Listener replaces listening at Config.Listen.
+	Listener net.Listener
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
+	// LeaseTTL, Renew and Sweep shorten the engine's times in tests.
+	LeaseTTL, Renew, Sweep time.Duration
+}
+
+// Server is one Usher process.
+type Server struct {
+	cfg  config.Config
+	log  *slog.Logger
+	http *http.Server
+	ln   net.Listener
+
+	store     *store.Store
+	warehouse *duckdb.DB
+	inbox     *inbox.Inbox
+	merger    *ingest.Merger
+	engine    *engine.Engine
+	console   *web.Console
+	access    *access.Access
+	signIn    string
+}
+
+// New opens everything under cfg.Data and listens. Nothing runs before Run.
+func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) (_ *Server, err error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Providers == nil {
+		opt.Providers = all.Definitions()
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	s := &Server{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+
+	wake := func(kind, id string) {
+		if s.engine != nil {
+			s.engine.Wake(kind, id)
+		}
+		if s.console != nil {
+			s.console.Changed()
+		}
+	}
+	if s.warehouse, err = duckdb.Open(ctx, duckdb.Config{
+		Path: filepath.Join(cfg.Data, "warehouse.duckdb"), MemoryLimitBytes: int64(cfg.MemoryMB) << 20, Threads: cfg.Threads, Log: log, Now: opt.Now,
+	}); err != nil {
+		return nil, err
+	}
+	if s.store, err = sqlite.Open(ctx, filepath.Join(cfg.Data, "control.sqlite"), sqlite.Options{Wake: wake, Now: opt.Now}); err != nil {
+		return nil, err
+	}
+	if s.inbox, err = inbox.Open(ctx, inbox.Config{Dir: filepath.Join(cfg.Data, "inbox"), Log: log, Now: opt.Now}); err != nil {
+		return nil, err
+	}
+	box, err := vault.Open(filepath.Join(cfg.Data, "secret.key"))
+	if err != nil {
+		return nil, err
+	}
+
+	connect := connector(s.store, box, opt.Providers, cfg, log, opt.Now)
+	declared := catalog.New(catalog.Config{
+		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Log: log, Now: opt.Now,
+	})
+	if err := declared.SyncAudiences(ctx); err != nil {
+		return nil, fmt.Errorf("bring audiences in step: %w", err)
+	}
+
+	node := nodeName()
+	deliver := delivery.New(delivery.Config{
+		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Providers: delivery.Providers(connect), Wake: wake,
+		Log: log, Now: opt.Now, Faults: opt.Faults,
+		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, Lease: opt.LeaseTTL, Renew: opt.Renew},
+	})
+	s.engine = engine.New(engine.Config{
+		Node: node, Leases: s.store, Log: log, Now: opt.Now, LeaseTTL: opt.LeaseTTL, Renew: opt.Renew, Sweep: opt.Sweep,
+	}, workers(deliver, &vault.Health{Store: s.store, Probe: probe(s.store, connect), Log: log, Now: opt.Now})...)
+
+	s.merger = ingest.NewMerger(ingest.MergerConfig{
+		Inbox: s.inbox, Warehouse: s.warehouse, Log: log, Now: opt.Now,
+		OnMerged: func(ctx context.Context, _ warehouse.Load, _ warehouse.LoadResult) {
+			s.raiseDirty(ctx)
+			s.console.Changed()
+		},
+	})
+	s.access = access.New(access.Config{Store: s.store, Now: opt.Now, Log: log})
+	watch := &tracking.Tracking{Store: s.store, Ledger: s.warehouse, Providers: opt.Providers}
+	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Log: log, Now: opt.Now})
+
+	mux := http.NewServeMux()
+	api.New(mux, api.Deps{
+		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.authenticate, Ready: s.ready,
+		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Collector: collector, Loads: s.merger,
+		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Providers: opt.Providers,
+	})
+	s.console = web.New(web.Config{
+		Version: opt.Version, Log: log, Now: opt.Now, Access: s.access, Store: s.store, Catalog: declared, Tracking: watch,
+		Delivery: deliver, Warehouse: s.warehouse, Loads: s.merger, Providers: opt.Providers,
+	})
+	s.console.Register(mux)
+
+	if s.ln = opt.Listener; s.ln == nil {
+		var lc net.ListenConfig
+		if s.ln, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
+	}
+	if s.signIn, err = s.access.OneTimeToken(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.leaveToken(ctx); err != nil {
+		return nil, err
+	}
+	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	return s, nil
+}
+
+// URL is the address of the API and the console.
+func (s *Server) URL() string { return "http://" + s.ln.Addr().String() }
+
+// SignInURL signs one browser in, once.
+func (s *Server) SignInURL() string { return s.URL() + "/login?token=" + s.signIn }
+
+// Run serves until ctx is done, then stops: no new requests, works let go
+// within 10 s, the rest written down.
+func (s *Server) Run(ctx context.Context) error {
+	s.raiseDirty(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.engine.Run(ctx) })
+	g.Go(func() error { return s.merger.Run(ctx) })
+	g.Go(func() error {
+		if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		s.console.Close()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 8*time.Second)
+		defer cancel()
+		if err := s.http.Shutdown(stop); err != nil {
+			return errors.Join(fmt.Errorf("stop serving: %w", err), s.http.Close())
+		}
+		return nil
+	})
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Close closes what New opened. It may be called twice, and after a failed New.
+func (s *Server) Close() error {
+	var errs []error
+	if s.ln != nil {
+		if err := s.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.inbox != nil {
+		errs = append(errs, s.inbox.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.warehouse != nil {
+		errs = append(errs, s.warehouse.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ready returns nil when the databases answer.
+func (s *Server) ready(ctx context.Context) error {
+	_, err := s.warehouse.CountProfiles(ctx)
+	return err
+}
+
+// raiseDirty copies the data plane's change numbers to the targets. What is
+// lost here is found by the next sweep.
+func (s *Server) raiseDirty(ctx context.Context) {
+	seq, err := s.warehouse.Seq(ctx)
+	if err == nil {
+		err = s.store.RaiseDirty(ctx, seq)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "changes not announced to targets", slog.Any("err", err))
+	}
+}
+
+// authenticate knows API tokens and signed-in browsers.
+func (s *Server) authenticate(r *http.Request) (api.Caller, bool) {
+	c, ok := s.access.Caller(r)
+	return api.Caller{Name: c.Name, Role: c.Role}, ok
+}
+
+// tokenFile holds the token of the command line on this machine.
+const tokenFile = "cli.token"
+
+// leaveToken makes sure that the command line on this machine has a token: a
+// file that only the server's user can read.
+func (s *Server) leaveToken(ctx context.Context) error {
+	path := filepath.Join(s.cfg.Data, tokenFile)
+	if raw, err := os.ReadFile(path); err == nil {
+		if s.access.ValidToken(ctx, string(raw)) {
+			return nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read command line token: %w", err)
+	}
+	token, err := s.access.NewToken(ctx, "command line on this machine", activation.RoleAdmin, time.Time{})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+		return fmt.Errorf("write command line token: %w", err)
+	}
+	return nil
+}
+
+// workers are all that the engine does.
+func workers(d *delivery.Delivery, health *vault.Health) []engine.Worker {
+	out := []engine.Worker{health}
+	for _, w := range d.Workers() {
+		out = append(out, w)
+	}
+	return out
+}
+
+func nodeName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:])
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), hex.EncodeToString(b[:]))
+}
