@@ -23,9 +23,14 @@ var (
 func (x *execution) keep(ctx context.Context) (_ context.Context, done func()) {
 	held, stop := context.WithCancelCause(ctx)
 	fence := time.AfterFunc(x.safeFor(x.d.now()), func() { stop(errRunFenced) })
+	r := activation.Run{ID: x.run.ID, Attempt: x.run.Attempt, Job: x.run.Job}
+	// A run that ends already, or that goes on whatever happens, needs no watch.
+	watched := x.halt != haltEnded && x.run.SyncType != activation.SyncPIIUpdate
 	var keeper sync.WaitGroup
-	keeper.Go(func() { x.renew(held, fence, stop) })
-	keeper.Go(func() { x.watch(held, stop) })
+	keeper.Go(func() { x.renew(held, r, fence, stop) })
+	if watched {
+		keeper.Go(func() { x.watch(held, r.Job, stop) })
+	}
 	return held, func() {
 		fence.Stop()
 		stop(context.Canceled)
@@ -37,8 +42,7 @@ func (x *execution) safeFor(asked time.Time) time.Duration {
 	return x.d.set.Lease - x.d.set.StopWithin - x.d.now().Sub(asked)
 }
 
-func (x *execution) renew(ctx context.Context, fence *time.Timer, stop context.CancelCauseFunc) {
-	r := activation.Run{ID: x.run.ID, Attempt: x.run.Attempt}
+func (x *execution) renew(ctx context.Context, r activation.Run, fence *time.Timer, stop context.CancelCauseFunc) {
 	every(ctx, x.d.set.Renew, func() {
 		asked := x.d.now()
 		err := x.d.store.RenewRun(ctx, r, x.d.set.Lease)
@@ -53,12 +57,9 @@ func (x *execution) renew(ctx context.Context, fence *time.Timer, stop context.C
 	})
 }
 
-func (x *execution) watch(ctx context.Context, stop context.CancelCauseFunc) {
-	if x.halt == haltEnded || x.run.SyncType == activation.SyncPIIUpdate {
-		return // it ends already, or goes on whatever happens
-	}
+func (x *execution) watch(ctx context.Context, id activation.JobID, stop context.CancelCauseFunc) {
 	every(ctx, x.d.set.Watch, func() {
-		job, err := x.d.store.Job(ctx, x.run.Job)
+		job, err := x.d.store.Job(ctx, id)
 		switch {
 		case errors.Is(err, activation.ErrNotFound), err == nil && (job.State == activation.JobKilled || job.State == activation.JobFailed):
 			stop(errEnded)
