@@ -2,7 +2,7 @@ package outbound
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -92,9 +92,7 @@ func (c cause) Unwrap() error { return c.is }
 func scrub(err error) error {
 	var (
 		dns     *net.DNSError
-		cert    *x509.UnknownAuthorityError
-		host    x509.HostnameError
-		invalid x509.CertificateInvalidError
+		cert    *tls.CertificateVerificationError
 		timeout interface{ Timeout() bool }
 		ue      *url.Error
 	)
@@ -107,7 +105,7 @@ func scrub(err error) error {
 		return cause{"timed out", context.DeadlineExceeded}
 	case errors.Is(err, errTooLong):
 		return cause{text: errTooLong.Error()}
-	case errors.As(err, &cert), errors.As(err, &host), errors.As(err, &invalid):
+	case errors.As(err, &cert):
 		return cause{text: "its certificate is not trusted"}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return cause{text: "connection refused"}

@@ -55,9 +55,9 @@ func Definition() provider.Definition {
 		MaxBytes:    maxBytes,
 		// Adds and removes are by value, so twice is once (audiences guide).
 		Replay: provider.ReplayHarmless,
-		// For different audiences. Those of one go one after the other, since
-		// order across requests is not promised and a session closes with its
-		// last batch.
+		// Each call is an upload session of its own, so calls do not wait for each
+		// other. Order across requests is not promised: what is removed and what
+		// is added again must not be under way at once, which phases see to.
 		Concurrency:    4,
 		NewDestination: New,
 	}

@@ -121,7 +121,7 @@ func Cases() []string {
 // Run runs all cases, each as a subtest.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	if err := h.validate(); err != nil {
+	if err := h.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range checks() {
@@ -146,9 +146,9 @@ func (h Harness) Judge(name string) error {
 	return fmt.Errorf("there is no case %q", name)
 }
 
-// validate refuses a skip of a case that is not there, has no reason, or that
+// Validate refuses a skip of a case that is not there, has no reason, or that
 // no network may skip, and a network that says nothing about bad rows at all.
-func (h Harness) validate() error {
+func (h Harness) Validate() error {
 	all := checks()
 	for _, name := range slices.Sorted(maps.Keys(h.Skip)) {
 		i := slices.IndexFunc(all, func(c check) bool { return c.name == name })
