@@ -26,7 +26,7 @@ func (s *Store) FinishRun(ctx context.Context, r activation.Run, end activation.
 		if err != nil {
 			return err
 		}
-		if stored.Attempt != r.Attempt || stored.Status.Final() {
+		if !worked(stored, r.Attempt) {
 			return activation.ErrFenced
 		}
 		if err := t.endOpenItems(r); err != nil {
@@ -101,7 +101,7 @@ func (t *tx) end(r activation.Run, until time.Time) error {
 	}
 	return t.must(activation.ErrFenced, `UPDATE runs SET status = $1, ended_at = $2, wait_until = $3, node = NULL, lease_until = NULL, reason = NULL, reason_until = NULL,
 		stage = $4, seq = $5, plan_now = $6, key_set = $7, staged_at = $8, counts = $9, timings = $10, error_kind = $11, error_code = $12, error_text = $13
-		WHERE id = $14 AND attempt = $15 AND status IN ('pending', 'running', 'awaiting')`,
+		WHERE id = $14 AND attempt = $15 AND status IN ('running', 'awaiting')`,
 		r.Status, endedAt, waitUntil, r.Stage, r.Seq, at(r.Now), r.KeySet, at(r.StagedAt), encode(r.Counts), encode(r.Timings), r.ErrorKind, r.ErrorCode, r.ErrorText, r.ID, r.Attempt)
 }
 

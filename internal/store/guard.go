@@ -14,14 +14,18 @@ import (
 const approvalTime = 7 * 24 * time.Hour
 
 // AwaitApproval makes the run Pending with reason approval, stores its plan and
-// gives open_run back. The target sleeps with the same reason, which holds back
-// nothing but a run for changes that this one has seen.
+// gives open_run back; ErrConflict when an item was ever claimed. The target
+// sleeps with the same reason, which holds back nothing but a run for changes
+// that this one has seen.
 func (s *Store) AwaitApproval(ctx context.Context, r activation.Run) error {
 	err := s.do(ctx, func(t *tx) error {
 		if _, _, err := t.lockRun(r.ID); err != nil {
 			return err
 		}
 		if err := t.owns(r); err != nil {
+			return err
+		}
+		if err := t.unclaimed(r.ID); err != nil {
 			return err
 		}
 		if err := t.saveRun(r); err != nil {

@@ -50,12 +50,8 @@ func (s *Store) QueueItems(ctx context.Context, r activation.Run, items []activa
 		if err := t.saveRun(r); err != nil {
 			return err
 		}
-		var claimed int
-		if err := t.row(`SELECT count(*) FROM items WHERE run_id = $1 AND attempt > 0`, r.ID).Scan(&claimed); err != nil {
+		if err := t.unclaimed(r.ID); err != nil {
 			return err
-		}
-		if claimed > 0 {
-			return conflict("items of the run were claimed already")
 		}
 		if _, err := t.exec(`DELETE FROM items WHERE run_id = $1`, r.ID); err != nil {
 			return err
@@ -66,6 +62,15 @@ func (s *Store) QueueItems(ctx context.Context, r activation.Run, items []activa
 		return fmt.Errorf("queue items: %w", err)
 	}
 	return nil
+}
+
+// unclaimed checks that no item of the run was ever claimed.
+func (t *tx) unclaimed(run activation.RunID) error {
+	n, err := t.count(`SELECT count(*) FROM items WHERE run_id = $1 AND attempt > 0`, run)
+	if err == nil && n > 0 {
+		return conflict("items of the run were claimed already")
+	}
+	return err
 }
 
 func (t *tx) insertItems(run activation.RunID, items []activation.Item) error {
@@ -209,10 +214,10 @@ func (s *Store) EndItems(ctx context.Context, r activation.Run, state activation
 	return nil
 }
 
-// attempt checks that r's attempt is still the run's, and that it goes on.
+// attempt checks that the run is being worked on in r's attempt.
 func (t *tx) attempt(r activation.Run) error {
 	var n int
-	err := t.row(`SELECT count(*) FROM runs WHERE id = $1 AND attempt = $2 AND status IN ('pending', 'running', 'awaiting')`, r.ID, r.Attempt).Scan(&n)
+	err := t.row(`SELECT count(*) FROM runs WHERE id = $1 AND attempt = $2 AND status IN ('running', 'awaiting')`, r.ID, r.Attempt).Scan(&n)
 	if err == nil && n == 0 {
 		return activation.ErrFenced
 	}

@@ -86,7 +86,7 @@ func (s *Store) RenewRun(ctx context.Context, r activation.Run, lease time.Durat
 func (s *Store) ReleaseRun(ctx context.Context, r activation.Run, waitUntil time.Time) error {
 	err := s.do(ctx, func(t *tx) error {
 		if err := t.must(activation.ErrFenced, `UPDATE runs SET node = NULL, lease_until = NULL, wait_until = $1
-			WHERE id = $2 AND attempt = $3 AND status IN ('pending', 'running', 'awaiting')`, at(waitUntil), r.ID, r.Attempt); err != nil {
+			WHERE id = $2 AND attempt = $3 AND status IN ('running', 'awaiting')`, at(waitUntil), r.ID, r.Attempt); err != nil {
 			return err
 		}
 		if waitUntil.IsZero() || r.Job == "" || r.Status == activation.RunAwaiting {
@@ -113,14 +113,19 @@ func (s *Store) SaveRun(ctx context.Context, r activation.Run) error {
 
 func (t *tx) saveRun(r activation.Run) error {
 	return t.must(activation.ErrFenced, `UPDATE runs SET stage = $1, seq = $2, plan_now = $3, key_set = $4, counts = $5, timings = $6, staged_at = $7
-		WHERE id = $8 AND attempt = $9 AND status IN ('pending', 'running', 'awaiting')`,
+		WHERE id = $8 AND attempt = $9 AND status IN ('running', 'awaiting')`,
 		r.Stage, r.Seq, at(r.Now), r.KeySet, encode(r.Counts), encode(r.Timings), at(r.StagedAt), r.ID, r.Attempt)
+}
+
+// worked reports whether a run is being worked on in this attempt.
+func worked(r activation.Run, attempt int) bool {
+	return r.Attempt == attempt && (r.Status == activation.RunRunning || r.Status == activation.RunAwaiting)
 }
 
 // NewGeneration ends r with code REMOTE-GONE because the remote audience is
 // gone or another one: the target's generation grows, its remote id is cleared,
-// what was unsent is withdrawn, what was under way or awaited (by earlier runs
-// too, which end with the same code) is unknown, and the target is due now.
+// what was unsent is withdrawn, what was under way or awaited is unknown, and
+// the target is due now. The target's other live runs end with it.
 func (s *Store) NewGeneration(ctx context.Context, r activation.Run, status activation.RunStatus) error {
 	if status != activation.RunWithdrawn && status != activation.RunFailed {
 		return fmt.Errorf("new generation: a run does not end as %s: %w", status, activation.ErrConflict)
@@ -130,10 +135,10 @@ func (s *Store) NewGeneration(ctx context.Context, r activation.Run, status acti
 		if err != nil {
 			return err
 		}
-		if now.Attempt != r.Attempt || now.Status.Final() || target.Generation != r.Generation {
+		if !worked(now, r.Attempt) || target.Generation != r.Generation {
 			return activation.ErrFenced
 		}
-		if err := t.voidGeneration(target); err != nil {
+		if err := t.voidGeneration(target.ID, r.ID); err != nil {
 			return err
 		}
 		if err := t.endGone(r, status); err != nil {
@@ -152,7 +157,7 @@ func (s *Store) NewGeneration(ctx context.Context, r activation.Run, status acti
 	return nil
 }
 
-// endGone ends the run that found the remote audience gone.
+// endGone ends a run whose remote audience is gone.
 func (t *tx) endGone(r activation.Run, status activation.RunStatus) error {
 	if err := t.moveItems(r.ID, activation.ItemQueued, activation.ItemWithdrawn, activation.CodeRemoteGone, ""); err != nil {
 		return err
@@ -160,32 +165,37 @@ func (t *tx) endGone(r activation.Run, status activation.RunStatus) error {
 	if _, err := t.loseSending(r.ID); err != nil {
 		return err
 	}
+	if err := t.loseAwaiting(r.ID); err != nil {
+		return err
+	}
 	return t.must(activation.ErrFenced, `UPDATE runs SET status = $1, ended_at = $2, node = NULL, lease_until = NULL, wait_until = NULL, reason = NULL, reason_until = NULL,
-		counts = $3, timings = $4, stage = $5, error_kind = 'gone', error_code = 'REMOTE-GONE', error_text = $6 WHERE id = $7 AND attempt = $8`,
-		status, t.micros(), encode(awaitingLost(r.Counts)), encode(r.Timings), r.Stage, "the remote audience is gone; the next run makes a new one", r.ID, r.Attempt)
+		counts = $3, timings = $4, stage = $5, error_kind = 'gone', error_code = 'REMOTE-GONE', error_text = $6 WHERE id = $7 AND attempt = $8 AND ended_at IS NULL`,
+		status, t.micros(), encode(awaitingLost(r.Counts)), encode(r.Timings), r.Stage, "the remote audience is gone; the next run fills a new one", r.ID, r.Attempt)
 }
 
-// voidGeneration makes every awaiting item of the target unknown and ends the
-// earlier runs that awaited them: folds of an old generation are skipped, so
-// nothing is owed any more.
-func (t *tx) voidGeneration(target activation.Target) error {
-	rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE r.target_id = $1 AND (r.status = 'awaiting' OR r.id = $2)`, target.ID, text(target.OpenRun))
+// voidGeneration ends the live runs of a target but one: folds of an old
+// generation are skipped, so nothing is owed to them any more.
+func (t *tx) voidGeneration(target activation.TargetID, but activation.RunID) error {
+	rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE r.target_id = $1 AND r.id <> $2 AND r.status IN ('pending', 'running', 'awaiting')`, target, but)
 	runs, err := collect(rows, err, scanRun)
 	if err != nil {
 		return err
 	}
 	for _, r := range runs {
-		if err := t.loseAwaiting(r.ID); err != nil {
+		status := activation.RunWithdrawn
+		switch err := t.unclaimed(r.ID); {
+		case isConflict(err):
+			status = activation.RunFailed
+		case err != nil:
 			return err
 		}
-		if r.ID == target.OpenRun {
-			continue
-		}
-		if _, err := t.exec(`UPDATE runs SET status = 'failed', ended_at = $1, attempt = attempt + 1, node = NULL, lease_until = NULL, wait_until = NULL,
-			counts = $2, error_kind = 'gone', error_code = 'REMOTE-GONE', error_text = $3 WHERE id = $4 AND status = 'awaiting'`,
-			t.micros(), encode(awaitingLost(r.Counts)), "the remote audience went before it answered", r.ID); err != nil {
+		if err := t.endGone(r, status); err != nil {
 			return err
 		}
+		if _, err := t.exec(`UPDATE runs SET attempt = attempt + 1 WHERE id = $1`, r.ID); err != nil {
+			return err
+		}
+		t.Enqueue(WakeRun, string(r.ID))
 	}
 	return nil
 }

@@ -51,4 +51,8 @@ func Run(t *testing.T, env Env) {
 			w.sound()
 		})
 	}
+	t.Run("any order of commands", func(t *testing.T) {
+		t.Parallel()
+		anyOrder(t, env)
+	})
 }
