@@ -24,7 +24,7 @@ const (
 	// MaxDepth is how deep an expression may be nested.
 	MaxDepth = 100
 	// maxSQLBytes bounds what an expression may become.
-	maxSQLBytes = 256 << 10
+	maxSQLBytes = 64 << 10
 )
 
 // Type is the type of a value.

@@ -37,7 +37,7 @@ func (c *compiler) call(n *node, args []value) value {
 	case "date":
 		return c.toTime(n, first)
 	case "boolean":
-		return c.toBoolean(first)
+		return c.readBoolean(first)
 	default:
 		v.sql = c.textFunction(n, args)
 	}
@@ -89,25 +89,31 @@ func (c *compiler) textFunction(n *node, args []value) string {
 	case "length":
 		return "CAST(length(" + x + ") AS DOUBLE)"
 	case "trim":
-		return "nullif(" + trim(x) + ", '')"
+		return c.some(trim(x))
 	case "replace":
 		to := args[2].sql
 		if n.args[2].isEmpty() {
 			to = "''"
 		}
-		return "nullif(replace(" + x + ", " + args[1].sql + ", " + to + "), '')"
+		return c.some("replace(" + x + ", " + args[1].sql + ", " + to + ")")
 	case "split":
-		return fmt.Sprintf("nullif(split_part(%s, %s, %d), '')", x, args[1].sql, int(n.args[2].number))
+		return c.some(fmt.Sprintf("split_part(%s, %s, %d)", x, args[1].sql, int(n.args[2].number)))
 	case "substr":
-		return "nullif(" + substr(n, x) + ", '')"
+		return c.some(substr(n, x))
 	case "concat":
 		parts := make([]string, len(args))
 		for i, a := range args {
 			parts[i] = c.asText(a).sql
 		}
-		return "nullif(concat(" + strings.Join(parts, ", ") + "), '')"
+		return c.some("concat(" + strings.Join(parts, ", ") + ")")
 	}
 	return c.split(x, args[1].sql) // set
+}
+
+// some makes an empty text a missing one. (DuckDB's nullif() would do, but it
+// repeats its argument, and nested functions would double each other.)
+func (c *compiler) some(text string) string {
+	return c.let(value{sql: text}, func(x string) string { return "CASE WHEN " + x + " <> '' THEN " + x + " END" })
 }
 
 func trim(x string) string { return "trim(" + x + ", '" + blanks + "')" }
