@@ -1,0 +1,97 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"usher/internal/delivery"
+	"usher/internal/provider"
+)
+
+// situation is a way of things going that leads through certain crash points.
+type situation struct {
+	name   string
+	replay provider.Replay
+	async  bool
+	only   string  // what goes wrong at the network
+	chaos  float64 // how often
+	leave  bool    // most people leave
+}
+
+var situations = []situation{
+	{name: "all well", replay: provider.ReplayHarmless},
+	{name: "most people leave", replay: provider.ReplayHarmless, leave: true},
+	{name: "outcome unknown, may be repeated", replay: provider.ReplayHarmless, only: "timeout after", chaos: 0.5},
+	{name: "outcome unknown, never repeated", replay: provider.ReplayNever, only: "timeout after", chaos: 0.5},
+	{name: "refused whole", replay: provider.ReplayNever, only: "refuse whole", chaos: 0.5},
+	{name: "down", replay: provider.ReplayHarmless, only: "html", chaos: 1},
+	{name: "long wait", replay: provider.ReplayHarmless, only: "throttle long", chaos: 0.7},
+	{name: "audience gone", replay: provider.ReplayHarmless, only: "gone", chaos: 0.5},
+	{name: "answers later", replay: provider.ReplayNever, async: true},
+}
+
+// TestEveryCrashPoint kills the process at each crash point, in every situation
+// that reaches it, and starts the next one.
+func TestEveryCrashPoint(t *testing.T) {
+	t.Parallel()
+	hit := map[delivery.CrashPoint]int{}
+	for _, s := range situations {
+		for _, p := range delivery.CrashPoints {
+			for skip := range 3 {
+				synctest.Test(t, func(t *testing.T) {
+					w := inMemory(uint64(skip)+1, s.replay, s.async)
+					if wrong := w.crashIn(t.Context(), s, p, skip); wrong != "" {
+						t.Errorf("%s, killed at %s after %d: %s", s.name, p, skip, wrong)
+					}
+					hit[p] += w.faults.hit[p]
+				})
+			}
+		}
+	}
+	for _, p := range delivery.CrashPoints {
+		if hit[p] == 0 {
+			t.Errorf("no situation reaches %s", p)
+		}
+	}
+}
+
+// crashIn brings people to the network, then has them change in a situation
+// with a crash in it, and says what is wrong in the end.
+func (w *world) crashIn(ctx context.Context, s situation, p delivery.CrashPoint, skip int) string {
+	r := rand.New(rand.NewPCG(uint64(skip), 9))
+	w.humans(r, 30)
+	if err := w.settle(ctx); err != nil {
+		return "before: " + err.Error()
+	}
+	time.Sleep(25 * time.Hour) // what was removed until now no longer counts
+	w.net.mu.Lock()
+	w.net.only, w.net.chaos = s.only, s.chaos
+	w.net.mu.Unlock()
+	w.arm(p, skip)
+	w.humans(r, 12)
+	if s.leave {
+		for id := range int64(16) {
+			w.plane.set(id, [2]string{fmt.Sprint("x", id)}, false)
+		}
+	}
+	for range 6 {
+		if err := w.turn(ctx); err != nil {
+			return err.Error()
+		}
+		if wrong := w.check(ctx); wrong != "" {
+			return wrong
+		}
+		time.Sleep(30 * time.Second)
+	}
+	if err := w.settle(ctx); err != nil {
+		return err.Error() + w.story()
+	}
+	if wrong := w.check(ctx) + w.verdict(ctx); wrong != "" {
+		return wrong + w.story()
+	}
+	return ""
+}

@@ -1,0 +1,162 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"usher/internal/activation"
+	"usher/internal/delivery"
+	"usher/internal/provider"
+	"usher/internal/store"
+	"usher/internal/store/sqlite"
+)
+
+// control is the real control store as a world uses it.
+type control struct {
+	*store.Store
+	t testing.TB
+}
+
+func (c *control) all() []activation.Run {
+	runs, err := c.Runs(context.Background(), store.RunFilter{Limit: 1000})
+	if err != nil {
+		c.t.Error(err)
+	}
+	slices.SortFunc(runs, func(a, b activation.Run) int { return int(a.Number - b.Number) })
+	return runs
+}
+
+// setJob sends the command that leads to the state, where the job takes it.
+func (c *control) setJob(id activation.JobID, s activation.JobState) {
+	ctx := context.Background()
+	job, err := c.Job(ctx, id)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	switch {
+	case s == activation.JobPaused && (job.State == activation.JobRunnable || job.State == activation.JobSleeping):
+		err = c.Pause(ctx, id, 0, "ann")
+	case s == activation.JobRunnable && job.State == activation.JobPaused:
+		err = c.Resume(ctx, id, "ann")
+	case s == activation.JobRunnable && job.State == activation.JobFailed:
+		err = c.Bounce(ctx, id, "ann")
+	}
+	if err == nil && s == activation.JobRunnable {
+		err = c.mend(ctx)
+	}
+	if err != nil {
+		c.t.Error(err)
+	}
+}
+
+// mend makes every authorization healthy again.
+func (c *control) mend(ctx context.Context) error {
+	auths, err := c.Authorizations(ctx)
+	var errs []error
+	for _, a := range auths {
+		if a.Status == activation.AuthUnhealthy {
+			errs = append(errs, c.MarkHealthy(ctx, a.ID))
+		}
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// onSQLite is a world with the real control store.
+func onSQLite(t *testing.T, seed uint64, replay provider.Replay, async bool) *world {
+	t.Helper()
+	ctx := t.Context()
+	n := newNetwork(time.Now, seed)
+	n.async = async
+	s, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "control.db"), sqlite.Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := newPlane(time.Now)
+	w := newWorld(&control{s, t}, p, n, replay)
+	p.audience = declare(t, s, w)
+	w.boot()
+	return w
+}
+
+// declare creates an authorization, a destination, an audience and a job, and
+// notes the target that follows.
+func declare(t *testing.T, s *store.Store, w *world) activation.AudienceID {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	auth, err := s.CreateAuthorization(ctx, activation.Authorization{Label: "a", Provider: "fake", KeyID: "k", Sealed: []byte("s")}, "ann")
+	must(err)
+	dest, err := s.CreateDestination(ctx, activation.Destination{Name: "Ads", Provider: "fake", Authorization: auth.ID, Account: "1",
+		Mapping: map[string]string{"EMAIL": "email", "PHONE": "phone"}, Enabled: true}, "ann")
+	must(err)
+	audience, err := s.CreateAudience(ctx, activation.Audience{Slug: "people", Name: "People", Rule: "FILTER member = true"}, "ann")
+	must(err)
+	job, err := s.CreateJob(ctx, activation.Job{Name: "j", Workflow: "fake", Provider: "fake", Type: "export", Destination: dest.ID,
+		Audiences: []activation.AudienceID{audience.ID}, Continuous: true, CreatedBy: "ann", FailAfter: 1000 * time.Hour})
+	must(err)
+	targets, err := s.Targets(ctx, store.TargetFilter{Job: job.ID})
+	must(err)
+	w.job, w.target = job.ID, targets[0].ID
+	return audience.ID
+}
+
+// TestCampaignOnSQLite is the campaign against the real control store, which
+// also says by itself what must never be so.
+func TestCampaignOnSQLite(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		replay := rapid.SampledFrom([]provider.Replay{provider.ReplayHarmless, provider.ReplayNever}).Draw(rt, "replay")
+		async := rapid.Bool().Draw(rt, "async")
+		seed := rapid.Uint64().Draw(rt, "seed")
+		list := rapid.SliceOfN(rapid.Custom(drawDeed), 1, 25).Draw(rt, "deeds")
+		list = slices.DeleteFunc(list, func(d deed) bool { return d.What == "kill" })
+		var wrong string
+		synctest.Test(t, func(t *testing.T) {
+			w := onSQLite(t, seed, replay, async)
+			wrong = campaign(t.Context(), w, list)
+			found, err := w.store.(*control).Violations(t.Context())
+			if err != nil {
+				wrong += err.Error()
+			}
+			wrong += strings.Join(found, "; ")
+		})
+		if wrong != "" {
+			rt.Fatal(wrong)
+		}
+	})
+}
+
+// TestEveryCrashPointOnSQLite kills at each crash point once.
+func TestEveryCrashPointOnSQLite(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, p := range delivery.CrashPoints {
+		s := situations[r.IntN(len(situations))]
+		synctest.Test(t, func(t *testing.T) {
+			w := onSQLite(t, 1, s.replay, s.async)
+			if wrong := w.crashIn(t.Context(), s, p, 0); wrong != "" {
+				t.Errorf("%s, killed at %s: %s", s.name, p, wrong)
+			}
+		})
+	}
+}
