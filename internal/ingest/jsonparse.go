@@ -69,7 +69,7 @@ func (p *objectParser) member(emit func(key, value []byte) *fault) *fault {
 		return err
 	}
 	p.key = key
-	if len(key) == 0 || len(key) > maxNameBytes || bytes.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if len(key) == 0 || len(key) > maxNameBytes || hasControl(key) {
 		return &fault{at: at, reason: fmt.Sprintf("a key is empty, longer than %d bytes or holds control characters", maxNameBytes)}
 	}
 	p.space()
@@ -87,6 +87,15 @@ func (p *objectParser) member(emit func(key, value []byte) *fault) *fault {
 		return err
 	}
 	return nil
+}
+
+func hasControl(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 // plain reads the value of a member.

@@ -134,28 +134,26 @@ func (m *Merger) pause(ctx context.Context, changed <-chan struct{}, wait time.D
 	}
 }
 
-// look is how many pending loads step considers at once. Streams whose first
-// load is older than that many others wait for those.
-const look = 256
-
 // step merges the first load that may be merged now. If there is none, wait is
 // the time until one may be, 0 = none is known.
 func (m *Merger) step(ctx context.Context) (worked bool, wait time.Duration, err error) {
-	loads, err := m.cfg.Inbox.Pending(ctx, look)
-	if err != nil {
-		return false, 0, err
-	}
 	now := m.cfg.Now()
-	for _, l := range loads {
-		s := m.stumbles[l.Stream]
-		if s == nil || !s.next.After(now) {
-			return true, 0, m.merge(ctx, l)
+	var waiting []string
+	for stream, s := range m.stumbles {
+		left := s.next.Sub(now)
+		if left <= 0 {
+			continue
 		}
-		if left := s.next.Sub(now); wait == 0 || left < wait {
+		waiting = append(waiting, stream)
+		if wait == 0 || left < wait {
 			wait = left
 		}
 	}
-	return false, wait, nil
+	l, ok, err := m.cfg.Inbox.Next(ctx, waiting)
+	if err != nil || !ok {
+		return false, wait, err
+	}
+	return true, 0, m.merge(ctx, l)
 }
 
 // merge brings one load into the warehouse and settles what became of it.

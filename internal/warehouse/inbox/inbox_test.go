@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +105,12 @@ func TestLoadsComeBackAsTheyWere(t *testing.T) {
 	}
 	if loads, rows, err := b.Backlog(t.Context()); loads != 3 || rows != 4 || err != nil {
 		t.Errorf("backlog = %d loads, %d rows, %v", loads, rows, err)
+	}
+	for except, want := range map[string]string{"": want[0].ID, "one": want[1].ID, "one two": ""} {
+		l, ok, err := b.Next(t.Context(), strings.Fields(except))
+		if err != nil || l.ID != want || ok != (want != "") {
+			t.Errorf("next except %q = %q, %v; want %q", except, l.ID, err, want)
+		}
 	}
 	recent, err := b.Recent(t.Context(), "one", 10)
 	if err != nil || len(recent) != 2 || recent[0].ID != empty.ID || recent[1].ID != want[0].ID {

@@ -30,6 +30,24 @@ func (b *Inbox) Pending(ctx context.Context, limit int) ([]Load, error) {
 	return b.list(ctx, `SELECT `+columns+` FROM loads WHERE status = 'pending' ORDER BY n LIMIT $1`, limit)
 }
 
+// Next returns the first pending load of a stream that is not in except; ok is
+// false when there is none.
+func (b *Inbox) Next(ctx context.Context, except []string) (l Load, ok bool, err error) {
+	list, err := json.Marshal(append([]string{}, except...))
+	if err != nil {
+		return Load{}, false, fmt.Errorf("next load: %w", err)
+	}
+	l, err = b.scan(b.db.QueryRowContext(ctx, `SELECT `+columns+` FROM loads
+		WHERE status = 'pending' AND stream NOT IN (SELECT value FROM json_each($1)) ORDER BY n LIMIT 1`, string(list)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Load{}, false, nil
+	}
+	if err != nil {
+		return Load{}, false, fmt.Errorf("next load: %w", err)
+	}
+	return l, true, nil
+}
+
 // Recent returns up to limit loads of a stream, newest first; an empty stream
 // means all of them.
 func (b *Inbox) Recent(ctx context.Context, stream string, limit int) ([]Load, error) {
