@@ -1,6 +1,9 @@
 package provider
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Setting returns the value of the named field in config, else its default.
 func Setting(fields []Field, config map[string]string, name string) string {
@@ -11,4 +14,17 @@ func Setting(fields []Field, config map[string]string, name string) string {
 		return fields[i].Default
 	}
 	return ""
+}
+
+// MaxBytesField is the destination field that sets Definition.MaxBytes. A
+// provider that lets it be set declares it under this name.
+const MaxBytesField = "max_request_bytes"
+
+// Configured returns the definition as a destination with this config has it:
+// batches are cut to the size that the destination allows.
+func (d Definition) Configured(config map[string]string) Definition {
+	if n, err := strconv.ParseInt(Setting(d.DestinationFields, config, MaxBytesField), 10, 64); err == nil && n > 0 {
+		d.MaxBytes = n
+	}
+	return d
 }

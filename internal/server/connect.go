@@ -37,7 +37,7 @@ func connector(st *store.Store, box *vault.Vault, defs []provider.Definition, cf
 			Auth: secrets, Account: d.Account, Config: d.Config, HTTP: clients.of(d.Authorization),
 			Log: log.With(slog.String("provider", def.Name), slog.String("destination_id", string(d.ID))), Now: now,
 		})
-		return dest, def, err
+		return dest, def.Configured(d.Config), err
 	}
 }
 

@@ -39,8 +39,8 @@ func Definition() provider.Definition {
 		DestinationFields: []provider.Field{
 			{Name: "api_version", Label: "API version", Type: "string", Default: defaultVersion, Example: defaultVersion,
 				Help: "The version of the Graph API to call. Meta ends a version about two years after it came out."},
-			{Name: "max_request_bytes", Label: "Largest request", Type: "int", Default: "1000000", Example: "1000000",
-				Help: "The most bytes of one request body. Meta publishes no limit; batches are cut so that they fit."},
+			{Name: provider.MaxBytesField, Label: "Largest request", Type: "int", Default: "1000000", Example: "1000000",
+				Help: "The most bytes of one request body; batches are cut so that they fit. Meta publishes no limit."},
 			{Name: "regain_unit", Label: "Unit of waiting times", Type: "select", Default: "minutes", Options: []string{"minutes", "seconds"},
 				Help: "The unit of estimated_time_to_regain_access in Meta's usage headers, which no page names."},
 		},

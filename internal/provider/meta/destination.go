@@ -69,10 +69,10 @@ func New(d provider.Deps) (provider.Destination, error) {
 	if err := m.setRoot(base); err != nil {
 		return nil, err
 	}
-	size := provider.Setting(def.DestinationFields, d.Config, "max_request_bytes")
+	size := provider.Setting(def.DestinationFields, d.Config, provider.MaxBytesField)
 	n, err := strconv.Atoi(size)
 	if err != nil || n < 10_000 {
-		return nil, invalid("max_request_bytes", "the largest request must be a number of bytes, at least 10000")
+		return nil, invalid(provider.MaxBytesField, "the largest request must be a number of bytes, at least 10000")
 	}
 	m.maxBytes = n
 	switch provider.Setting(def.DestinationFields, d.Config, "regain_unit") {

@@ -1,0 +1,130 @@
+package all
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"usher/internal/matchkey"
+	"usher/internal/provider"
+)
+
+var update = flag.Bool("update", false, "write the generated part of the docs pages")
+
+const (
+	begin = "<!-- generated from the definition: begin -->\n"
+	end   = "<!-- generated from the definition: end -->\n"
+)
+
+// TestPagesAreCurrent compares the generated part of docs/providers with the
+// definitions.
+func TestPagesAreCurrent(t *testing.T) {
+	for _, d := range Definitions() {
+		path := filepath.Join("..", "..", "..", "docs", "providers", d.Name+".md")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		head, rest, ok := strings.Cut(string(text), begin)
+		got, tail, ok2 := strings.Cut(rest, end)
+		if !ok || !ok2 {
+			t.Errorf("%s has no generated part", path)
+			continue
+		}
+		want := "\n" + d.Reference() + "\n"
+		if *update {
+			if err := os.WriteFile(path, []byte(head+begin+want+end+tail), 0o644); err != nil {
+				t.Error(err)
+			}
+			got = want
+		}
+		if got != want {
+			t.Errorf("%s is not what the definition says: run go test ./internal/provider/all -update", path)
+		}
+	}
+}
+
+func TestDefinitionsAreWhole(t *testing.T) {
+	names, workflows := map[string]bool{}, map[string]bool{}
+	for _, d := range Definitions() {
+		if names[d.Name] || workflows[d.Workflow] || d.Name == "" || d.Workflow == "" {
+			t.Errorf("%s, %s: name and workflow must be there once", d.Name, d.Workflow)
+		}
+		names[d.Name], workflows[d.Workflow] = true, true
+		for what, text := range map[string]string{
+			"title": d.Title, "destination type": d.DestinationType, "description": d.Description,
+			"workflow title": d.WorkflowTitle, "account help": d.AccountHelp, "kind": string(d.Kind), "replay": string(d.Replay),
+		} {
+			if text == "" {
+				t.Errorf("%s has no %s", d.Name, what)
+			}
+		}
+		if d.MaxRows <= 0 || d.Concurrency <= 0 || d.NewDestination == nil {
+			t.Errorf("%s: limits or constructor are missing", d.Name)
+		}
+		if (d.Replay == provider.ReplayDeduplicated) != (d.ReplayWindow > 0) {
+			t.Errorf("%s: a replay window goes with deduplication", d.Name)
+		}
+		for _, f := range slices.Concat(d.AuthFields, d.DestinationFields, d.JobFields) {
+			checkField(t, d.Name, f)
+		}
+		checkRules(t, d)
+		if got, ok := Find(d.Name); !ok || got.Workflow != d.Workflow {
+			t.Errorf("%s is not found by its name", d.Name)
+		}
+		if got, ok := FindWorkflow(d.Workflow); !ok || got.Name != d.Name {
+			t.Errorf("%s is not found by its workflow", d.Name)
+		}
+	}
+	if _, ok := Find("no-such-provider"); ok {
+		t.Error("found what is not there")
+	}
+}
+
+func TestConfiguredSetsTheLargestRequest(t *testing.T) {
+	d, _ := Find("meta")
+	for value, want := range map[string]int64{"": 1_000_000, "200000": 200_000, "x": 1_000_000, "-1": 1_000_000} {
+		if got := d.Configured(map[string]string{provider.MaxBytesField: value}).MaxBytes; got != want {
+			t.Errorf("%q: %d, want %d", value, got, want)
+		}
+	}
+}
+
+func checkField(t *testing.T, owner string, f provider.Field) {
+	t.Helper()
+	types := []string{"string", "bool", "int", "duration", "select", "url"}
+	switch {
+	case f.Name == "" || f.Label == "" || f.Help == "":
+		t.Errorf("%s: field %q lacks name, label or help", owner, f.Name)
+	case !slices.Contains(types, f.Type):
+		t.Errorf("%s: field %s is of unknown type %q", owner, f.Name, f.Type)
+	case (f.Type == "select") != (len(f.Options) > 0):
+		t.Errorf("%s: field %s: options go with select", owner, f.Name)
+	case len(f.Options) > 0 && f.Default != "" && !slices.Contains(f.Options, f.Default):
+		t.Errorf("%s: the default of %s is no option", owner, f.Name)
+	case f.Secret && (f.Default != "" || f.Example != ""):
+		t.Errorf("%s: secret %s has a default or an example", owner, f.Name)
+	case f.Required && f.Default != "":
+		t.Errorf("%s: %s is required and has a default", owner, f.Name)
+	}
+}
+
+func checkRules(t *testing.T, d provider.Definition) {
+	t.Helper()
+	rs := d.RuleSet
+	if !strings.HasPrefix(rs.Name, d.Name+"/") {
+		t.Errorf("%s: rule set %q is not named network/version", d.Name, rs.Name)
+	}
+	if !slices.ContainsFunc(rs.Keys, func(k matchkey.Key) bool { return k.Identifies }) {
+		t.Errorf("%s: no key identifies", d.Name)
+	}
+	for _, k := range rs.Keys {
+		if k.Name == "" || k.Help == "" || k.Normalize == nil {
+			t.Errorf("%s: key %q lacks name, help or normaliser", d.Name, k.Name)
+		}
+	}
+}
