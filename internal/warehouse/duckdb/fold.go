@@ -201,7 +201,7 @@ func (f *folder) load(ctx context.Context) error {
 		LEFT JOIN fold_exceptions x ON x.i = r.i AND x.n = s.n`, f.staged, lowest, highest),
 		fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE fold_prior AS
 		SELECT s.n, l.rowid AS row, l.state, l.held, l.version, l.code, l.delivered_at
-		FROM %s l JOIN fold_sent s ON l.pid = s.pid AND l.fp = s.fp AND l.keyset = s.keyset WHERE l.generation = %d`, f.target.table(), f.generation))
+		FROM %s l JOIN fold_sent s ON l.pid = s.pid AND l.fp = s.fp WHERE l.generation = %d`, f.target.table(), f.generation))
 }
 
 // table makes a temporary table of a JSON list.
@@ -301,7 +301,7 @@ func (f *folder) apply(ctx context.Context) error {
 // check counts the same rows again in the ledger and compares.
 func (f *folder) check(ctx context.Context, before map[int]int64) error {
 	rows, err := f.tx.QueryContext(ctx, fmt.Sprintf(`SELECT s.i, count(*) FROM %s l
-		JOIN fold_sent s ON l.pid = s.pid AND l.fp = s.fp AND l.keyset = s.keyset WHERE l.generation = %d AND l.state = 'in' GROUP BY s.i`,
+		JOIN fold_sent s ON l.pid = s.pid AND l.fp = s.fp WHERE l.generation = %d AND l.state = 'in' GROUP BY s.i`,
 		f.target.table(), f.generation))
 	if err != nil {
 		return fmt.Errorf("count the ledger: %w", scrub(ctx, err))

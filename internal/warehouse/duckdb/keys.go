@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,15 @@ const noKeys = "'00000000-0000-0000-0000-000000000000'::UUID"
 
 func (s keySet) table() string    { return fmt.Sprintf("keys_%d", s.n) }
 func (s keySet) oldTable() string { return fmt.Sprintf("keys_%d_old", s.n) }
+
+// fingerprint makes the fingerprints of different key sets differ even where
+// the keys are the same; none stays none.
+func (s keySet) fingerprint(fp matchkey.Fingerprint) matchkey.Fingerprint {
+	if fp != (matchkey.Fingerprint{}) {
+		binary.BigEndian.PutUint32(fp[:], binary.BigEndian.Uint32(fp[:])^uint32(s.n))
+	}
+	return fp
+}
 
 // each joins text for every column, i from 1, with %[1]d for i.
 func (s keySet) each(format, sep string) string {

@@ -198,6 +198,7 @@ func (r *refresh) append(rows *sql.Rows, a *driverduck.Appender) error {
 		}
 		var fp matchkey.Fingerprint
 		fp, buf = r.set.Compute(values, out, buf)
+		fp = r.keys.fingerprint(fp)
 		kind := kindOf(version.Valid, oldFP, fp)
 		next := version.Int32
 		if kind != keySame {

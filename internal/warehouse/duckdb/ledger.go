@@ -25,7 +25,8 @@ const (
 // delivered: older than any time that members stay for.
 const doubted = -1
 
-// target is the ledger of one target.
+// target is the ledger of one target. A fingerprint says which key set it is of
+// (keySet.fingerprint), so rows are found by person and fingerprint.
 type target struct {
 	n int
 	// generation is the oldest generation that may still change.
@@ -101,7 +102,7 @@ func (d *DB) InRows(ctx context.Context, run activation.RunID, id activation.Tar
 		return 0, err
 	}
 	var n int64
-	err = d.sql.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM %s l JOIN %s s ON s.pid = l.pid AND s.fp = l.fp AND s.keyset = l.keyset
+	err = d.sql.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM %s l JOIN %s s ON s.pid = l.pid AND s.fp = l.fp
 		WHERE l.generation = $1 AND l.state = 'in' AND s.n IS NOT NULL`, t.table(), stagedTable(run)), generation).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count rows of the run in the ledger: %w", scrub(ctx, err))

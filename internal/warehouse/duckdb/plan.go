@@ -103,10 +103,10 @@ func (p *planner) diff(ctx context.Context) error {
 	err := p.exec(ctx, "compare audience and ledger", `CREATE OR REPLACE TEMP TABLE plan_diff AS
 		SELECT coalesce(d.pid, l.pid) AS pid, d.pid IS NOT NULL AS wanted, d.fp, d.version,
 		       l.keyset, l.fp AS old_fp, l.version AS old_version, l.state, l.held, l.delivered_at
-		FROM (SELECT m.pid, k.fp, k.version, %d AS keyset FROM %s m LEFT JOIN %s k ON k.pid = m.pid) d
-		FULL JOIN %s l ON d.pid = l.pid AND d.fp = l.fp AND d.keyset = l.keyset
+		FROM (SELECT m.pid, k.fp, k.version FROM %s m LEFT JOIN %s k ON k.pid = m.pid) d
+		FULL JOIN %s l ON d.pid = l.pid AND d.fp = l.fp
 		WHERE d.pid IS NULL OR l.pid IS NULL OR NOT %s`,
-		p.keys.n, p.members(), p.present, p.ledger(), p.stays())
+		p.members(), p.present, p.ledger(), p.stays())
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (p *planner) counts(ctx context.Context) (warehouse.Plan, error) {
 		{&c.Deferred, "count deferred", fmt.Sprintf(`SELECT count(*) FROM %s WHERE pid IN (SELECT pid FROM plan_awaiting)`, p.members())},
 		{&c.Omitted, "count omitted", fmt.Sprintf(`SELECT count(*) FROM plan_diff WHERE `+omitted, noKeys)},
 		{&c.Unchanged, "count unchanged", p.unchanged()},
-		{&plan.Holding, "count held people", fmt.Sprintf(`SELECT count(DISTINCT pid) FROM %s WHERE state IN ('in', 'maybe')`, p.ledger())},
+		{&plan.Holding, "count held people", p.holding()},
 	} {
 		if err := queryRow(ctx, p.tx, q.what, q.query, nil, q.into); err != nil {
 			return plan, err
@@ -40,11 +40,23 @@ func (p *planner) counts(ctx context.Context) (warehouse.Plan, error) {
 }
 
 // unchanged counts people whose present keys are in and stay in, and who take
-// no part in this run.
+// no part in this run. It counts in the ledger, where selected counts in the
+// audience: all rows that would stay, less those of keys that are not wanted,
+// of people who await, and of people who are added again after a removal.
 func (p *planner) unchanged() string {
-	return fmt.Sprintf(`SELECT count(*) FROM %s k JOIN %s l ON l.pid = k.pid AND l.fp = k.fp AND l.keyset = %d
-		WHERE %s AND k.pid IN %s AND k.pid NOT IN (SELECT pid FROM plan_awaiting) AND k.pid NOT IN (SELECT pid FROM plan_rows WHERE op = 'readd')`,
-		p.present, p.ledger(), p.keys.n, p.stays(), p.members())
+	return fmt.Sprintf(`SELECT (SELECT count(*) FROM %s l WHERE %s)
+		- (SELECT count(*) FROM plan_diff l WHERE NOT wanted AND %s)
+		- (SELECT count(*) FROM %s WHERE pid IN (SELECT pid FROM plan_awaiting) AND pid NOT IN (SELECT pid FROM plan_diff WHERE wanted))
+		- (SELECT count(*) FROM plan_rows WHERE op = 'readd' AND pid NOT IN (SELECT pid FROM plan_diff WHERE wanted))`,
+		p.ledger(), p.stays(), p.stays(), p.members())
+}
+
+// holding counts the people the ledger holds: its rows, less those that are not
+// the only one of their person. Who has several has one that is not wanted.
+func (p *planner) holding() string {
+	const holds = `state IN ('in', 'maybe')`
+	return fmt.Sprintf(`SELECT (SELECT count(*) FROM %[1]s WHERE %[2]s)
+		- (SELECT count(*) - count(DISTINCT pid) FROM %[1]s WHERE %[2]s AND pid IN (SELECT pid FROM plan_diff WHERE NOT wanted AND %[2]s))`, p.ledger(), holds)
 }
 
 // planLaws checks the laws that a plan must obey before anything is sent.

@@ -199,7 +199,7 @@ func (d *DB) tidy(ctx context.Context, run activation.RunID, t target, generatio
 		return err
 	}
 	var todo []string
-	row := fmt.Sprintf(`l.generation = %d AND l.pid = s.pid AND l.fp = s.fp AND l.keyset = s.keyset AND l.state = s.prior`, generation)
+	row := fmt.Sprintf(`l.generation = %d AND l.pid = s.pid AND l.fp = s.fp AND l.state = s.prior`, generation)
 	if doubts > 0 {
 		todo = append(todo, fmt.Sprintf(`UPDATE %s l SET delivered_at = %d FROM %s s WHERE s.op = 'doubt' AND %s`, t.table(), doubted, stagedTable(run), row))
 	}
