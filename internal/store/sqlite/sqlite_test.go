@@ -33,6 +33,13 @@ var template = sync.OnceValues(func() ([]byte, error) {
 
 func open(t testing.TB, clock func() time.Time, wake func(kind, id string)) (*store.Store, func() *store.Store) {
 	t.Helper()
+	again := openFile(t, newFile(t), clock, wake)
+	return again(), again
+}
+
+// newFile returns the path of a fresh copy of the template.
+func newFile(t testing.TB) string {
+	t.Helper()
 	empty, err := template()
 	if err != nil {
 		t.Fatalf("make template: %v", err)
@@ -41,7 +48,13 @@ func open(t testing.TB, clock func() time.Time, wake func(kind, id string)) (*st
 	if err := os.WriteFile(path, empty, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again := func() *store.Store {
+	return path
+}
+
+// openFile returns a function that opens the file, again and again.
+func openFile(t testing.TB, path string, clock func() time.Time, wake func(kind, id string)) func() *store.Store {
+	t.Helper()
+	return func() *store.Store {
 		s, err := sqlite.Open(t.Context(), path, sqlite.Options{Wake: wake, Now: clock})
 		if err != nil {
 			t.Fatalf("open: %v", err)
@@ -53,7 +66,6 @@ func open(t testing.TB, clock func() time.Time, wake func(kind, id string)) (*st
 		})
 		return s
 	}
-	return again(), again
 }
 
 func TestSuite(t *testing.T) {

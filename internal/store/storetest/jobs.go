@@ -298,6 +298,40 @@ func adopting(w *world) {
 	w.equal("remote-9", list[0].RemoteID)
 }
 
+// overdue: what only time makes due is swept, once.
+func overdue(w *world) {
+	ctx := w.t.Context()
+	sweeper := &store.Sweeper{Store: w.Store}
+	sweep := func(want int) {
+		w.t.Helper()
+		works, err := sweeper.Due(ctx, 10)
+		w.ok(err)
+		w.equal(want, len(works))
+		for _, work := range works {
+			w.ok(sweeper.Do(ctx, work))
+		}
+	}
+	paused, _ := w.job("paused", nil, w.audience("a"))
+	w.ok(w.Pause(ctx, paused.ID, time.Hour, "ann"))
+	_, targets := w.job("asks", nil, w.audience("b"))
+	r := w.started(targets[0].ID)
+	w.ok(w.AwaitApproval(ctx, r))
+	sweep(0)
+	w.clock.Add(time.Hour)
+	sweep(1)
+	w.equal(activation.JobRunnable, w.jobState(paused.ID))
+	sweep(0)
+	w.clock.Add(7 * 24 * time.Hour)
+	sweep(1)
+	w.equal(r.ID, w.target(targets[0].ID).OpenRun)
+	w.ok(w.MarkUnhealthy(ctx, w.auth.ID, "revoked"))
+	sweep(0)
+	w.clock.Add(10 * time.Hour)
+	sweep(1)
+	w.equal(activation.JobFailed, w.jobState(paused.ID))
+	sweep(0)
+}
+
 // updating a job keeps its state and shows in log and audit.
 func updating(w *world) {
 	ctx := w.t.Context()

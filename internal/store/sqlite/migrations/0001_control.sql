@@ -169,6 +169,7 @@ CREATE INDEX runs_destination ON runs (destination_id, number);
 CREATE INDEX runs_audience ON runs (audience_id, number);
 CREATE INDEX runs_job ON runs (job_id, number);
 CREATE INDEX runs_target ON runs (target_id, number);
+CREATE INDEX runs_triggered ON runs (triggered_by, number);
 CREATE INDEX runs_started ON runs (started_at);
 CREATE INDEX runs_verdict ON runs (target_id, verdict_at) WHERE verdict IS NOT NULL;
 

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"usher/internal/activation"
+)
+
+// KindSweep is the kind of work that a Sweeper does.
+const KindSweep = "sweep"
+
+// Sweeper does what only time makes due: it resumes jobs that were paused for a
+// while, declines approvals nobody has answered, and fails targets whose
+// authorization was not mended. It is a worker of the engine.
+type Sweeper struct{ Store *Store }
+
+// Kind names the kind of work.
+func (w *Sweeper) Kind() string { return KindSweep }
+
+// Due lists one work when anything is overdue.
+func (w *Sweeper) Due(ctx context.Context, limit int) ([]activation.Work, error) {
+	var n int64
+	err := w.Store.view(ctx, func(t *tx) (err error) {
+		n, err = t.count(`SELECT (SELECT count(*) FROM jobs WHERE state = 'paused' AND resume_at <= $1)
+			+ (SELECT count(*) FROM targets WHERE sleep_reason = 'authorization' AND sleep_until <= $1)
+			+ (SELECT count(*) FROM runs WHERE status = 'pending' AND reason_until <= $1)`, t.micros())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for what is overdue: %w", err)
+	}
+	if n == 0 || limit < 1 {
+		return nil, nil
+	}
+	return []activation.Work{{Kind: KindSweep, ID: "overdue", Lease: KindSweep}}, nil
+}
+
+// Do does all that is overdue; one thing that goes wrong does not stop the others.
+func (w *Sweeper) Do(ctx context.Context, _ activation.Work) error {
+	var errs []error
+	for _, do := range []func(context.Context) (int, error){w.Store.ResumeDue, w.Store.DeclineOverdue, w.Store.FailOverdue} {
+		_, err := do(ctx)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
