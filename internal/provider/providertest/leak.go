@@ -16,6 +16,9 @@ import (
 // part of too many words.
 const leastSecret = 6
 
+// endTime is how long goroutines may take to end when their case is over.
+const endTime = 2 * time.Second
+
 // record keeps all that was logged and every error, and what must not be in
 // them. It may be used by any goroutine.
 type record struct {
@@ -78,15 +81,33 @@ func (w *world) nothingLeaked() error {
 
 func printed(d provider.Destination) string { return fmt.Sprintf("%v %+v", d, d) }
 
-// goroutinesEnded waits until there are no more goroutines than before.
-func goroutinesEnded(before int) error {
-	for range 300 {
-		if runtime.NumGoroutine() <= before {
+// goroutines returns the stacks of all goroutines by their id. Ids are never
+// used again, so a new one is seen even while an old one ends.
+func goroutines() map[string]string {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	all := map[string]string{}
+	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+		id, _, _ := strings.Cut(strings.TrimPrefix(stack, "goroutine "), " ")
+		all[id] = stack
+	}
+	return all
+}
+
+// goroutinesEnded waits until no goroutine is left that was not there before.
+func goroutinesEnded(before map[string]string) error {
+	for end := time.Now().Add(endTime); ; time.Sleep(10 * time.Millisecond) {
+		var left []string
+		for id, stack := range goroutines() {
+			if _, old := before[id]; !old {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 {
 			return nil
 		}
-		time.Sleep(10 * time.Millisecond)
+		if time.Now().After(end) {
+			return fmt.Errorf("%d goroutines are left:\n%s", len(left), strings.Join(left, "\n\n"))
+		}
 	}
-	stacks := make([]byte, 64<<10)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	return fmt.Errorf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks)
 }

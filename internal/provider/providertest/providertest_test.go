@@ -51,6 +51,8 @@ func (l liar) Deliver(ctx context.Context, b provider.Batch) (activation.Receipt
 // TestSuiteFindsLiars gives the suite destinations that are wrong in one way
 // each, and wants the case to fail that is there for it.
 func TestSuiteFindsLiars(t *testing.T) {
+	over := make(chan struct{})
+	defer close(over)
 	for name, tc := range map[string]struct {
 		fails []string
 		liar  liar
@@ -211,7 +213,7 @@ func TestSuiteFindsLiars(t *testing.T) {
 		"leaves a goroutine": {
 			[]string{"all are accepted"},
 			liar{deliver: func(l liar, ctx context.Context, b provider.Batch) (activation.Receipt, error) {
-				go time.Sleep(5 * time.Second)
+				go func() { <-over }()
 				return l.Destination.Deliver(ctx, b)
 			}},
 		},

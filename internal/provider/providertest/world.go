@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"time"
 
 	"usher/internal/activation"
@@ -39,7 +38,7 @@ type world struct {
 
 // run plays one case in a fresh world and looks it over afterwards.
 func (h Harness) run(c check) error {
-	before := runtime.NumGoroutine()
+	before := goroutines()
 	ctx, cancel := context.WithTimeout(context.Background(), caseTime)
 	defer cancel()
 	w, err := h.open(ctx)
