@@ -21,6 +21,8 @@ type network struct {
 	now   func() time.Time
 	rand  *rand.Rand
 	chaos float64
+	// accepts: it never rejects a row, so that nobody is refused for good.
+	accepts bool
 	// only limits what goes wrong to one fault; "" = any.
 	only string
 
@@ -69,7 +71,11 @@ func (n *network) fault() string {
 	if n.only != "" {
 		return n.only
 	}
-	return faultNames[n.rand.IntN(len(faultNames))]
+	f := faultNames[n.rand.IntN(len(faultNames))]
+	if n.accepts && f == "reject" {
+		return ""
+	}
+	return f
 }
 
 func (n *network) Check(context.Context) error { return nil }

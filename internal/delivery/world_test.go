@@ -278,7 +278,7 @@ func (w *world) verdict(ctx context.Context) string {
 	}
 	known := w.plane.known(t.Generation)
 	for v := range got {
-		if !known[v] {
+		if known != nil && !known[v] {
 			return "the network holds what the ledger does not know: " + v
 		}
 	}
