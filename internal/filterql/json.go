@@ -26,7 +26,13 @@ type node struct {
 func (f *Filter) MarshalJSON() ([]byte, error) {
 	n := toNode(f.Where)
 	n.From, n.Alias = f.From, f.Alias
-	return json.Marshal(n)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // whoever needs ">" escaped does it again
+	if err := e.Encode(n); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
 }
 
 func toNode(c *Condition) *node {
