@@ -24,7 +24,7 @@ func (w *Sweeper) Due(ctx context.Context, limit int) ([]activation.Work, error)
 	var n int64
 	err := w.Store.view(ctx, func(t *tx) (err error) {
 		n, err = t.count(`SELECT (SELECT count(*) FROM jobs WHERE state = 'paused' AND resume_at <= $1)
-			+ (SELECT count(*) FROM targets WHERE sleep_reason = 'authorization' AND sleep_until <= $1)
+			+ (SELECT count(*) FROM targets t JOIN jobs j ON j.id = t.job_id AND j.state NOT IN ('paused', 'killed') WHERE t.sleep_reason = 'authorization' AND t.sleep_until <= $1)
 			+ (SELECT count(*) FROM runs WHERE status = 'pending' AND reason_until <= $1)`, t.micros())
 		return err
 	})

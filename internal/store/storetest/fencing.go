@@ -200,6 +200,11 @@ func awaiting(w *world) {
 	w.ok(err)
 	w.equal(activation.RunAwaiting, mine.Status)
 	w.equal(0, len(lost))
+	stale := mine
+	w.clock.Add(lease)
+	mine, _, err = w.again().TakeRun(ctx, r.ID, "n2", lease)
+	w.ok(err)
+	w.is(activation.ErrFenced, w.SaveReceipt(ctx, stale, it, activation.ItemDelivered, activation.Receipt{Accepted: 10}, "", ""))
 	w.ok(w.SaveReceipt(ctx, mine, it, activation.ItemDelivered, activation.Receipt{Accepted: 10}, "", ""))
 	owed, err = w.AwaitingItems(ctx, target, 1)
 	w.ok(err)

@@ -123,7 +123,15 @@ func (m *machine) doTake(rt *rapid.T) {
 	if want := m.take(r, lease); want != len(lost) {
 		rt.Fatalf("%d items were lost, the model loses %d", len(lost), want)
 	}
-	m.workers = append(m.workers, &worker{r: r, run: got})
+	wk := &worker{r: r, run: got}
+	items, err := m.store(rt).Items(m.ctx, r.run.ID)
+	agree(rt, nil, err)
+	for k, it := range items {
+		if it.State == activation.ItemAwaiting { // to be polled
+			wk.held = append(wk.held, held{it, r.items[k]})
+		}
+	}
+	m.workers = append(m.workers, wk)
 }
 
 func (m *machine) doQueue(rt *rapid.T) {
