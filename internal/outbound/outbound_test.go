@@ -195,7 +195,7 @@ func TestPublic(t *testing.T) {
 		"127.0.0.1": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false, "169.254.169.254": false,
 		"100.64.0.1": false, "0.0.0.0": false, "0.1.2.3": false, "255.255.255.255": false, "224.0.0.1": false,
 		"192.0.0.8": false, "198.18.0.1": false, "240.0.0.1": false, "::": false, "::1": false, "fe80::1": false,
-		"fe80::1%eth0": false, "fd00:ec2::254": false, "ff02::1": false, "::ffff:10.0.0.1": false,
+		"fe80::1%eth0": false, "fd00:ec2::254": false, "ff02::1": false, "::ffff:10.0.0.1": false, "::ffff:100.64.0.1": false,
 		"64:ff9b::a00:1": false, "2002:a00:1::": false, "2001:0:a00:1::": false, "fec0::1": false,
 	} {
 		if got := public(netip.MustParseAddr(addr)); got != want {

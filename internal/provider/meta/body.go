@@ -9,7 +9,7 @@ import (
 )
 
 // appendUsers appends the body of a users call. It is written by hand because
-// it is most of the work of a delivery.
+// it is most of the work of a delivery. A value that is none becomes "".
 func appendUsers(dst []byte, b provider.Batch) []byte {
 	dst = append(dst, `{"session":{"session_id":`...)
 	dst = strconv.AppendInt(dst, sessionID(b.Item, b.Attempt), 10)
@@ -32,12 +32,9 @@ func appendUsers(dst []byte, b provider.Batch) []byte {
 			if j > 0 {
 				dst = append(dst, ',')
 			}
-			switch {
-			case len(v) == 0:
-				dst = append(dst, '"', '"')
-			case b.Keys[j].Hash:
+			if b.Keys[j].Hash {
 				dst = appendHex(dst, v)
-			default:
+			} else {
 				dst = appendText(dst, v)
 			}
 		}
