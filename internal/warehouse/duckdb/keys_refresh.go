@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 
 	driverduck "github.com/duckdb/duckdb-go/v2"
@@ -38,24 +39,25 @@ func (r *refresh) into(ctx context.Context) error {
 	defer r.d.state.audience.refreshing.Unlock()
 	name := fmt.Sprintf("keys_%d_fresh", r.keys.n)
 	table := "scratch." + name
-	return r.slices(ctx, func(slice *sql.Rows) error {
-		conn, err := r.d.sql.Conn(ctx)
-		if err != nil {
-			return fmt.Errorf("connect: %w", err)
-		}
-		defer conn.Close()
-		if _, err := exec(ctx, conn, "create "+table, r.createFresh("TABLE "+table)); err != nil {
+	seen, err := r.slices(ctx, func(slice *sql.Rows) error {
+		return r.d.onOwnConnection(ctx, func(conn *sql.Conn) error {
+			if _, err := exec(ctx, conn, "create "+table, r.createFresh("TABLE "+table)); err != nil {
+				return err
+			}
+			if err := r.compute(ctx, slice, conn, "scratch", "main", name); err != nil {
+				return err
+			}
+			if err := r.d.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return r.merge(ctx, tx, table) }); err != nil {
+				return err
+			}
+			_, err := exec(ctx, conn, "drop "+table, "DROP TABLE "+table)
 			return err
-		}
-		if err := r.compute(ctx, slice, conn, "scratch", "main", name); err != nil {
-			return err
-		}
-		if err := r.d.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return r.merge(ctx, tx, table) }); err != nil {
-			return err
-		}
-		_, err = exec(ctx, conn, "drop "+table, "DROP TABLE "+table)
-		return err
+		})
 	})
+	if err != nil {
+		return err
+	}
+	return r.raise(ctx, seen)
 }
 
 // beside leaves the fresh keys in a temporary table of conn, for a dry run.
@@ -63,9 +65,10 @@ func (r *refresh) beside(ctx context.Context, conn *sql.Conn) error {
 	if _, err := exec(ctx, conn, "create plan_fresh", r.createFresh("TEMP TABLE plan_fresh")); err != nil {
 		return err
 	}
-	return r.slices(ctx, func(slice *sql.Rows) error {
+	_, err := r.slices(ctx, func(slice *sql.Rows) error {
 		return r.compute(ctx, slice, conn, "temp", "main", "plan_fresh")
 	})
+	return err
 }
 
 // overlay is the relation of present keys with plan_fresh laid over them, as SQL.
@@ -82,43 +85,90 @@ func (r *refresh) createFresh(what string) string {
 }
 
 // slices finds who needs keys, in one snapshot, and gives their source values
-// to fn a slice at a time.
-func (r *refresh) slices(ctx context.Context, fn func(*sql.Rows) error) error {
-	conn, err := r.d.sql.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	defer conn.Close()
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // it only read
+// to fn a slice at a time. It returns up to where that snapshot saw.
+func (r *refresh) slices(ctx context.Context, fn func(*sql.Rows) error) (seen watermark, err error) {
+	err = r.d.onOwnConnection(ctx, func(conn *sql.Conn) error {
+		return inTx(ctx, conn, func(tx *sql.Tx) error {
+			if seen, err = r.now(ctx, tx); err != nil {
+				return err
+			}
+			count, err := r.find(ctx, tx)
+			if err != nil {
+				return err
+			}
+			for slice := int64(0); slice*refreshSlice < count; slice++ {
+				if err := r.slice(ctx, tx, slice, fn); err != nil {
+					return err
+				}
+			}
+			return execAll(ctx, tx, `DROP TABLE keys_todo`)
+		})
+	})
+	return seen, err
+}
 
+// find fills keys_todo with the members who need keys, and counts them.
+func (r *refresh) find(ctx context.Context, tx *sql.Tx) (count int64, err error) {
+	suspects, err := r.suspects(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
 	if _, err := exec(ctx, tx, "find people whose keys are missing", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE keys_todo AS
-		SELECT p._pid AS pid, p._seq AS src_seq, k.version, k.fp
+		SELECT p._pid AS pid, p._seq AS src_seq, k.version, k.fp, 0 AS slice
 		FROM profiles p LEFT JOIN %s k ON k.pid = p._pid
-		WHERE p._pid IN (SELECT pid FROM membership WHERE audience = %d) AND (k.pid IS NULL OR k.src_seq < p._seq)`,
-		r.keys.table(), r.audience)); err != nil {
-		return err
+		WHERE p._pid IN (SELECT pid FROM membership WHERE audience = %d) AND (k.pid IS NULL OR k.src_seq < p._seq)%s`,
+		r.keys.table(), r.audience, suspects)); err != nil {
+		return 0, err
 	}
-	var count int64
 	if err := queryRow(ctx, tx, "count people whose keys are missing", `SELECT count(*) FROM keys_todo`, nil, &count); err != nil {
-		return err
+		return 0, err
 	}
-	if count == 0 {
-		return nil
+	if count > refreshSlice {
+		_, err = exec(ctx, tx, "slice people whose keys are missing", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE keys_todo AS
+			SELECT * EXCLUDE (slice), (row_number() OVER (ORDER BY pid) - 1) // %d AS slice FROM keys_todo`, refreshSlice))
 	}
-	if _, err := exec(ctx, tx, "slice people whose keys are missing", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE keys_sliced AS
-		SELECT *, (row_number() OVER (ORDER BY pid) - 1) // %d AS slice FROM keys_todo`, refreshSlice)); err != nil {
-		return err
+	return count, err
+}
+
+// watermark is up to where the keys of an audience's members are known to be
+// fresh: the newest change of any profile, and of the audience's membership.
+type watermark struct{ profile, change int64 }
+
+// now is the watermark that the snapshot of tx allows once its keys are fresh.
+func (r *refresh) now(ctx context.Context, tx *sql.Tx) (w watermark, err error) {
+	err = queryRow(ctx, tx, "read newest changes", `SELECT coalesce((SELECT max(_seq) FROM profiles), 0), (SELECT seq FROM audiences WHERE n = $1)`,
+		[]any{r.audience}, &w.profile, &w.change)
+	return w, err
+}
+
+// suspects is a condition on profiles p that leaves out those who are fresh by
+// the watermark: their profile did not change since, nor did they enter since.
+func (r *refresh) suspects(ctx context.Context, tx *sql.Tx) (string, error) {
+	var w watermark
+	err := tx.QueryRowContext(ctx, `SELECT profile_seq, change_seq FROM refreshed WHERE keyset = $1 AND audience = $2`, r.keys.n, r.audience).Scan(&w.profile, &w.change)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read watermark of keys: %w", scrub(ctx, err))
 	}
-	for slice := int64(0); slice*refreshSlice < count; slice++ {
-		if err := r.slice(ctx, tx, slice, fn); err != nil {
+	if _, err := exec(ctx, tx, "find suspects", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE keys_suspect AS
+		SELECT _pid AS pid FROM profiles WHERE _seq > %d
+		UNION SELECT pid FROM membership_changes WHERE audience = %d AND seq > %d AND event = 'enter'`, w.profile, r.audience, w.change)); err != nil {
+		return "", err
+	}
+	return ` AND p._pid IN (SELECT pid FROM keys_suspect)`, nil
+}
+
+// raise stores the watermark.
+func (r *refresh) raise(ctx context.Context, w watermark) error {
+	return r.d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := exec(ctx, tx, "raise watermark of keys", `DELETE FROM refreshed WHERE keyset = $1 AND audience = $2`, r.keys.n, r.audience); err != nil {
 			return err
 		}
-	}
-	return nil
+		_, err := exec(ctx, tx, "raise watermark of keys", `INSERT INTO refreshed VALUES ($1, $2, $3, $4)`, r.keys.n, r.audience, w.profile, w.change)
+		return err
+	})
 }
 
 func (r *refresh) slice(ctx context.Context, tx *sql.Tx, slice int64, fn func(*sql.Rows) error) error {
@@ -126,7 +176,7 @@ func (r *refresh) slice(ctx context.Context, tx *sql.Tx, slice int64, fn func(*s
 	for _, s := range r.sources {
 		query += ", " + s
 	}
-	query += ` FROM keys_sliced t JOIN profiles p ON p._pid = t.pid WHERE t.slice = $1`
+	query += ` FROM keys_todo t JOIN profiles p ON p._pid = t.pid WHERE t.slice = $1`
 	rows, err := tx.QueryContext(ctx, query, slice)
 	if err != nil {
 		return fmt.Errorf("read key sources: %w", scrub(ctx, err))

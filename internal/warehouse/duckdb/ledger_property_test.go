@@ -41,7 +41,7 @@ type modelItem struct {
 }
 
 func TestRandomHistoriesEndWithTheWantedPeople(t *testing.T) {
-	few(t, "15")
+	few(t, "10")
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t, 0)
 		v := &voyage{T: t, rt: rt, w: w, people: map[int64]values{}, member: map[int64]bool{}, ledger: modelLedger{}, network: newModelNetwork()}

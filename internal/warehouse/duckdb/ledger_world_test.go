@@ -109,11 +109,27 @@ func (w *world) person(pid int64, email, phone string) {
 // members makes the audience exactly these people.
 func (w *world) members(pids ...int64) {
 	w.t.Helper()
-	statements := []string{`DELETE FROM membership WHERE audience = 1`, `UPDATE audiences SET seq = seq + 1`}
+	list := []string{"NULL"}
 	for _, p := range pids {
-		statements = append(statements, fmt.Sprintf(`INSERT INTO membership VALUES (1, %d)`, p))
+		list = append(list, fmt.Sprint(p))
 	}
-	w.write(statements...)
+	w.enter(fmt.Sprintf(`SELECT DISTINCT unnest([%s])`, strings.Join(list, ", ")))
+}
+
+// enter makes the audience exactly the people that a query selects.
+func (w *world) enter(query string) {
+	w.t.Helper()
+	ctx := context.Background()
+	if err := w.d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := execAll(ctx, tx, `CREATE OR REPLACE TEMP TABLE member_change AS SELECT 1 AS audience, coalesce(n.pid, m.pid) AS pid,
+			CASE WHEN m.pid IS NULL THEN 'enter' ELSE 'exit' END AS event
+			FROM (SELECT pid FROM (`+query+`) t(pid) WHERE pid IS NOT NULL) n FULL JOIN membership m ON m.pid = n.pid WHERE m.pid IS NULL OR n.pid IS NULL`); err != nil {
+			return err
+		}
+		return applyChanges(ctx, tx, w.now)
+	}); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) request(run string) warehouse.PlanRequest {

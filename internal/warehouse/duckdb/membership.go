@@ -121,6 +121,9 @@ func (d *DB) reevaluateAll(ctx context.Context, tx *sql.Tx, now time.Time) error
 	if err != nil {
 		return err
 	}
+	if _, err := exec(ctx, tx, "distrust fresh keys", `DELETE FROM refreshed`); err != nil {
+		return err
+	}
 	for _, a := range d.working(ctx, as, now) {
 		if err := evaluate(ctx, tx, as, a, now); err != nil {
 			return err

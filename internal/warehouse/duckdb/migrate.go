@@ -39,6 +39,7 @@ var migrations = []string{
 	CREATE TABLE membership (audience INTEGER, pid BIGINT);
 	CREATE TABLE membership_changes (seq BIGINT, audience INTEGER, pid BIGINT, event VARCHAR, changed_at BIGINT);
 	CREATE TABLE keysets (id VARCHAR, n INTEGER, keys VARCHAR);
+	CREATE TABLE refreshed (keyset INTEGER, audience INTEGER, profile_seq BIGINT, change_seq BIGINT);
 	CREATE TABLE targets (id VARCHAR, n INTEGER, generation INTEGER);
 	CREATE TABLE folded (item VARCHAR, attempt INTEGER, became_in BIGINT, left_in BIGINT);`,
 }

@@ -32,7 +32,7 @@ func Audiences(t *testing.T, open Open) {
 	}
 	t.Run("step by step is as in full", func(t *testing.T) {
 		dir := t.TempDir()
-		few(t, "15")
+		few(t, "8")
 		rapid.Check(t, func(rt *rapid.T) { stepByStep(rt, dir, open) })
 	})
 }
