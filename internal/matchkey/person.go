@@ -18,19 +18,22 @@ func Email(value string, _ Row) string {
 	if done {
 		return v
 	}
-	at := strings.IndexByte(v, '@')
-	if at < 1 || len(v) > 320 {
-		return ""
-	}
-	domain := v[at+1:]
-	dot := strings.LastIndexByte(domain, '.')
-	if dot < 1 || dot == len(domain)-1 || strings.IndexByte(domain, '@') >= 0 {
-		return ""
-	}
-	for _, r := range v {
-		if r <= ' ' || r == 0x7f || r >= utf8.RuneSelf && (unicode.IsSpace(r) || unicode.IsControl(r)) {
+	at, dot := -1, -1
+	for i := range len(v) {
+		switch c := v[i]; {
+		case c <= ' ', c == 0x7f, c == '@' && at >= 0:
 			return ""
+		case c == '@':
+			at = i
+		case c == '.':
+			dot = i
 		}
+	}
+	if at < 1 || dot <= at+1 || dot == len(v)-1 || len(v) > 320 {
+		return ""
+	}
+	if !isASCII(v) && strings.ContainsFunc(v, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return ""
 	}
 	return strings.ToLower(v)
 }

@@ -35,7 +35,7 @@ func prepare(value string) (v string, done bool) {
 			return "", true
 		}
 	}
-	if !utf8.ValidString(v) {
+	if !isASCII(v) && !utf8.ValidString(v) {
 		return "", true
 	}
 	return v, false
