@@ -12,7 +12,8 @@ import (
 // clears open_run where this run holds it, and gives the lease back. What it
 // means for the target is in end. Completed and Failed are outcomes: they count
 // on the target and its job (activation.NextSleep), unless the job has ended.
-// Awaiting is none yet: the run is worked on again from end.Until on.
+// Awaiting is none yet, unless an error has stopped the run: it is worked on
+// again from end.Until on.
 //
 // It is refused with ErrConflict while delivered or unknown items are not
 // folded or any are awaited, unless the count laws are broken (code COUNTS:
@@ -41,7 +42,7 @@ func (s *Store) FinishRun(ctx context.Context, r activation.Run, end activation.
 		if err := t.freeTarget(r, target, end); err != nil {
 			return err
 		}
-		return t.outcome(r, stored.StartedAt, end.Until)
+		return t.outcome(r, stored, end.Until)
 	})
 	if err != nil {
 		return fmt.Errorf("finish run %q: %w", r.ID, err)

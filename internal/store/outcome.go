@@ -9,10 +9,15 @@ import (
 // outcome records on target and job how a run ended: a success forgets the
 // errors, an error makes the target sleep or fail, Unauthorized parks every
 // target of the authorization. A run that did not end by itself (withdrawn, or
-// its job is over or another one's) has no outcome.
-func (t *tx) outcome(r activation.Run, opened, until time.Time) error {
-	kind := r.ErrorKind
+// its job is over or another one's) has no outcome. An error counts when the
+// run stops for it, also if it still awaits answers then, and never again when
+// they are there: it may be mended by that time.
+func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
+	kind, opened := r.ErrorKind, stored.StartedAt
 	switch {
+	case stored.Status == activation.RunAwaiting && stored.ErrorKind != "":
+		return nil
+	case r.Status == activation.RunAwaiting && kind != "":
 	case r.Status == activation.RunCompleted:
 		kind = ""
 	case r.Status != activation.RunFailed || r.ErrorCode == activation.CodeJobEnded:
@@ -28,7 +33,14 @@ func (t *tx) outcome(r activation.Run, opened, until time.Time) error {
 	if err != nil || job.State == activation.JobKilled {
 		return err
 	}
-	rest := activation.NextSleep(restOf(target), activation.RunEnd{Kind: kind, Until: until, At: t.now, OpenedAt: opened}, rhythmOf(job))
+	rhythm := rhythmOf(job)
+	if r.SyncType == activation.SyncPIIUpdate {
+		if _, goes, err := t.goesOn(target); err != nil || !goes {
+			return err
+		}
+		rhythm.Once = false // a forget is not the one run of a job
+	}
+	rest := activation.NextSleep(restOf(target), activation.RunEnd{Kind: kind, Until: until, At: t.now, OpenedAt: opened}, rhythm)
 	if err := t.setRest(target.ID, rest); err != nil {
 		return err
 	}

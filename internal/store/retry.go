@@ -67,7 +67,7 @@ func (t *tx) retry(id activation.RunID) error {
 	if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = NULL,
 		consecutive_errors = CASE WHEN state = 'failed' THEN 0 ELSE consecutive_errors END,
 		failing_since = CASE WHEN state = 'failed' THEN NULL ELSE failing_since END,
-		state = 'runnable', sleep_reason = NULL, sleep_until = NULL
+		state = CASE WHEN state = 'completed' THEN 'completed' ELSE 'runnable' END, sleep_reason = NULL, sleep_until = NULL
 		WHERE id = $2 AND open_run IS NULL AND generation = $3`, id, r.Target, r.Generation); err != nil {
 		return err
 	}

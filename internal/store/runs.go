@@ -51,14 +51,16 @@ func (t *tx) run(id activation.RunID) (activation.Run, error) {
 // target, clears what made it due, numbers and inserts the run as Pending, and wakes
 // delivery. Of r it needs Target and SyncType; id, key, job, destination,
 // audience and generation follow from the target where they are empty. A run
-// opens only while its job may run, but a pii_update (a forget) always does.
+// opens only while its job may run. A pii_update (a forget) always does; where
+// the job may not, it leaves sleep, errors and dueness of the target alone.
 func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, error) {
 	err := s.do(ctx, func(t *tx) error {
 		target, err := t.target(r.Target)
 		if err != nil {
 			return err
 		}
-		if err := t.mayOpen(target, r.SyncType); err != nil {
+		aside, err := t.mayOpen(target, r.SyncType)
+		if err != nil {
 			return err
 		}
 		r = t.newRun(r, target)
@@ -72,12 +74,7 @@ func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, 
 		if err := t.insertRun(r); err != nil {
 			return err
 		}
-		var dueAt any
-		if owed {
-			dueAt = t.now.Add(runGap).UnixMicro()
-		}
-		if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = $2, last_opened_at = $3,
-			state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $4 AND open_run IS NULL`, r.ID, dueAt, t.micros(), r.Target); err != nil {
+		if err := t.takeTarget(r, aside, owed); err != nil {
 			return err
 		}
 		if err := t.opened(r); err != nil {
@@ -92,21 +89,42 @@ func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, 
 	return r, nil
 }
 
-func (t *tx) mayOpen(target activation.Target, kind activation.SyncType) error {
+// mayOpen checks that a run may open, and reports whether it does so aside from
+// the job's own runs.
+func (t *tx) mayOpen(target activation.Target, kind activation.SyncType) (aside bool, err error) {
 	if target.OpenRun != "" {
-		return t.openConflict(target)
+		return false, t.openConflict(target)
 	}
-	if kind == activation.SyncPIIUpdate {
-		return nil
+	state, goes, err := t.goesOn(target)
+	switch {
+	case err != nil || goes:
+		return false, err
+	case kind == activation.SyncPIIUpdate:
+		return true, nil
 	}
+	return false, conflict("the job is %s and its target %s", state, target.State)
+}
+
+// goesOn reports whether a target's job may run, and the target with it.
+func (t *tx) goesOn(target activation.Target) (state activation.JobState, goes bool, err error) {
 	state, gone, err := t.jobState(target.Job)
-	if err != nil {
-		return err
+	goes = !gone && (state == activation.JobRunnable || state == activation.JobSleeping) &&
+		(target.State == activation.TargetRunnable || target.State == activation.TargetSleeping)
+	return state, goes, err
+}
+
+// takeTarget makes r its target's open run. owed says that a run was withdrawn
+// for it whose work it does not do.
+func (t *tx) takeTarget(r activation.Run, aside, owed bool) error {
+	if aside {
+		return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1 WHERE id = $2 AND open_run IS NULL`, r.ID, r.Target)
 	}
-	if gone || (state != activation.JobRunnable && state != activation.JobSleeping) {
-		return conflict("the job is %s", state)
+	var dueAt any
+	if owed {
+		dueAt = t.now.Add(runGap).UnixMicro()
 	}
-	return nil
+	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = $2, last_opened_at = $3,
+		state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $4 AND open_run IS NULL`, r.ID, dueAt, t.micros(), r.Target)
 }
 
 // openConflict is the ErrConflict that names the target's open run.

@@ -298,6 +298,44 @@ func adopting(w *world) {
 	w.equal("remote-9", list[0].RemoteID)
 }
 
+// forgetting runs whatever the job's state, and leaves that state alone.
+func forgetting(w *world) {
+	ctx := w.t.Context()
+	once, targets := w.job("once", func(j *activation.Job) { j.Continuous = false }, w.audience("a"))
+	target := targets[0].ID
+	forget := func(status activation.RunStatus) {
+		w.t.Helper()
+		r, err := w.OpenRun(ctx, activation.Run{Target: target, SyncType: activation.SyncPIIUpdate})
+		w.ok(err)
+		r, _, err = w.TakeRun(ctx, r.ID, "n1", lease)
+		w.ok(err)
+		w.ok(w.QueueItems(ctx, r, tenEach(1)))
+		items, err := w.Items(ctx, r.ID)
+		w.ok(err)
+		w.delivered(r, items[0])
+		r.Status, r.ErrorKind, r.ErrorCode = status, activation.Unavailable, "META-2"
+		w.ok(w.FinishRun(ctx, r, activation.End{}))
+	}
+	forget(activation.RunCompleted)
+	w.equal(activation.JobRunnable, w.jobState(once.ID)) // it has not had its own run
+	w.succeed(target)
+	w.equal(activation.JobCompleted, w.jobState(once.ID))
+	for _, status := range []activation.RunStatus{activation.RunCompleted, activation.RunFailed} {
+		forget(status)
+		w.equal(activation.JobCompleted, w.jobState(once.ID))
+		w.equal(activation.TargetCompleted, w.target(target).State)
+	}
+	paused, targets := w.job("paused", nil, w.audience("b"))
+	target = targets[0].ID
+	w.ok(w.Pause(ctx, paused.ID, 0, "ann"))
+	before := w.target(target)
+	forget(activation.RunFailed)
+	w.equal(before, w.target(target))
+	w.ok(w.Kill(ctx, paused.ID, "ann"))
+	forget(activation.RunCompleted)
+	w.equal(activation.JobKilled, w.jobState(paused.ID))
+}
+
 // overdue: what only time makes due is swept, once.
 func overdue(w *world) {
 	ctx := w.t.Context()

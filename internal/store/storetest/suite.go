@@ -33,6 +33,7 @@ func Run(t *testing.T, env Env) {
 		{"commands", commands},
 		{"adopt", adopting},
 		{"update", updating},
+		{"forget", forgetting},
 		{"overdue", overdue},
 		{"declared", declared},
 		{"credentials", credentials},
