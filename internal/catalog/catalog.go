@@ -67,6 +67,11 @@ type Sealer interface {
 // Connector builds the client of a destination, with its credentials opened.
 type Connector func(ctx context.Context, d activation.Destination) (provider.Destination, provider.Definition, error)
 
+// Health is told what a check of credentials found: nil means that they work.
+type Health interface {
+	Report(ctx context.Context, id activation.AuthorizationID, found error) error
+}
+
 // Config is what a Catalog is made of.
 type Config struct {
 	Store     Store
@@ -74,6 +79,7 @@ type Config struct {
 	Sealer    Sealer
 	Providers []provider.Definition
 	Connect   Connector
+	Health    Health
 	Log       *slog.Logger
 	Now       func() time.Time
 }

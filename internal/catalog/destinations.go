@@ -82,7 +82,8 @@ func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destinatio
 }
 
 // TestDestination proves credentials and account. It writes nothing at the
-// network.
+// network. What it finds is the health of the authorization: credentials that
+// were mended wake everything that waits for them.
 func (c *Catalog) TestDestination(ctx context.Context, id activation.DestinationID) error {
 	d, err := c.Store.Destination(ctx, id)
 	if err != nil {
@@ -92,5 +93,11 @@ func (c *Catalog) TestDestination(ctx context.Context, id activation.Destination
 	if err != nil {
 		return err
 	}
-	return client.Check(ctx)
+	found := client.Check(ctx)
+	if found == nil || activation.KindOf(found) == activation.Unauthorized {
+		if err := c.Health.Report(ctx, d.Authorization, found); err != nil {
+			return errors.Join(found, err)
+		}
+	}
+	return found
 }

@@ -22,6 +22,7 @@ import (
 	"usher/internal/config"
 	"usher/internal/delivery"
 	"usher/internal/server"
+	"usher/sandbox/fault"
 )
 
 // The environment of a child process: this test binary as a server.
@@ -30,6 +31,7 @@ const (
 	envSandbox = "USHER_TEST_SANDBOX" // host:port
 	envCrash   = "USHER_TEST_CRASH"   // crash point and how many times to pass it first: "after_deliver 2"
 	envSlow    = "USHER_TEST_REAL_LEASE"
+	envGuard   = "USHER_TEST_GUARD" // per cent
 )
 
 func TestMain(m *testing.M) {
@@ -54,9 +56,12 @@ func child(dir string) error {
 	cfg.Data, cfg.Listen, cfg.MaxBatch, cfg.MemoryMB = dir, "127.0.0.1:0", 40, 256
 	cfg.AllowHosts = []string{os.Getenv(envSandbox)}
 	cfg.GuardPercent = 100
+	if g, err := strconv.Atoi(os.Getenv(envGuard)); err == nil {
+		cfg.GuardPercent = g
+	}
 	opt := server.Options{Faults: crashAt(os.Getenv(envCrash))}
 	if os.Getenv(envSlow) == "" {
-		opt.LeaseTTL, opt.Renew, opt.Sweep = 1500*time.Millisecond, 300*time.Millisecond, 150*time.Millisecond
+		opt.LeaseTTL, opt.Renew, opt.Sweep, opt.StopWithin = 2*time.Second, 300*time.Millisecond, 150*time.Millisecond, 400*time.Millisecond
 	}
 	s, err := server.New(ctx, cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), opt)
 	if err != nil {
@@ -183,18 +188,26 @@ func TestKillEachPoint(t *testing.T) {
 		r.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
 		points = points[:kills]
 	}
-	reached := 0
-	for i, point := range points {
-		p = start(t, dir, far, fmt.Sprintf("%s %d", point, i%2))
-		upload(p, sh.change(30))
-		ask(p, job)
+	reached := map[delivery.CrashPoint]bool{}
+	for _, point := range points {
+		if trouble, ok := troubles[point]; ok && trouble == nil {
+			continue // Meta answers at once: nothing is ever polled
+		}
+		p = start(t, dir, far, crashSpec(point).spec(), guarded(point)...)
+		p.load(changes(sh, point))
+		if trouble := troubles[point]; trouble != nil {
+			trouble(t, far)
+		}
+		p.awaitDeath(job, 8*time.Second)
 		select {
 		case <-p.dead:
-			reached++
-		case <-time.After(4 * time.Second):
-			p.kill() // a run without trouble does not pass this point
+			reached[point] = true
+		default:
+			p.kill()
 		}
-		p = start(t, dir, far, "")
+		far.ResetFaults()
+		p = start(t, dir, far, "", guarded(point)...)
+		p.mend()
 		p.load(sh.change(1))
 		p.settle(job, time.Minute)
 		compareAll(t, far, sh, string(point))
@@ -203,9 +216,111 @@ func TestKillEachPoint(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("seed %d: died at %d of %d points; batches sent twice: %d", seed, reached, len(points), repeated(far))
-	if kills >= len(delivery.CrashPoints) && reached < 15 {
-		t.Errorf("only %d points were reached: the fault hook or the protocol changed", reached)
+	t.Logf("seed %d: died at %d of %d points; batches sent twice: %d", seed, len(reached), len(points), repeated(far))
+	for _, point := range points {
+		if trouble, ok := troubles[point]; !reached[point] && (!ok || trouble != nil) {
+			t.Errorf("%s was not reached: the trouble that leads there or the protocol changed", point)
+		}
+	}
+}
+
+// troubles lead a run to the points that one without trouble never passes; nil
+// marks points that no run to Meta can pass.
+var troubles = map[delivery.CrashPoint]func(testing.TB, *far){
+	delivery.BeforeReplay:     cutApplied,
+	delivery.AfterReplay:      cutApplied,
+	delivery.BeforeEndItems:   tokenDies,
+	delivery.AfterEndItems:    tokenDies,
+	delivery.BeforeGeneration: audienceGone,
+	delivery.AfterGeneration:  audienceGone,
+	delivery.BeforeRelease:    throttled,
+	delivery.AfterRelease:     throttled,
+	delivery.BeforeRemote:     audienceGone,
+	delivery.AfterRemoteCall:  audienceGone,
+	delivery.AfterRemote:      audienceGone,
+	delivery.BeforePoll:       nil, delivery.AfterPoll: nil, delivery.AfterPollReceipt: nil,
+}
+
+// cutApplied lets the first batch take effect and cuts the answer.
+func cutApplied(t testing.TB, f *far) {
+	f.fault(t, fault.Fault{Method: http.MethodPost, Path: "*/users", Kind: fault.Cut, Applied: true, Times: 1})
+}
+
+// tokenDies refuses the token at the second batch.
+func tokenDies(t testing.TB, f *far) {
+	f.fault(t, fault.Fault{Path: "*/users", Kind: fault.Token, Subcode: 463, Skip: 1, Times: -1})
+}
+
+// throttled asks to come back in 2 s (the destination counts in seconds).
+func throttled(t testing.TB, f *far) {
+	f.fault(t, fault.Fault{Path: "*/users", Kind: fault.Throttle, Minutes: 2, Times: 1})
+}
+
+// audienceGone takes the audience away behind the server's back.
+func audienceGone(_ testing.TB, f *far) {
+	for _, a := range f.Meta().Audiences() {
+		f.Meta().DeleteAudience(a.ID)
+	}
+}
+
+func (f *far) fault(t testing.TB, script fault.Fault) {
+	t.Helper()
+	if _, err := f.Fault(script); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// guarded switches the removal guard on where a run is to be held by it.
+func guarded(p delivery.CrashPoint) []string {
+	if p == delivery.BeforeGuard || p == delivery.AfterGuard {
+		return []string{envGuard + "=20"}
+	}
+	return nil
+}
+
+// changes is what happened before the crash: a little, or for the guard, most
+// people leave.
+func changes(sh *shop, p delivery.CrashPoint) string {
+	if guarded(p) != nil {
+		return sh.exodus()
+	}
+	return sh.change(120)
+}
+
+// spec is the crash point as a child reads it. Points that a run passes many
+// times are hit in the middle.
+func (p crashSpec) spec() string {
+	switch delivery.CrashPoint(p) {
+	case delivery.BeforeClaim, delivery.AfterClaim, delivery.BeforeDeliver, delivery.AfterDeliver, delivery.BeforeReceipt, delivery.AfterReceipt:
+		return string(p) + " 2"
+	}
+	return string(p) + " 0"
+}
+
+type crashSpec delivery.CrashPoint
+
+// awaitDeath asks for runs until the server has died or the time is over.
+func (p *process) awaitDeath(job activation.JobID, within time.Duration) {
+	deadline := time.After(within)
+	for {
+		ask(p, job)
+		select {
+		case <-p.dead:
+			return
+		case <-deadline:
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// mend proves the credentials again, as a person would after a token died.
+func (p *process) mend() {
+	p.t.Helper()
+	var all []struct{ ID string }
+	p.must(http.MethodGet, "/v2/destination", nil, &all)
+	for _, d := range all {
+		p.must(http.MethodPost, "/v2/destination/"+d.ID+"/test", nil, nil)
 	}
 }
 

@@ -54,8 +54,8 @@ type Options struct {
 	Listener net.Listener
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
-	// LeaseTTL, Renew and Sweep shorten the engine's times in tests.
-	LeaseTTL, Renew, Sweep time.Duration
+	// LeaseTTL, Renew, Sweep and StopWithin shorten the engine's times in tests.
+	LeaseTTL, Renew, Sweep, StopWithin time.Duration
 }
 
 // Server is one Usher process.
@@ -118,8 +118,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	}
 
 	connect := connector(s.store, box, opt.Providers, cfg, log, opt.Now)
+	health := &vault.Health{Store: s.store, Probe: probe(s.store, connect), Log: log, Now: opt.Now}
 	declared := catalog.New(catalog.Config{
-		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Log: log, Now: opt.Now,
+		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Health: health, Log: log, Now: opt.Now,
 	})
 	if err := declared.SyncAudiences(ctx); err != nil {
 		return nil, fmt.Errorf("bring audiences in step: %w", err)
@@ -129,11 +130,11 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	deliver := delivery.New(delivery.Config{
 		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Providers: delivery.Providers(connect), Wake: wake,
 		Log: log, Now: opt.Now, Faults: opt.Faults,
-		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, Lease: opt.LeaseTTL, Renew: opt.Renew},
+		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin},
 	})
 	s.engine = engine.New(engine.Config{
-		Node: node, Leases: s.store, Log: log, Now: opt.Now, LeaseTTL: opt.LeaseTTL, Renew: opt.Renew, Sweep: opt.Sweep,
-	}, workers(deliver, &vault.Health{Store: s.store, Probe: probe(s.store, connect), Log: log, Now: opt.Now})...)
+		Node: node, Leases: s.store, Log: log, Now: opt.Now, LeaseTTL: opt.LeaseTTL, Renew: opt.Renew, Sweep: opt.Sweep, StopWithin: opt.StopWithin,
+	}, workers(deliver, health)...)
 
 	s.merger = ingest.NewMerger(ingest.MergerConfig{
 		Inbox: s.inbox, Warehouse: s.warehouse, Log: log, Now: opt.Now,

@@ -63,6 +63,18 @@ func (s *shop) change(n int) string {
 	return s.csv(ids)
 }
 
+// exodus lets two thirds of the people drop out of the audience.
+func (s *shop) exodus() string {
+	var ids []int
+	for id := range len(s.score) {
+		if s.score[id] > 50 && s.rand.IntN(3) > 0 {
+			s.score[id] = 1
+			ids = append(ids, id)
+		}
+	}
+	return s.csv(ids)
+}
+
 func (s *shop) all() string {
 	ids := make([]int, 0, len(s.email))
 	for id := range s.email {
@@ -189,6 +201,7 @@ func (n *near) declare(far *far) (job activation.JobID) {
 	n.must(http.MethodPost, "/v2/destination", map[string]any{
 		"name": "Shop", "provider": "meta", "auth_id": auth.ID, "account": "1",
 		"mapping": map[string]string{"EXTERN_ID": "customer", "EMAIL": "email"},
+		"config":  map[string]string{"regain_unit": "seconds"},
 	}, &dest)
 	n.must(http.MethodPost, "/v2/job/meta_custom_audience", map[string]any{"name": "High scores to Meta", "destination_id": dest.ID, "segment_ids": []string{"high"}}, &j)
 	return activation.JobID(j.ID)
@@ -253,6 +266,9 @@ func (n *near) settle(job activation.JobID, within time.Duration) activation.Run
 	n.eventually("runs settled", within, func() (bool, string) {
 		rs := n.runs()
 		for _, r := range rs {
+			if r.Reason == activation.SleepApproval && r.Status == activation.RunPending {
+				_, _ = n.Do(n.t.Context(), http.MethodPost, "/v2/run/"+string(r.ID)+"/approve", nil, nil)
+			}
 			if !r.Status.Final() {
 				return false, fmt.Sprintf("run #%d is %s at %s", r.Number, r.Status, r.Stage)
 			}
