@@ -105,10 +105,10 @@ func campaign(ctx context.Context, w *world, list []deed) string {
 		}
 	}
 	if err := w.settle(ctx); err != nil {
-		return err.Error()
+		return err.Error() + w.story()
 	}
 	if wrong := w.check(ctx); wrong != "" {
-		return wrong
+		return wrong + w.story()
 	}
 	if wrong := w.verdict(ctx); wrong != "" {
 		return wrong + w.story()

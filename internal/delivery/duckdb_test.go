@@ -31,6 +31,7 @@ type lake struct {
 	people   map[int64]human
 	waiting  []int64 // changed since the last load
 	loads    int
+	last     int64 // time of the last message, Unix microseconds
 }
 
 func (l *lake) set(id int64, keys [2]string, member bool) {
@@ -63,10 +64,11 @@ func (l *lake) load(ctx context.Context) error {
 		return err
 	}
 	w := csv.NewWriter(f)
-	at := time.Now().UnixMicro()
+	l.last = max(l.last, time.Now().UnixMicro())
 	for i, id := range l.waiting {
 		h := l.people[id]
-		_ = w.Write([]string{strconv.Itoa(i + 1), strconv.FormatInt(at+int64(i), 10), fmt.Sprint("u", id), h.keys[0], h.keys[1], strconv.FormatBool(h.member)}) // the error is kept for Error
+		l.last++                                                                                                                                           // a later message is never older
+		_ = w.Write([]string{strconv.Itoa(i + 1), strconv.FormatInt(l.last, 10), fmt.Sprint("u", id), h.keys[0], h.keys[1], strconv.FormatBool(h.member)}) // the error is kept for Error
 	}
 	w.Flush()
 	if err := w.Error(); err != nil {

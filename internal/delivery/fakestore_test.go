@@ -269,6 +269,7 @@ func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End
 		}
 	}
 	stored, t := m.runs[r.ID], m.targets[r.Target]
+	counts := r.Status != activation.RunCompleted && r.ErrorKind != "" && stored.ErrorKind == ""
 	stored.Status, stored.Node, stored.WaitUntil, stored.EndedAt = r.Status, "", end.Until, r.EndedAt
 	stored.ErrorKind, stored.ErrorCode, stored.ErrorText = r.ErrorKind, r.ErrorCode, r.ErrorText
 	if t.OpenRun == r.ID {
@@ -277,8 +278,8 @@ func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End
 	if end.Done {
 		t.DoneSeq = max(t.DoneSeq, r.Seq)
 	}
-	t.DueNow = t.DueNow || end.Due || r.Status == activation.RunFailed && r.ErrorCode != activation.CodeJobEnded
-	if r.Status == activation.RunFailed {
+	t.DueNow = t.DueNow || end.Due || counts
+	if counts {
 		m.asleep[t.ID] = m.now().Add(time.Minute)
 	}
 	return nil

@@ -77,7 +77,8 @@ type RunStore interface {
 	// is due again. Completed resets the error count of target and job. Failed
 	// counts an error on both by r.ErrorKind (activation.NextSleep) unless the
 	// run failed because its job ended. Awaiting is no outcome yet: the run
-	// stays and is worked on again at end.Until.
+	// stays and is worked on again at end.Until. An error it carries then counts
+	// at once, and not again when the run fails in the end.
 	FinishRun(ctx context.Context, r activation.Run, end End) error
 	// NewGeneration: the remote audience is gone or another one. Generation + 1,
 	// remote id cleared, queued items withdrawn, awaiting ones unknown (of every

@@ -335,6 +335,8 @@ func (g *gatedPlane) Reset(ctx context.Context, t activation.TargetID, generatio
 // story tells what happened, for whoever reads a failed campaign.
 func (w *world) story() string {
 	var b strings.Builder
+	t, _ := w.store.Target(context.Background(), w.target)
+	fmt.Fprintf(&b, "\ntarget %+v", t)
 	for _, r := range w.store.all() {
 		fmt.Fprintf(&b, "\nrun #%d %s gen %d %s %s seq %d staged %d: +%d -%d unknown %d rejected %d", r.Number, r.Status, r.Generation, r.ErrorCode, r.ErrorText, r.Seq,
 			r.Counts.Staged, r.Counts.Added, r.Counts.Removed, r.Counts.Unknown, r.Counts.Rejected)
