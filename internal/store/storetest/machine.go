@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ type held struct {
 func anyOrder(t *testing.T, env Env) {
 	w := newWorld(t, env)
 	nodes := []*store.Store{w.Store, w.again()}
+	limitChecks(t)
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
@@ -69,8 +71,24 @@ func anyOrder(t *testing.T, env Env) {
 			"pause":        m.doPause,
 			"wait":         func(rt *rapid.T) { w.clock.Add(time.Duration(rapid.IntRange(1, 50).Draw(rt, "seconds")) * time.Second) },
 		})
+		for _, r := range m.runs {
+			m.compareRun(rt, r)
+		}
 		m.sound(rt)
 	})
+}
+
+// limitChecks sets how many sequences are tried, unless the command line does.
+func limitChecks(t *testing.T) {
+	t.Helper()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if given {
+		return
+	}
+	if err := flag.Set("rapid.checks", randomChecks); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // agree fails unless store and model answered alike; it reports whether it was done.
@@ -343,7 +361,7 @@ func (m *machine) compare(rt *rapid.T) {
 	if target.OpenRun != open || target.Generation != m.gen {
 		rt.Fatalf("the target names run %q in generation %d, the model %q in %d", target.OpenRun, target.Generation, open, m.gen)
 	}
-	for _, r := range m.runs[max(0, len(m.runs)-4):] {
+	for _, r := range m.runs[max(0, len(m.runs)-2):] {
 		m.compareRun(rt, r)
 	}
 }

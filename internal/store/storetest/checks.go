@@ -1,0 +1,7 @@
+//go:build !race
+
+package storetest
+
+// randomChecks is how many random sequences of 30 commands a plain test run
+// tries; -rapid.checks asks for more.
+const randomChecks = "100"

@@ -1,0 +1,7 @@
+//go:build race
+
+package storetest
+
+// randomChecks is fewer under the race detector, which makes a database in Go
+// ten times slower.
+const randomChecks = "25"
