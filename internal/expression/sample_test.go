@@ -19,18 +19,21 @@ type sample struct {
 	eval func(message) result
 }
 
+// huge overflows when it is multiplied by itself.
+var huge = "1" + strings.Repeat("0", 160)
+
 // The columns of the messages; the readings of the first two as a number and
 // of the last as a time are written down here, not computed.
 var (
 	columnNames  = []string{"qty", "Unit Price", "name", "note", "day"}
 	columnValues = map[string][]string{
 		"qty":        {"1", "2", "-3", "0", "", "2.5", "abc", "1,000"},
-		"Unit Price": {"$34.99", "", "0.01", "1e99", " 12 ", "n/a", "-1e99"},
+		"Unit Price": {"$34.99", "", "0.01", "1e99", " 12 ", "n/a", "-" + huge},
 		"name":       {"Ann", "ann", "", " Bo\u00a0", "日本語", "e\u0301a", "😀 x", "O'Neil", "a-b-c", "-"},
 		"note":       {"", "Ann", "x-y", "%", "\t", "é", "ab"},
 		"day":        {"2024-02-29", "", "2024-02-30", "2024-02-29T10:00:00+02:00", "1709200800"},
 	}
-	amounts = map[string]float64{"1": 1, "2": 2, "-3": -3, "0": 0, "2.5": 2.5, "1,000": 1000, "$34.99": 34.99, "0.01": 0.01, "1e99": 1e99, " 12 ": 12, "-1e99": -1e99}
+	amounts = map[string]float64{"1": 1, "2": 2, "-3": -3, "0": 0, "2.5": 2.5, "1,000": 1000, "$34.99": 34.99, "0.01": 0.01, "1e99": 1e99, " 12 ": 12, "-" + huge: -1e160}
 	days    = map[string]time.Time{
 		"2024-02-29":                time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC),
 		"2024-02-29T10:00:00+02:00": time.Date(2024, 2, 29, 8, 0, 0, 0, time.UTC),

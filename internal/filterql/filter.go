@@ -18,7 +18,7 @@ const (
 	// MaxDepth is how deep conditions may be nested.
 	MaxDepth = 100
 	// MaxConditions is how many conditions a rule may come to.
-	MaxConditions = 10_000
+	MaxConditions = 1_000
 	// MaxValues is how many literals a rule may come to.
 	MaxValues = 10_000
 	// MaxTextBytes is the longest rule text or JSON that is read.
