@@ -16,48 +16,76 @@ import (
 	"usher/internal/vault"
 )
 
-// connector builds the client of a destination: credentials opened, one
-// outbound HTTP client per authorization so that pace and breaker are shared.
-func connector(st *store.Store, box *vault.Vault, defs []provider.Definition, cfg config.Config, log *slog.Logger, now func() time.Time) catalog.Connector {
-	clients := &clients{cfg: cfg, log: log, now: now, by: map[activation.AuthorizationID]*http.Client{}}
-	byName := make(map[string]provider.Definition, len(defs))
-	for _, d := range defs {
-		byName[d.Name] = d
+// connections keeps the client of each destination as long as neither the
+// destination nor its credentials change, so that what a client learns (how
+// much of its quota is used, when to come back) is known to the next run; and
+// one outbound HTTP client per authorization, so that pace and breaker are
+// shared.
+type connections struct {
+	store *store.Store
+	box   *vault.Vault
+	defs  map[string]provider.Definition
+	cfg   config.Config
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu           sync.Mutex
+	http         map[activation.AuthorizationID]*http.Client
+	destinations map[activation.DestinationID]connection
+}
+
+// connection is a client and what it was made from.
+type connection struct {
+	client               provider.Destination
+	account, credentials time.Time // when they last changed
+}
+
+func newConnections(st *store.Store, box *vault.Vault, defs []provider.Definition, cfg config.Config, log *slog.Logger, now func() time.Time) *connections {
+	c := &connections{
+		store: st, box: box, defs: make(map[string]provider.Definition, len(defs)), cfg: cfg, log: log, now: now,
+		http: map[activation.AuthorizationID]*http.Client{}, destinations: map[activation.DestinationID]connection{},
 	}
-	return func(ctx context.Context, d activation.Destination) (provider.Destination, provider.Definition, error) {
-		def, ok := byName[d.Provider]
-		if !ok || def.NewDestination == nil {
-			return nil, def, &activation.Error{Kind: activation.Invalid, Code: "PROVIDER-NOTFOUND-016", Field: "provider", Message: "this server does not know the destination's provider"}
-		}
-		secrets, err := box.Fields(ctx, st, d)
+	for _, d := range defs {
+		c.defs[d.Name] = d
+	}
+	return c
+}
+
+// connect returns the client of a destination, credentials opened.
+func (c *connections) connect(ctx context.Context, d activation.Destination) (provider.Destination, provider.Definition, error) {
+	def, ok := c.defs[d.Provider]
+	if !ok || def.NewDestination == nil {
+		return nil, def, &activation.Error{Kind: activation.Invalid, Code: "PROVIDER-NOTFOUND-016", Field: "provider", Message: "this server does not know the destination's provider"}
+	}
+	def = def.Configured(d.Config)
+	made := connection{account: d.UpdatedAt}
+	if d.Authorization != "" {
+		auth, err := c.store.Authorization(ctx, d.Authorization)
 		if err != nil {
 			return nil, def, err
 		}
-		dest, err := def.NewDestination(provider.Deps{
-			Auth: secrets, Account: d.Account, Config: d.Config, HTTP: clients.of(d.Authorization),
-			Log: log.With(slog.String("provider", def.Name), slog.String("destination_id", string(d.ID))), Now: now,
-		})
-		return dest, def.Configured(d.Config), err
+		made.credentials = auth.UpdatedAt
 	}
-}
-
-// clients keeps one outbound client per authorization.
-type clients struct {
-	cfg config.Config
-	log *slog.Logger
-	now func() time.Time
-
-	mu sync.Mutex
-	by map[activation.AuthorizationID]*http.Client
-}
-
-func (c *clients) of(id activation.AuthorizationID) *http.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.by[id] == nil {
-		c.by[id] = outbound.New(outbound.Config{AllowedHosts: c.cfg.AllowHosts, Log: c.log, Now: c.now})
+	if have, ok := c.destinations[d.ID]; ok && have.account.Equal(made.account) && have.credentials.Equal(made.credentials) {
+		return have.client, def, nil
 	}
-	return c.by[id]
+	secrets, err := c.box.Fields(ctx, c.store, d)
+	if err != nil {
+		return nil, def, err
+	}
+	if c.http[d.Authorization] == nil {
+		c.http[d.Authorization] = outbound.New(outbound.Config{AllowedHosts: c.cfg.AllowHosts, Log: c.log, Now: c.now})
+	}
+	made.client, err = def.NewDestination(provider.Deps{
+		Auth: secrets, Account: d.Account, Config: d.Config, HTTP: c.http[d.Authorization],
+		Log: c.log.With(slog.String("provider", def.Name), slog.String("destination_id", string(d.ID))), Now: c.now,
+	})
+	if err == nil {
+		c.destinations[d.ID] = made
+	}
+	return made.client, def, err
 }
 
 // probe proves credentials through any destination that uses them.

@@ -333,10 +333,14 @@ func TestKillRandom(t *testing.T) {
 	p := start(t, dir, far, "")
 	job := p.declare(far)
 	p.load(sh.all())
+	// Calls take a while, as they do out there: kills hit runs in the middle.
+	far.fault(t, fault.Fault{Path: "*/users", Kind: fault.Slow, Delay: fault.Duration(40 * time.Millisecond), Times: -1})
 	for i := range kills {
-		upload(p, sh.change(40))
-		ask(p, job)
-		time.Sleep(time.Duration(r.IntN(400)) * time.Millisecond)
+		upload(p, sh.change(200))
+		for moment := time.Now().Add(time.Duration(r.IntN(1500)) * time.Millisecond); time.Now().Before(moment); {
+			ask(p, job)
+			time.Sleep(20 * time.Millisecond)
+		}
 		p.kill()
 		p = start(t, dir, far, "")
 		if i%5 == 4 { // from time to time look whether all is well
@@ -351,7 +355,11 @@ func TestKillRandom(t *testing.T) {
 	p.load(sh.change(1))
 	p.settle(job, time.Minute)
 	compareAll(t, far, sh, "the end")
-	t.Logf("seed %d: %d kills; batches sent twice: %d", seed, kills, repeated(far))
+	over := 0
+	for _, run := range p.runs() {
+		over += run.Attempt - 1
+	}
+	t.Logf("seed %d: %d kills, %d runs taken over; batches sent twice: %d", seed, kills, over, repeated(far))
 }
 
 // upload sends CSV to a server that may die meanwhile. What was accepted

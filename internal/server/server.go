@@ -117,7 +117,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		return nil, err
 	}
 
-	connect := connector(s.store, box, opt.Providers, cfg, log, opt.Now)
+	connect := newConnections(s.store, box, opt.Providers, cfg, log, opt.Now).connect
 	health := &vault.Health{Store: s.store, Probe: probe(s.store, connect), Log: log, Now: opt.Now}
 	declared := catalog.New(catalog.Config{
 		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Health: health, Log: log, Now: opt.Now,
