@@ -105,3 +105,33 @@ func BenchmarkFold(b *testing.B) {
 	}
 	b.ReportMetric(10_000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
+
+// BenchmarkEvaluate1M evaluates a rule that a third of all people meet: anew, when
+// everybody enters, and again, when nobody does.
+func BenchmarkEvaluate1M(b *testing.B) {
+	people := benchPeople(b)
+	w := benchWorld(b, people)
+	rule := []warehouse.Rule{{ID: "contactable", Slug: "contactable", Text: `FILTER AND (EXISTS email, phone LIKE "+12*", NOT first_name = "bob")`}}
+	for _, again := range []bool{false, true} {
+		b.Run(map[bool]string{false: "enter", true: "again"}[again], func(b *testing.B) {
+			for b.Loop() {
+				if !again {
+					b.StopTimer()
+					if err := w.d.SetAudiences(context.Background(), nil, w.now); err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+				}
+				if err := w.d.SetAudiences(context.Background(), rule, w.now); err != nil {
+					b.Fatal(err)
+				}
+				if err := w.d.Evaluate(context.Background(), "contactable", w.now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	if size, err := w.d.Size(context.Background(), "contactable"); err != nil || size != people/3 {
+		b.Fatalf("%d members (%v), want %d", size, err, people/3)
+	}
+}

@@ -59,7 +59,7 @@ func newWorld(t testing.TB, limit int64) *world {
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "warehouse.duckdb"), now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
 	w.open(limit)
 	w.write(`ALTER TABLE profiles ADD COLUMN email VARCHAR`, `ALTER TABLE profiles ADD COLUMN phone VARCHAR`, `ALTER TABLE profiles ADD COLUMN first_name VARCHAR`,
-		`INSERT INTO audiences VALUES ('`+string(worldAudience)+`', 1, 'everyone', '', 1, 0)`)
+		`INSERT INTO audiences VALUES ('`+string(worldAudience)+`', 1, 'everyone', 'FILTER *', 1, 0)`)
 	t.Cleanup(func() { w.d.Close() })
 	return w
 }

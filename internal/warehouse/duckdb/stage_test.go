@@ -286,6 +286,10 @@ func TestRecheck(t *testing.T) {
 	same(t, "stale at once", stale(), nil)
 	w.members(4, 1) // 3 left again, 1 came back
 	same(t, "stale later", stale(), []string{"3", "1"})
+	w.person(2, "2@other", "") // 2 comes back with another e-mail
+	w.members(4, 2)
+	w.stage("keys")
+	same(t, "stale after coming back with another key", stale(), []string{"3", "2"})
 	w.person(5, "2@x", "") // 2's e-mail belongs to a member now
 	w.members(4, 5)
 	w.stage("3")
