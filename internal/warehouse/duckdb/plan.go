@@ -14,7 +14,7 @@ import (
 // planner makes the plan of one run in one snapshot (delivery.md, step 2). Its
 // intermediate results are temporary tables of its own connection:
 //
-//	plan_awaiting   people whose outcome the network still owes
+//	plan_awaiting   people whose outcome the network still owes, and holders of values it may yet take away
 //	plan_diff       audience against ledger, without what is in and stays in
 //	plan_old        ledger rows of keys that are to go, with their values
 //	plan_now        the present keys of those of plan_old who are wanted
@@ -88,6 +88,33 @@ func (p *planner) await(ctx context.Context, awaiting []warehouse.Range) error {
 		if err := p.exec(ctx, "list awaiting people", `INSERT INTO plan_awaiting SELECT DISTINCT pid FROM %s WHERE n BETWEEN %d AND %d`,
 			stagedTable(r.Run), r.First, r.Last); err != nil {
 			return err
+		}
+		if err := p.awaitValues(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitValues defers the members who hold a value that the network may yet take
+// away from somebody else: added now, they would lose it when the answer to
+// that removal takes effect.
+func (p *planner) awaitValues(ctx context.Context, r warehouse.Range) error {
+	sets, err := p.numbers(ctx, fmt.Sprintf(`SELECT DISTINCT present FROM %s WHERE n BETWEEN %d AND %d AND op = 'remove'`, stagedTable(r.Run), r.First, r.Last))
+	if err != nil {
+		return err
+	}
+	for _, n := range sets {
+		for _, i := range p.keys.identifying() {
+			was := p.sets[n].column(p.keys.columns[i-1].Name)
+			if was == 0 {
+				continue
+			}
+			if err := p.exec(ctx, "list holders of values that may go", `INSERT INTO plan_awaiting SELECT DISTINCT k.pid FROM %s k
+				JOIN (SELECT k%d AS v FROM %s WHERE n BETWEEN %d AND %d AND op = 'remove') o ON o.v = k.k%d WHERE k.pid IN %s`,
+				p.present, was, stagedTable(r.Run), r.First, r.Last, i, p.members()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
