@@ -1,0 +1,210 @@
+package web_test
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"usher/internal/activation"
+)
+
+//go:embed testdata/axe/axe.min.js
+var axe string
+
+// tab is a page in a real browser that notes what its console complains about.
+type tab struct {
+	t   *testing.T
+	ctx context.Context //nolint:containedctx // the tab is the context
+	mu  sync.Mutex
+	bad []string
+}
+
+// chromium opens a browser, or skips the test where there is none.
+func chromium(t *testing.T) *tab {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" {
+		if strings.Contains(os.Getenv("USHER_MUST_RUN"), "browser") {
+			t.Fatal("there is no browser, and this test must run")
+		}
+		t.Skip("there is no browser")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(cancel)
+	ctx, timeout := context.WithTimeout(ctx, 3*time.Minute)
+	t.Cleanup(timeout)
+	b := &tab{t: t, ctx: ctx}
+	messages := chromedp.Console(ctx)
+	go func() { // ends with ctx
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if strings.HasSuffix(m.URL, "/runs/none") {
+				continue // the page that is not there is meant to be missing
+			}
+			if m.IsException() || m.Type == "error" || m.Type == "warning" {
+				b.mu.Lock()
+				b.bad = append(b.bad, m.String()+" "+m.URL)
+				b.mu.Unlock()
+			}
+		}
+	}()
+	return b
+}
+
+func act[T any](b *tab, what string, a chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
+	if err != nil {
+		at, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.title + ' ' + document.body.innerText.slice(0, 600)"))
+		b.t.Fatalf("%s: %v, at %s", what, err, at)
+	}
+	return v
+}
+
+func (b *tab) open(url string) { b.t.Helper(); act(b, "open "+url, chromedp.Navigate(url)) }
+
+// until waits for an expression to be true, over page changes too.
+func (b *tab) until(what, expression string) {
+	b.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		if err == nil && ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			at, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.title + ' ' + document.body.innerText.slice(0, 600)"))
+			b.t.Fatalf("%s: not within 20 s (%v), at %s", what, err, at)
+		}
+	}
+}
+
+// shot keeps a picture when USHER_SHOTS names a directory.
+func (b *tab) shot(name string) {
+	b.t.Helper()
+	dir := os.Getenv("USHER_SHOTS")
+	if dir == "" {
+		return
+	}
+	png := act(b, "picture", chromedp.FullScreenshot(100))
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// accessible runs axe-core on the page as it is.
+func (b *tab) accessible(name string) {
+	b.t.Helper()
+	act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))
+	raw := act(b, "axe on "+name, chromedp.EvaluateAsDevTools[string](
+		`axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ') + ' — ' + n.failureSummary.replaceAll('\n', ' ')).slice(0, 3).join(' | '))))`,
+		chromedp.EvalAwaitPromise))
+	var violations []string
+	if err := json.Unmarshal([]byte(raw), &violations); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, v := range violations {
+		b.t.Errorf("%s: %s", name, v)
+	}
+}
+
+func (b *tab) quiet() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range b.bad {
+		b.t.Errorf("console: %s", m)
+	}
+}
+
+// TestBrowser is the console as a person uses it, with JavaScript.
+func TestBrowser(t *testing.T) {
+	b := chromium(t)
+	w := start(t)
+	w.fill()
+	w.run("first run done", func(r activation.Run) bool { return r.Status == activation.RunCompleted })
+
+	act(b, "size", chromedp.EmulateViewport(1440, 900))
+	b.open(w.signIn)
+	act(b, "sign in", chromedp.Click("form .btn-primary"))
+	b.until("overview", "document.querySelector('h1')?.innerText === 'Everything is in order'")
+	b.until("live", "document.querySelector('#live b').innerText === 'Live'")
+
+	b.open(w.url + "/sync")
+	act(b, "expand", chromedp.Click("[data-expand]"))
+	b.until("the opened row", "document.querySelectorAll('tr.exp:not([hidden]) .rail .done').length === 6")
+
+	// A run that waits comes while the row is open: it may not push rows about.
+	w.load(func(id int) int { return map[bool]int{true: 90, false: 10}[id < 3] })
+	waiting := w.runJob(activation.RunPending)
+	b.until("the newer run waits", "document.querySelector('[data-newer] span')?.innerText === '1 newer run'")
+	b.until("the row stays open", "document.querySelectorAll('tr.exp:not([hidden]) .rail .done').length === 6")
+	act(b, "show", chromedp.Click("[data-show-newer]"))
+	b.until("the newer run is there", "document.querySelector('#sync-runs tr[id^=run-] .chip')?.innerText === 'Pending, approval'")
+
+	b.open(w.url + "/runs/" + string(waiting.ID))
+	b.until("the question", "document.querySelector('#run-guard b')?.innerText.includes('would remove 137 of the 140 people')")
+	allPages(t, b, w, waiting)
+
+	act(b, "size", chromedp.EmulateViewport(1440, 900))
+	b.open(w.url + "/runs/" + string(waiting.ID))
+	b.until("live", "document.querySelector('#live b').innerText === 'Live'")
+	act(b, "approve", chromedp.Click("#run-guard .btn-bad"))
+	b.until("the run completes under the reader's eyes", "document.querySelector('#run-head .chip')?.innerText === 'Completed'")
+
+	b.open(w.url + "/audiences/high")
+	act(b, "type a rule", chromedp.SetValue("#f-segment_ql", "FILTER score > 5"))
+	act(b, "type on", chromedp.SendKeys("#f-segment_ql", "0"))
+	b.until("the size while typing", "document.querySelector('#tried').innerText === '3 people would be in it'")
+	b.quiet()
+}
+
+// allPages looks at every page, wide and narrow, light and dark.
+func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
+	pages := map[string]string{
+		"overview": "/", "jobs": "/jobs", "job": "/jobs/" + string(w.job), "job-new": "/jobs/new", "sync": "/sync", "run": "/runs/" + string(r.ID), "audiences": "/audiences",
+		"audience": "/audiences/high", "destinations": "/destinations", "destination-new": "/destinations/new", "authorizations": "/authorizations",
+		"authorization-new": "/authorizations/new", "data": "/data", "stream": "/data/streams/people", "item": "", "missing": "/runs/none",
+	}
+	var done []activation.Run
+	w.must("GET", "/v2/run?status=completed&limit=1", nil, &done)
+	pages["item"] = "/runs/" + string(done[0].ID) + "/items/1"
+	for name, path := range pages {
+		for _, theme := range []string{"light", "dark"} {
+			for _, width := range []int64{1440, 390} {
+				full := fmt.Sprintf("%s-%d-%s", name, width, theme)
+				act(b, "size", chromedp.EmulateViewport(width, 900))
+				act(b, "theme", chromedp.Evaluate[chromedp.Void](fmt.Sprintf("void localStorage.setItem('theme', %q)", theme)))
+				b.open(w.url + path)
+				if wide := act(b, "width", chromedp.Evaluate[int64]("document.documentElement.scrollWidth")); wide > width {
+					t.Errorf("%s scrolls sideways: %d wide", full, wide)
+				}
+				b.accessible(full)
+				b.shot(full)
+			}
+		}
+	}
+}
