@@ -60,6 +60,7 @@ func compile(e *Expr, t Type, opt Options) (Compiled, error) {
 	if v, err = c.convert(e.root, c.settle(v), t); err != nil {
 		return Compiled{}, err
 	}
+	v = c.settle(v)
 	out := Compiled{SQL: v.sql, UnparsedSQL: "false", Args: c.args, Lookups: c.lookups, Columns: Columns(e), Type: t}
 	if len(v.fails) > 0 {
 		out.UnparsedSQL = "(" + v.sql + " IS NULL AND (" + strings.Join(v.fails, " OR ") + "))"

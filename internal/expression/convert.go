@@ -48,7 +48,9 @@ func (c *compiler) read(v value, t Type, sql func(x string) string) value {
 }
 
 func (c *compiler) readNumber(v value, mark string) value {
-	return c.read(v, Number, func(x string) string { return numberSQL(x, mark) })
+	out := c.read(v, Number, func(x string) string { return numberSQL(x, mark) })
+	out.wild = true
+	return out
 }
 
 func (c *compiler) readBoolean(v value) value {

@@ -16,50 +16,49 @@ const (
 	year     = `[12]\d{3}`
 )
 
-// number matches the digits of a number, plain or in groups of three that the
-// other mark, an apostrophe or a blank divides. The bound on digits keeps the
-// number finite.
-func number(other string) string {
-	return `(?:\d{1,3}(?:[` + other + group + `]\d{3})+|\d{1,200})`
+// wholeDigits matches the digits of a number, plain or in groups of three that the
+// other mark, an apostrophe or a blank divides.
+func wholeDigits(other string) string {
+	return `(?:\d{1,3}(?:[` + other + group + `]\d{3})+|\d+)`
 }
 
 // amount wraps the pattern of a number in what may stand around it: blanks, a
 // sign and a currency sign before or after.
 func amount(number string) string {
-	return `^` + space + `([+-]?)` + space + `\p{Sc}?` + space + number + space + `\p{Sc}?` + space + `$`
+	return `^` + space + `[+-]?` + space + `\p{Sc}?` + space + number + space + `\p{Sc}?` + space + `$`
 }
 
-// extract gives the parts of x that the template names, ” when x does not match.
-func extract(x, pattern, template string) string {
-	return fmt.Sprintf(`regexp_replace(regexp_extract(%s, '%s'), '%s', '%s')`, x, pattern, pattern, template)
-}
-
-// ungroup takes the marks between groups of digits away.
-func ungroup(x, other string) string {
-	return "translate(" + x + ", '" + other + "''" + blanks + "', '')"
+// bare leaves of an amount what belongs to the number itself.
+func bare(x, mark string) string {
+	return "regexp_replace(" + x + ", '[^0-9eE+" + mark + "-]+', '', 'g')"
 }
 
 // numberSQL reads a number whose decimal mark is a point or a comma. Plain
-// numbers take the short way, which is many times faster.
+// numbers take a shorter way. The result may be infinite.
 func numberSQL(x, mark string) string {
-	const plain = `^[+-]?\d{1,100}(\.\d{1,100})?$`
 	other := ","
 	if mark == "," {
 		other = "."
 	}
-	pattern := amount(`(` + number(other) + `?)(?:[` + mark + `](\d{0,200}))?([eE][+-]?\d{1,2})?`)
-	full := ungroup(extract(x, pattern, `\1\2`+mark+`\3\4`), other)
-	if mark == "," {
-		return "TRY_CAST(replace(" + full + ", ',', '.') AS DOUBLE)"
-	}
-	return "CASE WHEN regexp_matches(" + x + ", '" + plain + "') THEN TRY_CAST(" + x + " AS DOUBLE) ELSE TRY_CAST(" + full + " AS DOUBLE) END"
+	digits := "replace(" + bare(x, mark) + ", ',', '.')"
+	plain := `^[+-]?\d+([` + mark + `]\d+)?$`
+	full := amount(wholeDigits(other) + `?(?:[` + mark + `]\d*)?(?:[eE][+-]?\d{1,3})?`)
+	return "CASE WHEN regexp_matches(" + x + ", '" + plain + "') THEN TRY_CAST(replace(" + x + ", ',', '.') AS DOUBLE)" +
+		" WHEN regexp_matches(" + x + ", '" + full + "') THEN TRY_CAST(" + digits + " AS DOUBLE) END"
 }
 
 // integerSQL reads a whole number exactly, which a double could not hold.
 func integerSQL(x string) string {
 	const plain = `^[+-]?\d{1,18}$`
-	full := ungroup(extract(x, amount(`(`+number(",")+`)(?:\.0*)?`), `\1\2`), ",")
-	return "CASE WHEN regexp_matches(" + x + ", '" + plain + "') THEN TRY_CAST(" + x + " AS BIGINT) ELSE TRY_CAST(" + full + " AS BIGINT) END"
+	full := amount(wholeDigits(",") + `(?:\.0*)?`)
+	return "CASE WHEN regexp_matches(" + x + ", '" + plain + "') THEN TRY_CAST(" + x + " AS BIGINT)" +
+		" WHEN regexp_matches(" + x + ", '" + full + "') THEN TRY_CAST(" + bare("split_part("+x+", '.', 1)", "") + " AS BIGINT) END"
+}
+
+// extract gives the parts of x that the template names, an empty text when x does
+// not match.
+func extract(x, pattern, template string) string {
+	return fmt.Sprintf(`regexp_replace(regexp_extract(%s, '%s'), '%s', '%s')`, x, pattern, pattern, template)
 }
 
 // isoSQL reads ISO 8601, or Unix time: 9 to 11 digits are seconds, 12 to 14
