@@ -19,6 +19,8 @@ type audienceState struct {
 	// refreshing lets one refresh of match keys run at a time: it decides
 	// versions from a snapshot and merges them later.
 	refreshing sync.Mutex
+	// slice is how many people's keys are refreshed at a time; 0 = refreshSlice.
+	slice int64
 	// staging is held shared by every Stage and alone by a prune: what a Stage
 	// is about to point to shows in no table yet.
 	staging sync.RWMutex

@@ -51,7 +51,7 @@ func TestNextState(t *testing.T) {
 }
 
 func TestFoldTwiceDoesNothing(t *testing.T) {
-	w := newWorld(t, 0)
+	w := newWorldFile(t, 0)
 	w.person(1, "1@x", "")
 	w.person(2, "2@x", "")
 	w.members(1, 2)

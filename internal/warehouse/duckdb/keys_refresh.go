@@ -1,6 +1,7 @@
 package duckdb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -32,6 +33,9 @@ type refresh struct {
 	sources  []string
 	audience int
 }
+
+// width is how many people make a slice.
+func (r *refresh) width() int64 { return cmp.Or(r.d.state.audience.slice, refreshSlice) }
 
 // into brings the fresh keys into the key set's tables, slice by slice.
 func (r *refresh) into(ctx context.Context) error {
@@ -96,7 +100,7 @@ func (r *refresh) slices(ctx context.Context, fn func(*sql.Rows) error) (seen wa
 			if err != nil {
 				return err
 			}
-			for slice := int64(0); slice*refreshSlice < count; slice++ {
+			for slice := int64(0); slice*r.width() < count; slice++ {
 				if err := r.slice(ctx, tx, slice, fn); err != nil {
 					return err
 				}
@@ -123,9 +127,9 @@ func (r *refresh) find(ctx context.Context, tx *sql.Tx) (count int64, err error)
 	if err := queryRow(ctx, tx, "count people whose keys are missing", `SELECT count(*) FROM keys_todo`, nil, &count); err != nil {
 		return 0, err
 	}
-	if count > refreshSlice {
+	if count > r.width() {
 		_, err = exec(ctx, tx, "slice people whose keys are missing", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE keys_todo AS
-			SELECT * EXCLUDE (slice), (row_number() OVER (ORDER BY pid) - 1) // %d AS slice FROM keys_todo`, refreshSlice))
+			SELECT * EXCLUDE (slice), (row_number() OVER (ORDER BY pid) - 1) // %d AS slice FROM keys_todo`, r.width()))
 	}
 	return count, err
 }

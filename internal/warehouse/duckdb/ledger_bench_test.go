@@ -28,7 +28,7 @@ func benchWorld(b *testing.B, people int64) *world {
 	if people > 2_000_000 {
 		limit = 2 << 30
 	}
-	w := newWorld(b, limit)
+	w := newWorldFile(b, limit)
 	w.write(fmt.Sprintf(`INSERT INTO profiles (_pid, _seq, email, phone, first_name)
 		SELECT i, 1, 'person' || i || '@example.com', CASE WHEN i %% 3 = 0 THEN '+1' || (2000000000 + i) END, 'ann' FROM range(1, %d) t(i)`, people+1))
 	w.enter(fmt.Sprintf(`SELECT i * 2 FROM range(1, %d) t(i)`, people/2+1))

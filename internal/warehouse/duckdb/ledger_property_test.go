@@ -38,12 +38,14 @@ type modelItem struct {
 	fold     warehouse.FoldItem
 	rows     []modelStaged
 	outcomes []activation.Outcome
+	// effects are what the far side does only when it answers.
+	effects []modelStaged
 }
 
 func TestRandomHistoriesEndWithTheWantedPeople(t *testing.T) {
 	few(t, "10")
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld(t, 0)
+		w := newWorldFile(t, 0)
 		v := &voyage{T: t, rt: rt, w: w, people: map[int64]values{}, member: map[int64]bool{}, ledger: modelLedger{}, network: newModelNetwork()}
 		for range rapid.IntRange(2, 9).Draw(rt, "runs") {
 			v.change()
@@ -113,13 +115,10 @@ func (v *voyage) once() int {
 	v.run++
 	v.w.now = v.w.now.Add(time.Hour)
 	r := v.w.request(fmt.Sprintf("run%d", v.run))
-	awaiting := map[int64]bool{}
 	for _, it := range v.late {
 		r.Awaiting = append(r.Awaiting, warehouse.Range{Run: it.fold.Run, First: it.fold.First, Last: it.fold.Last})
-		for _, s := range it.rows {
-			awaiting[s.pid] = true
-		}
 	}
+	awaiting := v.awaiting()
 	if !v.calm && rapid.IntRange(0, 4).Draw(v.rt, "refresh") == 0 {
 		r.RefreshBefore = v.w.now.Add(-90 * time.Minute)
 	}
@@ -128,6 +127,23 @@ func (v *voyage) once() int {
 	v.exclusive(staged)
 	v.deliver(r, plan, staged)
 	return len(staged)
+}
+
+// awaiting is who must wait for an answer: those it is about, and members who
+// hold a value that it may take away.
+func (v *voyage) awaiting() map[int64]bool {
+	all := map[int64]bool{}
+	for _, it := range v.late {
+		for _, s := range it.rows {
+			all[s.pid] = true
+			for pid, now := range v.members() {
+				if s.op == activation.OpRemove && len(now.minus(s.sends.set())) < len(now) {
+					all[pid] = true
+				}
+			}
+		}
+	}
+	return all
 }
 
 // plan stages the run, twice where it crashed in between, and compares with the model.
@@ -281,13 +297,22 @@ func (v *voyage) deliver(r warehouse.PlanRequest, plan warehouse.Plan, staged []
 			it := modelItem{fold: v.w.item(string(r.Run), fmt.Sprint(first), s, activation.Accepted), rows: staged[first-1 : last]}
 			it.fold.First, it.fold.Last = first, last
 			withdrawn := blocked && s.Phase == 2
+			waits := !withdrawn && !v.calm && rapid.IntRange(0, 5).Draw(v.rt, "awaiting") == 0
+			slow := waits && rapid.Bool().Draw(v.rt, "slow")
 			for i, row := range it.rows {
-				it.outcomes = append(it.outcomes, v.outcome(row, withdrawn))
+				outcome, applied := v.outcome(row, withdrawn)
+				it.outcomes = append(it.outcomes, outcome)
+				switch {
+				case applied && slow:
+					it.effects = append(it.effects, row)
+				case applied:
+					v.network.apply(row)
+				}
 				if it.outcomes[i] != it.fold.Outcome {
 					it.fold.Exceptions = append(it.fold.Exceptions, activation.Exception{Ordinal: int64(i), Outcome: it.outcomes[i], Code: "X"})
 				}
 			}
-			if !withdrawn && !v.calm && rapid.IntRange(0, 5).Draw(v.rt, "awaiting") == 0 {
+			if waits {
 				v.late = append(v.late, it)
 				blocked = blocked || s.Phase == 1
 			} else {
@@ -303,23 +328,19 @@ func (v *voyage) deliver(r warehouse.PlanRequest, plan warehouse.Plan, staged []
 	}
 }
 
-// outcome draws what becomes of a row, and lets the far side do it.
-func (v *voyage) outcome(row modelStaged, withdrawn bool) activation.Outcome {
+// outcome draws what becomes of a row, and whether the far side does it.
+func (v *voyage) outcome(row modelStaged, withdrawn bool) (outcome activation.Outcome, applied bool) {
 	switch {
 	case withdrawn:
-		return activation.Unsent
+		return activation.Unsent, false
 	case v.calm:
 		v.rt.Logf("run %d: %s accepted", v.run, row)
-		v.network.apply(row)
-		return activation.Accepted
+		return activation.Accepted, true
 	}
 	v.rt.Logf("run %d: %s", v.run, row)
-	outcome := rapid.SampledFrom([]activation.Outcome{activation.Accepted, activation.Accepted, activation.Accepted,
+	outcome = rapid.SampledFrom([]activation.Outcome{activation.Accepted, activation.Accepted, activation.Accepted,
 		activation.Rejected, activation.Unknown, activation.Unsent, activation.Superseded}).Draw(v.rt, "outcome")
-	if outcome == activation.Accepted || (outcome == activation.Unknown && rapid.Bool().Draw(v.rt, "applied")) {
-		v.network.apply(row)
-	}
-	return outcome
+	return outcome, outcome == activation.Accepted || (outcome == activation.Unknown && rapid.Bool().Draw(v.rt, "applied"))
 }
 
 // fold folds items, and some that were folded before.
@@ -328,6 +349,9 @@ func (v *voyage) fold(items []modelItem) {
 	for _, it := range items {
 		it.fold.At = v.w.now
 		folds = append(folds, it.fold)
+		for _, row := range it.effects {
+			v.network.apply(row)
+		}
 		for i, row := range it.rows {
 			v.ledger.fold(row, it.outcomes[i], v.w.now.UnixMicro())
 		}

@@ -55,8 +55,15 @@ func worldKeys(t testing.TB, names ...string) matchkey.Set {
 	return set
 }
 
-func newWorld(t testing.TB, limit int64) *world {
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "warehouse.duckdb"), now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
+// newWorld is a world in memory; newWorldFile one that can be closed and reopened.
+func newWorld(t testing.TB, limit int64) *world { return newWorldAt(t, "", limit) }
+
+func newWorldFile(t testing.TB, limit int64) *world {
+	return newWorldAt(t, filepath.Join(t.TempDir(), "warehouse.duckdb"), limit)
+}
+
+func newWorldAt(t testing.TB, path string, limit int64) *world {
+	w := &world{t: t, path: path, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
 	w.open(limit)
 	w.write(`ALTER TABLE profiles ADD COLUMN email VARCHAR`, `ALTER TABLE profiles ADD COLUMN phone VARCHAR`, `ALTER TABLE profiles ADD COLUMN first_name VARCHAR`,
 		`INSERT INTO audiences VALUES ('`+string(worldAudience)+`', 1, 'everyone', 'FILTER *', 1, 0)`)

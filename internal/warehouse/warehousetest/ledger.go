@@ -234,7 +234,7 @@ var ledgerCases = []struct {
 // whileLoadsCome runs three accounts' work at once with a stream of loads; in
 // the end nothing is missing.
 func whileLoadsCome(t *testing.T, a *account) {
-	const loads = 12
+	const loads = 6
 	stop := make(chan struct{})
 	var work sync.WaitGroup
 	for i := range 2 {
