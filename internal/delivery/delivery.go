@@ -73,6 +73,8 @@ type Settings struct {
 	// Reevaluate is how often audiences whose rule uses date math are brought in
 	// step for real-time targets. Default 1 h.
 	Reevaluate time.Duration
+	// Plans is how many runs are planned and staged at the same time. Default 2.
+	Plans int
 	// FoldItems is how many final items are folded in one transaction. Default 64.
 	FoldItems int
 }
@@ -88,6 +90,7 @@ func (s Settings) withDefaults() Settings {
 	or(&s.AnswerWithin, 48*time.Hour)
 	or(&s.Reevaluate, time.Hour)
 	or(&s.FoldItems, 64)
+	or(&s.Plans, 2)
 	return s
 }
 
@@ -130,6 +133,8 @@ type Delivery struct {
 
 	faults Faults
 
+	plans chan struct{} // one per run being planned
+
 	mu        sync.Mutex
 	reached   map[CrashPoint]int
 	slots     map[activation.AuthorizationID]chan struct{}
@@ -143,6 +148,7 @@ func New(cfg Config) *Delivery {
 		log: cfg.Log, now: cfg.Now, wake: cfg.Wake, faults: cfg.Faults, set: cfg.Settings.withDefaults(),
 		reached: map[CrashPoint]int{}, slots: map[activation.AuthorizationID]chan struct{}{}, evaluated: map[activation.AudienceID]time.Time{},
 	}
+	d.plans = make(chan struct{}, d.set.Plans)
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -155,8 +161,8 @@ func New(cfg Config) *Delivery {
 	return d
 }
 
-// slot takes one of the requests that an authorization may have under way, in
-// the order of asking, and returns the function that gives it back.
+// slot takes one of the requests that an authorization may have under way. Its
+// runs wait in one line, so that each has its turn.
 func (d *Delivery) slot(ctx context.Context, auth activation.AuthorizationID, most int) (func(), error) {
 	d.mu.Lock()
 	slots := d.slots[auth]
@@ -165,9 +171,15 @@ func (d *Delivery) slot(ctx context.Context, auth activation.AuthorizationID, mo
 		d.slots[auth] = slots
 	}
 	d.mu.Unlock()
+	return enter(ctx, slots)
+}
+
+// enter takes a place, in the order of asking, and returns the function that
+// gives it back.
+func enter(ctx context.Context, places chan struct{}) (leave func(), _ error) {
 	select {
-	case slots <- struct{}{}:
-		return func() { <-slots }, nil
+	case places <- struct{}{}:
+		return func() { <-places }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

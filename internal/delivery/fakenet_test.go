@@ -98,7 +98,7 @@ func (n *network) EnsureAudience(_ context.Context, a provider.Audience) (provid
 		id = fmt.Sprintf("remote-%d", n.made)
 		n.markers[a.Marker], n.audiences[id] = id, map[string]bool{}
 	}
-	if f := n.fault(); f == "timeout after" || f == "5xx after" || f == "untyped" {
+	if f := n.fault(); n.only == "" && (f == "timeout after" || f == "5xx after" || f == "untyped") {
 		return "", unavailable(true)
 	}
 	return provider.RemoteID(id), nil

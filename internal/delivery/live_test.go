@@ -17,7 +17,7 @@ import (
 // slow is the network with calls that take their time and can be cut off.
 type slow struct {
 	*network
-	takes atomic.Int64 // nanoseconds
+	takes atomic.Int64  // nanoseconds
 	begun chan struct{} // told as each delivery begins
 }
 

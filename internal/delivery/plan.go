@@ -15,10 +15,12 @@ import (
 // crash before the items are stored has it done again from the start; so has an
 // approval, because what was planned before it may be days old.
 func (x *execution) plan(ctx context.Context) error {
-	if err := x.begin(ctx); err != nil {
-		return x.fail(ctx, err)
+	leave, err := enter(ctx, x.d.plans)
+	if err != nil {
+		return err
 	}
-	p, err := x.stage(ctx)
+	p, err := x.prepare(ctx)
+	leave()
 	if err != nil {
 		return x.fail(ctx, err)
 	}
@@ -31,6 +33,14 @@ func (x *execution) plan(ctx context.Context) error {
 	}
 	err = x.queue(ctx, p, a == guardWithhold)
 	return x.fail(ctx, err)
+}
+
+// prepare is steps 2 and 3.
+func (x *execution) prepare(ctx context.Context) (warehouse.Plan, error) {
+	if err := x.begin(ctx); err != nil {
+		return warehouse.Plan{}, err
+	}
+	return x.stage(ctx)
 }
 
 // begin fixes the run's now and key set and stores them.

@@ -106,6 +106,8 @@ type Preview struct {
 	Guard string `json:"guard"`
 	// Withheld is how many removals would be kept back.
 	Withheld int64 `json:"withheld"`
+	// Sample shows a few people of each operation, masked.
+	Sample []warehouse.StagedRow `json:"sample"`
 }
 
 // callTime is what a call of a full batch is reckoned at for the estimate.
@@ -175,7 +177,7 @@ func summary(t activation.TargetID, plan warehouse.Plan, a answer, parallel int,
 	plan.Counts.Withheld = withheld
 	return Preview{
 		Target: t, Counts: plan.Counts, Holding: plan.Holding, Calls: len(items),
-		Duration: time.Duration(rounds) * callTime, Guard: string(a), Withheld: withheld,
+		Duration: time.Duration(rounds) * callTime, Guard: string(a), Withheld: withheld, Sample: plan.Sample,
 	}
 }
 

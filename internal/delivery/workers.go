@@ -125,8 +125,9 @@ func (d *Delivery) dueRuns(ctx context.Context, limit int) ([]activation.Work, e
 		lease, ok := leases[r.Destination]
 		if !ok {
 			dest, err := d.store.Destination(ctx, r.Destination)
-			if err != nil {
-				return nil, fmt.Errorf("run %q: %w", r.ID, err)
+			if err != nil { // the others go on
+				d.log.ErrorContext(ctx, "reading the destination of a run", "run_id", r.ID, "error", err)
+				continue
 			}
 			lease = "auth:" + string(dest.Authorization)
 			leases[r.Destination] = lease

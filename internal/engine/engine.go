@@ -65,7 +65,7 @@ type Config struct {
 	// StopWithin is how long works may take to return once cancelled; so long
 	// before the end of its lease a work is cancelled. Default 9 s.
 	StopWithin time.Duration
-	// Concurrency is the most works of one lease at the same time. Default 4.
+	// Concurrency is the most works of one lease at the same time. Default 16.
 	Concurrency int
 	// Limit is the most works asked for in one sweep. Default 1,000.
 	Limit int
@@ -82,7 +82,7 @@ func (c Config) withDefaults() Config {
 	or(&c.Renew, 10*time.Second)
 	or(&c.StopWithin, 9*time.Second)
 	if c.Concurrency <= 0 {
-		c.Concurrency = 4
+		c.Concurrency = 16
 	}
 	if c.Limit <= 0 {
 		c.Limit = 1000

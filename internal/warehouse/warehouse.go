@@ -246,6 +246,8 @@ type Plan struct {
 	Segments []Segment
 	// Holding is how many people the ledger says the target holds (in or maybe).
 	Holding int64
+	// Sample shows the first few rows of each segment, masked; DryRun only.
+	Sample []StagedRow
 }
 
 // FoldItem is one final item to bring into the ledger.

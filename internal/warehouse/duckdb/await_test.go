@@ -35,3 +35,19 @@ func TestHoldersOfAnAwaitedValueWait(t *testing.T) {
 		t.Fatalf("counts %+v once the network has answered", plan.Counts)
 	}
 }
+
+// TestDryRunShowsASample: what a run would do is shown by example, masked.
+func TestDryRunShowsASample(t *testing.T) {
+	w := newWorld(t, 0)
+	for pid := range int64(20) {
+		w.person(pid+1, "a", "")
+	}
+	w.members(1, 2, 3, 4, 5, 6, 7)
+	plan, err := w.d.DryRun(context.Background(), w.request("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Sample) != sampleRows || plan.Sample[0].Op != activation.OpAdd || len(plan.Sample[0].Keys) == 0 {
+		t.Fatalf("sample %+v", plan.Sample)
+	}
+}

@@ -83,6 +83,9 @@ func (d *DB) DryRun(ctx context.Context, r warehouse.PlanRequest) (warehouse.Pla
 			if plan.Segments, err = p.stage(ctx, "TEMP TABLE plan_staged", "plan_staged"); err != nil {
 				return err
 			}
+			if plan.Sample, err = p.sample(ctx, "plan_staged", plan.Segments); err != nil {
+				return err
+			}
 			return errors.Join(p.forget(ctx), execAll(ctx, tx, "DROP TABLE plan_staged", "DROP TABLE plan_fresh"))
 		})
 	})
