@@ -12,6 +12,9 @@ const (
 	JobKilled    JobState = "killed"
 )
 
+// JobStates lists every state, in the order the docs use.
+var JobStates = []JobState{JobRunnable, JobSleeping, JobPaused, JobCompleted, JobFailed, JobKilled}
+
 // SleepReason says why a job or a target sleeps.
 type SleepReason string
 
@@ -56,6 +59,9 @@ const (
 	// RunFailed: stopped by an error; what failed can be retried alone.
 	RunFailed RunStatus = "failed"
 )
+
+// RunStatuses lists every status, in the order the docs use.
+var RunStatuses = []RunStatus{RunPending, RunRunning, RunAwaiting, RunCompleted, RunWithdrawn, RunFailed}
 
 // Final reports whether the run will not move again by itself.
 func (s RunStatus) Final() bool {
@@ -129,3 +135,6 @@ const (
 	SyncOfflineConversion  SyncType = "offline_conversion"
 	SyncConversionAudience SyncType = "conversion_audience"
 )
+
+// SyncTypes lists every kind of run, in the order the docs use.
+var SyncTypes = []SyncType{SyncSegment, SyncPIIUpdate, SyncNextBestAction, SyncOfflineConversion, SyncConversionAudience}

@@ -10,15 +10,12 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"path"
 	"reflect"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -62,7 +59,8 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	}
 	cfg.Security = []map[string][]string{{"token": {}}}
 	a := &API{Deps: d}
-	h := humago.New(mux, cfg)
+	t := traced{mux}
+	h := humago.New(t, cfg)
 	h.UseMiddleware(a.identify(h))
 	a.jobs(h)
 	a.runs(h)
@@ -72,8 +70,9 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	a.streams(h)
 	a.profiles(h)
 	a.system(h)
-	mux.Handle("POST /collect/bulk/{stream}", a.bulk())
-	mux.HandleFunc("GET /docs/api", a.reference(h))
+	a.collect(h, t)
+	t.HandleFunc("GET /docs/api", a.reference(h))
+	t.refuseTheRest()
 	return h
 }
 
@@ -98,48 +97,38 @@ const (
 	requestKey
 )
 
+const (
+	noToken = "a valid token is needed in the Authorization header"
+	mayNot  = "this token may not do that"
+)
+
 // CallerOf returns who makes the request of ctx.
 func CallerOf(ctx context.Context) Caller {
 	c, _ := ctx.Value(callerKey).(Caller)
 	return c
 }
 
-func requestID(ctx context.Context) string {
-	s, _ := ctx.Value(requestKey).(string)
-	return s
-}
-
-// newRequestID returns an id that support can look for in the log.
-func newRequestID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
-
-// identify gives each request an id and a caller, and refuses who may not.
+// identify gives each request a caller, and refuses who may not.
 func (a *API) identify(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, _ := humago.Unwrap(ctx)
-		id := newRequestID()
-		ctx.SetHeader("X-Request-Id", id)
-		ctx = huma.WithValue(ctx, requestKey, id)
 		need, _ := ctx.Operation().Metadata["role"].(activation.Role)
 		if need != public {
 			caller, ok := a.Authenticate(r)
 			if !ok {
-				_ = huma.WriteErr(h, ctx, http.StatusUnauthorized, "a valid token is needed in the Authorization header")
+				_ = huma.WriteErr(h, ctx, http.StatusUnauthorized, noToken)
 				return
 			}
 			if !caller.Role.Includes(need) {
-				_ = huma.WriteErr(h, ctx, http.StatusForbidden, "this token may not do that")
+				_ = huma.WriteErr(h, ctx, http.StatusForbidden, mayNot)
 				return
 			}
 			ctx = huma.WithValue(ctx, callerKey, caller)
 		}
-		start := time.Now()
+		start := a.Now()
 		next(ctx)
-		a.Log.DebugContext(ctx.Context(), "request", slog.String("request_id", id), slog.String("operation", ctx.Operation().OperationID),
-			slog.Int("status", ctx.Status()), slog.Duration("took", time.Since(start)))
+		a.Log.DebugContext(ctx.Context(), "request", slog.String("request_id", requestID(ctx.Context())), slog.String("operation", ctx.Operation().OperationID),
+			slog.Int("status", ctx.Status()), slog.Duration("took", a.Now().Sub(start)))
 	}
 }
 
@@ -179,8 +168,16 @@ func ok[T any](ctx context.Context, data T) (*reply[T], error) {
 	return &reply[T]{Status: http.StatusOK, Body: envelope[T]{Data: data, Status: http.StatusOK, RequestID: requestID(ctx), Message: "success"}}, nil
 }
 
-func page[T any](ctx context.Context, data T, next string) (*reply[T], error) {
-	r, err := ok(ctx, data)
+// list is ok for lists: one without entries is [] and never null.
+func list[T any](ctx context.Context, data []T) (*reply[[]T], error) {
+	if data == nil {
+		data = []T{}
+	}
+	return ok(ctx, data)
+}
+
+func page[T any](ctx context.Context, data []T, next string) (*reply[[]T], error) {
+	r, err := list(ctx, data)
 	r.Body.Next = next
 	return r, err
 }

@@ -161,6 +161,6 @@ func (a *API) audiences(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, runs)
+		return list(ctx, runs)
 	})
 }

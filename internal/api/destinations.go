@@ -18,7 +18,7 @@ func (a *API) destinations(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, all)
+		return list(ctx, all)
 	})
 	huma.Register(h, route("POST /v2/destination", Operator, "create-destination", "Name an account that audiences go to", "destinations"), func(ctx context.Context, in *struct {
 		Body struct {
@@ -70,7 +70,7 @@ func (a *API) authorizations(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, all)
+		return list(ctx, all)
 	})
 	huma.Register(h, route("GET /v2/auth/{id}", Viewer, "show-authorization", "Show an authorization; never its secrets", "authorizations"), func(ctx context.Context, in *id) (*reply[activation.Authorization], error) {
 		v, err := a.Config.Authorization(ctx, activation.AuthorizationID(in.ID))

@@ -1,16 +1,21 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"usher/internal/activation"
+	"usher/internal/ingest"
+	"usher/internal/warehouse/inbox"
 )
 
 // failure is the shape of every unsuccessful answer: message and errors[],
@@ -21,6 +26,7 @@ type failure struct {
 	Message   string        `json:"message"`
 	Errors    []failureItem `json:"errors"`
 	RequestID string        `json:"request_id"`
+	header    http.Header
 }
 
 type failureItem struct {
@@ -35,6 +41,9 @@ func (f *failure) Error() string { return f.Message }
 
 // GetStatus returns the HTTP status.
 func (f *failure) GetStatus() int { return f.Code }
+
+// GetHeaders returns the headers the answer has beside the common ones.
+func (f *failure) GetHeaders() http.Header { return f.header }
 
 // installErrors puts every error huma makes into our envelope: bad input is
 // 400, never 422, and the submitted value is left out of it.
@@ -99,7 +108,7 @@ func safeDetail(err error) string {
 
 func statusCode(status int) string {
 	switch status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusMethodNotAllowed:
 		return "BADREQ-001"
 	case http.StatusUnauthorized:
 		return "UNAUTHORIZED-017"
@@ -119,50 +128,71 @@ func (a *API) fail(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	f := &failure{RequestID: requestID(ctx)}
+	f := &failure{RequestID: requestID(ctx), Code: statusOf(err), header: http.Header{}}
 	code, message := activation.CodeOf(err), activation.SafeMessage(err)
-	var coded *activation.Error
-	switch {
-	case errors.Is(err, activation.ErrNotFound):
-		f.Code, code = http.StatusNotFound, orCode(coded, err, "NOTFOUND-003")
-		message = orMessage(err, "not found")
-	case errors.Is(err, activation.ErrConflict):
-		f.Code, code = http.StatusConflict, orCode(coded, err, "JOB-FAULT-022")
-		message = orMessage(err, "not possible in the present state")
-	case activation.KindOf(err) == activation.Invalid:
-		f.Code = http.StatusBadRequest
-	case activation.KindOf(err) == activation.Unauthorized:
-		f.Code = http.StatusBadRequest
-	case activation.KindOf(err) == activation.WaitUntil:
-		f.Code = http.StatusTooManyRequests
-	default:
-		f.Code = http.StatusInternalServerError
-		if activation.KindOf(err) == activation.Unavailable {
-			f.Code = http.StatusBadGateway
-		}
-	}
-	if f.Code == http.StatusInternalServerError {
+	switch f.Code {
+	case http.StatusNotFound:
+		code, message = textOf(err, "NOTFOUND-003", "not found")
+	case http.StatusConflict:
+		code, message = textOf(err, "JOB-FAULT-022", "not possible in the present state")
+	case http.StatusTooManyRequests:
+		f.header.Set("Retry-After", strconv.Itoa(a.secondsUntil(err)))
+	case http.StatusInternalServerError, http.StatusInsufficientStorage:
 		a.Log.ErrorContext(ctx, "request failed", slog.String("request_id", f.RequestID), slog.Any("err", err))
 	}
 	f.Message = message
-	f.Errors = []failureItem{{code, "error", message, time.Now().UTC()}}
+	now := a.Now().UTC()
+	var many interface{ Each() []*activation.Error }
+	if errors.As(err, &many) {
+		for _, e := range many.Each() {
+			f.Errors = append(f.Errors, failureItem{e.Code, "error", e.Message, now})
+		}
+		return f
+	}
+	f.Errors = []failureItem{{code, "error", message, now}}
 	return f
 }
 
-func orCode(e *activation.Error, err error, code string) string {
-	if errors.As(err, &e) && e.Code != "" {
-		return e.Code
+// statusOf is the HTTP status of an error of a use case.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, activation.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, activation.ErrConflict):
+		return http.StatusConflict
+	case errors.Is(err, inbox.ErrDiskFull):
+		return http.StatusInsufficientStorage
+	case errors.Is(err, ingest.ErrTooLarge):
+		return http.StatusRequestEntityTooLarge
 	}
-	return code
+	switch activation.KindOf(err) {
+	case activation.Invalid, activation.Unauthorized:
+		return http.StatusBadRequest
+	case activation.WaitUntil:
+		return http.StatusTooManyRequests
+	case activation.Unavailable, activation.Gone, activation.RefusedWhole:
+		return http.StatusBadGateway
+	case activation.Internal:
+	}
+	return http.StatusInternalServerError
 }
 
-// orMessage is the safe text of err when it carries one, else text.
-func orMessage(err error, text string) string {
+// secondsUntil is how long a caller should wait before asking again: at least 1.
+func (a *API) secondsUntil(err error) int {
 	var e *activation.Error
-	if errors.As(err, &e) && e.Message != "" {
-		return e.Message
+	if !errors.As(err, &e) {
+		return 1
 	}
-	return text
+	return max(1, int(math.Ceil(e.Until.Sub(a.Now()).Seconds())))
+}
+
+// textOf is code and safe text of err when it carries them, else those given.
+func textOf(err error, code, message string) (string, string) {
+	var e *activation.Error
+	if errors.As(err, &e) {
+		return cmp.Or(e.Code, code), cmp.Or(e.Message, message)
+	}
+	return code, message
 }
 
 func invalid(field, message string) error {

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +19,15 @@ import (
 type JobPath struct {
 	ID string `path:"id" doc:"id of the job"`
 }
+
+// WorkflowJobPath is the job in a path, with its workflow in kebab or snake case.
+type WorkflowJobPath struct {
+	Workflow string `path:"workflow" doc:"workflow of the job, such as meta-custom-audience"`
+	ID       string `path:"id" doc:"id of the job"`
+}
+
+// stateCommands are the commands that change a job's state.
+var stateCommands = []activation.JobCommand{activation.CommandPause, activation.CommandResume, activation.CommandBounce, activation.CommandKill}
 
 type newJobBody struct {
 	Name        string            `json:"name" doc:"name for people, unique per workflow"`
@@ -34,15 +45,16 @@ type newJobBody struct {
 var shownStates = []activation.JobState{activation.JobRunnable, activation.JobSleeping, activation.JobPaused, activation.JobFailed}
 
 func (a *API) jobs(h huma.API) {
-	type list struct {
+	type filter struct {
 		Status   string `query:"status" doc:"comma-separated states"`
 		Workflow string `query:"workflow"`
 		All      bool   `query:"show_all" doc:"completed and killed ones too"`
 	}
-	huma.Register(h, route("GET /v2/job", Viewer, "list-jobs", "List jobs", "jobs"), func(ctx context.Context, in *list) (*reply[[]activation.Job], error) {
+	huma.Register(h, route("GET /v2/job", Viewer, "list-jobs", "List jobs", "jobs"), func(ctx context.Context, in *filter) (*reply[[]activation.Job], error) {
 		f := store.JobFilter{Workflow: snake(in.Workflow)}
-		for _, s := range split(in.Status) {
-			f.State = append(f.State, activation.JobState(s))
+		var err error
+		if f.State, err = words("status", in.Status, activation.JobStates); err != nil {
+			return nil, a.fail(ctx, err)
 		}
 		if len(f.State) == 0 && !in.All {
 			f.State = shownStates
@@ -51,7 +63,7 @@ func (a *API) jobs(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, jobs)
+		return list(ctx, jobs)
 	})
 
 	create := func(ctx context.Context, workflow string, b newJobBody) (*reply[activation.Job], error) {
@@ -75,58 +87,126 @@ func (a *API) jobs(h huma.API) {
 		return create(ctx, in.Workflow, in.Body)
 	})
 
-	huma.Register(h, route("GET /v2/job/{id}", Viewer, "show-job", "Show a job", "jobs"), func(ctx context.Context, in *JobPath) (*reply[activation.Job], error) {
-		job, err := a.Jobs.Job(ctx, activation.JobID(in.ID))
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, job)
-	})
-	huma.Register(h, route("GET /v2/job/{id}/logs", Viewer, "job-logs", "Log of a job, oldest first", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]activation.LogEntry], error) {
-		if _, err := a.Jobs.Job(ctx, activation.JobID(in.ID)); err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		logs, err := a.Jobs.JobLogs(ctx, activation.JobID(in.ID), time.Time{}, 1000)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, logs)
-	})
-	for _, c := range []activation.JobCommand{activation.CommandPause, activation.CommandResume, activation.CommandBounce, activation.CommandKill} {
-		huma.Register(h, route("POST /v2/job/{id}/"+string(c), Operator, string(c)+"-job", "Tell a job to "+string(c), "jobs"), func(ctx context.Context, in *JobPath) (*reply[activation.Job], error) {
-			job, err := a.Catalog.Command(ctx, activation.JobID(in.ID), c, CallerOf(ctx).Name)
-			if err != nil {
-				return nil, a.fail(ctx, err)
-			}
-			return ok(ctx, job)
-		})
-	}
-	a.plan(h)
+	a.jobByID(h)
+	a.jobByWorkflow(h)
 }
 
-func (a *API) plan(h huma.API) {
+// jobByID registers what can be asked and told of one job.
+func (a *API) jobByID(h huma.API) {
+	huma.Register(h, route("GET /v2/job/{id}", Viewer, "show-job", "Show a job", "jobs"), func(ctx context.Context, in *JobPath) (*reply[activation.Job], error) {
+		return a.job(ctx, in.ID)
+	})
+	huma.Register(h, route("GET /v2/job/{id}/logs", Viewer, "job-logs", "Log of a job, oldest first", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]activation.LogEntry], error) {
+		return a.jobLogs(ctx, in.ID)
+	})
+	for _, c := range stateCommands {
+		huma.Register(h, route("POST /v2/job/{id}/"+string(c), Operator, string(c)+"-job", "Tell a job to "+string(c), "jobs"), func(ctx context.Context, in *JobPath) (*reply[activation.Job], error) {
+			return a.tell(ctx, in.ID, c)
+		})
+	}
 	huma.Register(h, route("POST /v2/job/{id}/plan", Viewer, "plan-job", "Dry run: what a run would do now; nothing is written", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]delivery.Preview], error) {
-		out, err := a.Delivery.PlanJob(ctx, activation.JobID(in.ID))
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, out)
+		return a.planJob(ctx, in.ID)
 	})
 	huma.Register(h, route("POST /v2/job/{id}/run", Operator, "run-job", "Open a run for each target of the job now; 409 while all have one", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]activation.Run], error) {
-		out, err := a.Delivery.RunJob(ctx, activation.JobID(in.ID))
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, out)
+		return a.runJob(ctx, in.ID)
 	})
+}
+
+// jobByWorkflow registers the same with the workflow in the path, as clients of
+// the older generation ask. A job of another workflow is not there.
+func (a *API) jobByWorkflow(h huma.API) {
+	const root = "/v2/job/{workflow}/{id}"
+	huma.Register(h, route("GET "+root, Viewer, "show-workflow-job", "Show a job", "jobs"), func(ctx context.Context, in *WorkflowJobPath) (*reply[activation.Job], error) {
+		return within(ctx, a, in, a.job)
+	})
+	huma.Register(h, route("GET "+root+"/logs", Viewer, "workflow-job-logs", "Log of a job, oldest first", "jobs"), func(ctx context.Context, in *WorkflowJobPath) (*reply[[]activation.LogEntry], error) {
+		return within(ctx, a, in, a.jobLogs)
+	})
+	for _, c := range stateCommands {
+		huma.Register(h, route("POST "+root+"/"+string(c), Operator, string(c)+"-workflow-job", "Tell a job to "+string(c), "jobs"), func(ctx context.Context, in *WorkflowJobPath) (*reply[activation.Job], error) {
+			return within(ctx, a, in, func(ctx context.Context, id string) (*reply[activation.Job], error) { return a.tell(ctx, id, c) })
+		})
+	}
+	huma.Register(h, route("POST "+root+"/plan", Viewer, "plan-workflow-job", "Dry run: what a run would do now; nothing is written", "jobs"), func(ctx context.Context, in *WorkflowJobPath) (*reply[[]delivery.Preview], error) {
+		return within(ctx, a, in, a.planJob)
+	})
+	huma.Register(h, route("POST "+root+"/run", Operator, "run-workflow-job", "Open a run for each target of the job now; 409 while all have one", "jobs"), func(ctx context.Context, in *WorkflowJobPath) (*reply[[]activation.Run], error) {
+		return within(ctx, a, in, a.runJob)
+	})
+}
+
+// within does what is asked of a job of the workflow in the path.
+func within[T any](ctx context.Context, a *API, in *WorkflowJobPath, do func(context.Context, string) (*reply[T], error)) (*reply[T], error) {
+	def, err := a.Catalog.Workflow(in.Workflow)
+	if err != nil {
+		return nil, a.fail(ctx, fmt.Errorf("%w: %w", activation.ErrNotFound, err))
+	}
+	job, err := a.Jobs.Job(ctx, activation.JobID(in.ID))
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	if job.Workflow != def.Workflow {
+		return nil, a.fail(ctx, activation.ErrNotFound)
+	}
+	return do(ctx, in.ID)
+}
+
+func (a *API) job(ctx context.Context, id string) (*reply[activation.Job], error) {
+	job, err := a.Jobs.Job(ctx, activation.JobID(id))
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return ok(ctx, job)
+}
+
+func (a *API) jobLogs(ctx context.Context, id string) (*reply[[]activation.LogEntry], error) {
+	if _, err := a.Jobs.Job(ctx, activation.JobID(id)); err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	logs, err := a.Jobs.JobLogs(ctx, activation.JobID(id), time.Time{}, 1000)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return list(ctx, logs)
+}
+
+func (a *API) tell(ctx context.Context, id string, c activation.JobCommand) (*reply[activation.Job], error) {
+	job, err := a.Catalog.Command(ctx, activation.JobID(id), c, CallerOf(ctx).Name)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return ok(ctx, job)
+}
+
+func (a *API) planJob(ctx context.Context, id string) (*reply[[]delivery.Preview], error) {
+	out, err := a.Delivery.PlanJob(ctx, activation.JobID(id))
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return list(ctx, out)
+}
+
+func (a *API) runJob(ctx context.Context, id string) (*reply[[]activation.Run], error) {
+	out, err := a.Delivery.RunJob(ctx, activation.JobID(id))
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return list(ctx, out)
 }
 
 // snake turns kebab-case workflow names into ours.
 func snake(s string) string { return strings.ReplaceAll(s, "-", "_") }
 
-func split(s string) []string {
-	if s == "" {
-		return nil
+// words reads a comma list whose every word must be one of those there are.
+func words[T ~string](name, list string, there []T) (out []T, err error) {
+	if list == "" {
+		return nil, nil
 	}
-	return strings.Split(s, ",")
+	for w := range strings.SplitSeq(list, ",") {
+		if !slices.Contains(there, T(w)) {
+			return nil, invalid(name, fmt.Sprintf("%s: must be one of %v", name, there))
+		}
+		out = append(out, T(w))
+	}
+	return out, nil
 }

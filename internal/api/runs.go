@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,7 +19,7 @@ type RunPath struct {
 }
 
 func (a *API) runs(h huma.API) {
-	type list struct {
+	type filter struct {
 		Status          string    `query:"status" doc:"pending, running, awaiting, completed, withdrawn or failed; several with commas"`
 		SyncType        string    `query:"sync_type"`
 		DestinationType string    `query:"destination_type" doc:"such as Facebook Ads"`
@@ -30,19 +31,20 @@ func (a *API) runs(h huma.API) {
 		Start           int64     `query:"start" doc:"run number the page begins below"`
 		Limit           int       `query:"limit" default:"50" minimum:"1" maximum:"500"`
 	}
-	huma.Register(h, route("GET /v2/run", Viewer, "list-runs", "Sync Tracking: runs, newest first", "runs"), func(ctx context.Context, in *list) (*reply[[]tracking.View], error) {
+	huma.Register(h, route("GET /v2/run", Viewer, "list-runs", "Sync Tracking: runs, newest first", "runs"), func(ctx context.Context, in *filter) (*reply[[]tracking.View], error) {
 		f := store.RunFilter{
 			Destination: activation.DestinationID(in.Destination), Job: activation.JobID(in.Job),
 			Audience: activation.AudienceID(in.Audience), Since: in.Since, Until: in.Until, Before: in.Start, Limit: in.Limit,
 		}
-		for _, s := range split(in.Status) {
-			f.Status = append(f.Status, activation.RunStatus(s))
+		var err error
+		if f.Status, err = words("status", in.Status, activation.RunStatuses); err != nil {
+			return nil, a.fail(ctx, err)
 		}
-		for _, s := range split(in.SyncType) {
-			f.SyncType = append(f.SyncType, activation.SyncType(s))
+		if f.SyncType, err = words("sync_type", in.SyncType, activation.SyncTypes); err != nil {
+			return nil, a.fail(ctx, err)
 		}
-		if in.DestinationType != "" {
-			f.Providers = []string{a.providerOfType(in.DestinationType)}
+		if f.Providers, err = a.providersOfType(in.DestinationType); err != nil {
+			return nil, a.fail(ctx, err)
 		}
 		runs, err := a.Tracking.List(ctx, f)
 		if err != nil {
@@ -62,14 +64,14 @@ func (a *API) runs(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, items)
+		return list(ctx, items)
 	})
 	huma.Register(h, route("GET /v2/run/{id}/errors", Viewer, "run-errors", "What went wrong in a run, grouped by cause, with the page that says what to do", "runs"), func(ctx context.Context, in *RunPath) (*reply[[]tracking.Cause], error) {
 		v, _, err := a.Tracking.Run(ctx, activation.RunID(in.ID))
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, v.Errors)
+		return list(ctx, v.Errors)
 	})
 	huma.Register(h, route("GET /v2/run/{id}/item/{n}", Viewer, "run-item", "One queue item: masked rows, stored status and headers", "runs"), func(ctx context.Context, in *struct {
 		RunPath
@@ -103,7 +105,7 @@ func (a *API) runs(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, targets)
+		return list(ctx, targets)
 	})
 }
 
@@ -115,12 +117,21 @@ func (a *API) run(ctx context.Context, id string) (*reply[tracking.View], error)
 	return ok(ctx, v)
 }
 
-// providerOfType is the provider whose destinations are shown as this type.
-func (a *API) providerOfType(t string) string {
-	for _, d := range a.Providers {
+// providersOfType are the providers whose destinations are shown as this type,
+// nil for any.
+func (a *API) providersOfType(t string) (out []string, err error) {
+	if t == "" {
+		return nil, nil
+	}
+	types := make([]string, len(a.Providers))
+	for i, d := range a.Providers {
+		types[i] = d.DestinationType
 		if d.DestinationType == t {
-			return d.Name
+			out = append(out, d.Name)
 		}
 	}
-	return t
+	if len(out) == 0 {
+		return nil, invalid("destination_type", "destination_type: must be one of "+strings.Join(types, ", "))
+	}
+	return out, nil
 }

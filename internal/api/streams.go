@@ -2,10 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"net/http"
-	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -29,7 +25,7 @@ func (a *API) streams(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, all)
+		return list(ctx, all)
 	})
 	huma.Register(h, route("PUT /v2/stream/{name}", Operator, "declare-stream", "Say how a stream's messages are read", "data"), func(ctx context.Context, in *struct {
 		StreamPath
@@ -56,14 +52,14 @@ func (a *API) streams(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, out)
+		return list(ctx, out)
 	})
 	huma.Register(h, route("GET /v2/field", Viewer, "list-fields", "List fields", "data"), func(ctx context.Context, _ *struct{}) (*reply[[]warehouse.Field], error) {
 		s, err := a.Warehouse.Schema(ctx)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, s.Fields)
+		return list(ctx, s.Fields)
 	})
 	huma.Register(h, route("POST /v2/field", Operator, "declare-field", "Declare a field, or change it", "data"), func(ctx context.Context, in *struct{ Body warehouse.Field }) (*reply[declared], error) {
 		return a.declare(ctx, warehouse.Schema{Fields: []warehouse.Field{in.Body}})
@@ -79,7 +75,7 @@ func (a *API) streams(h huma.API) {
 				out = append(out, m)
 			}
 		}
-		return ok(ctx, out)
+		return list(ctx, out)
 	})
 	huma.Register(h, route("PUT /v2/mapping/{name}", Operator, "set-mappings", "Set mappings of a stream: field to expression", "data"), func(ctx context.Context, in *struct {
 		StreamPath
@@ -116,55 +112,4 @@ func (a *API) declare(ctx context.Context, s warehouse.Schema) (*reply[declared]
 		return nil, a.fail(ctx, err)
 	}
 	return ok(ctx, declared{rebuild})
-}
-
-// bulk is POST /collect/bulk/{stream}. It is no huma operation because the body
-// is a stream that must never be held in memory.
-func (a *API) bulk() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := newRequestID()
-		ctx := context.WithValue(r.Context(), requestKey, id)
-		w.Header().Set("X-Request-Id", id)
-		q := r.URL.Query()
-		if r.Header.Get("Authorization") == "" {
-			if t := q.Get("access_token") + q.Get("key"); t != "" {
-				r.Header.Set("Authorization", t)
-			}
-		}
-		caller, known := a.Authenticate(r)
-		if !known || !caller.Role.Includes(Operator) {
-			status, text := http.StatusUnauthorized, "a valid token is needed in the Authorization header"
-			if known {
-				status, text = http.StatusForbidden, "this token may not do that"
-			}
-			writeFailure(w, newFailure(status, text), id)
-			return
-		}
-		flag := func(name string) bool { v, _ := strconv.ParseBool(q.Get(name)); return v }
-		sum, err := a.Collector.Bulk(ctx, ingest.Request{
-			Stream: r.PathValue("stream"), Body: r.Body, ContentType: r.Header.Get("Content-Type"), ContentLength: r.ContentLength,
-			DryRun: flag("dryrun"), DropErrors: flag("droperrors"), TimestampField: q.Get("timestamp_field"),
-			Headers: q.Get("headers"), Delimiter: q.Get("delimiter"), Append: q.Get("append"), Filename: q.Get("filename"),
-		})
-		if err != nil {
-			var f *failure
-			if !errors.As(a.fail(ctx, err), &f) {
-				f = newFailure(http.StatusInternalServerError, "internal error")
-			}
-			writeFailure(w, f, id)
-			return
-		}
-		writeJSON(w, http.StatusOK, envelope[ingest.Summary]{Data: sum, Status: http.StatusOK, RequestID: id, Message: "success"})
-	})
-}
-
-func writeFailure(w http.ResponseWriter, f *failure, id string) {
-	f.RequestID = id
-	writeJSON(w, f.Code, f)
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the caller is gone: nobody to tell
 }

@@ -33,7 +33,7 @@ func (a *API) system(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return ok(ctx, out)
+		return list(ctx, out)
 	})
 }
 
@@ -77,6 +77,8 @@ func (a *API) reference(h huma.API) http.HandlerFunc {
 			groups[i] = group{t, by[t]}
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("X-Frame-Options", "DENY")
+		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 		_ = referencePage.Execute(w, groups) // the caller is gone: nobody to tell
 	}

@@ -11,7 +11,6 @@ package catalog
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"regexp"
 	"slices"
@@ -135,30 +134,5 @@ func (c *Catalog) Workflow(name string) (provider.Definition, error) {
 	return c.Providers[i], nil
 }
 
-// problems gathers everything wrong with one declaration.
-type problems []string
-
-func (p *problems) add(field, format string, args ...any) {
-	*p = append(*p, field+": "+fmt.Sprintf(format, args...))
-}
-
-// err is nil, or one Invalid error naming every wrong field.
-func (p problems) err(code string) error {
-	if len(p) == 0 {
-		return nil
-	}
-	field, _, _ := strings.Cut(p[0], ":")
-	return &activation.Error{Kind: activation.Invalid, Code: code, Field: field, Message: strings.Join(p, "; ")}
-}
-
+// word is what a slug looks like.
 var word = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
-
-// name checks a text for people.
-func (p *problems) name(field, value string) {
-	switch {
-	case strings.TrimSpace(value) == "":
-		p.add(field, "is needed")
-	case len(value) > 200:
-		p.add(field, "is longer than 200 bytes")
-	}
-}

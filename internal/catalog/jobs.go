@@ -50,10 +50,10 @@ func (c *Catalog) CreateJob(ctx context.Context, n NewJob, user string) (activat
 		p.add("segment_ids", "at least one audience is needed")
 	}
 	var audiences []activation.AudienceID
-	for _, s := range n.Audiences {
+	for i, s := range n.Audiences {
 		a, err := c.Audience(ctx, s)
 		if errors.Is(err, activation.ErrNotFound) {
-			p.add("segment_ids", "there is no audience %q", s)
+			p.add("segment_ids", "number %d of the list is no audience", i+1)
 			continue
 		}
 		if err != nil {

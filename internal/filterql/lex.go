@@ -30,7 +30,7 @@ func (t token) describe() string {
 	case tokenEnd:
 		return "the end of the rule"
 	case tokenString:
-		return fmt.Sprintf("the text %q", brief(t.text))
+		return "a text" // not which: a rule may hold what is personal
 	case tokenTicked:
 		return "`" + brief(t.text) + "`"
 	default:

@@ -9,7 +9,13 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+
+	"usher/internal/activation"
 )
+
+// ErrTooLarge is in the chain of the error for a body over the limit. Answered
+// as HTTP 413.
+var ErrTooLarge = errors.New("body too large")
 
 // errTooLarge is what reading beyond the batch limit returns.
 type errTooLarge struct{ limit int64 }
@@ -106,7 +112,8 @@ func bodyError(err error) error {
 	case errors.As(err, &stop):
 		return fmt.Errorf("read body: %w", err)
 	case errors.As(err, &large):
-		return invalid("", "the body is larger than the limit of %d bytes, decompressed: send it in parts", large.limit)
+		return &activation.Error{Kind: activation.Invalid, Code: codeBad, Err: ErrTooLarge,
+			Message: fmt.Sprintf("the body is larger than the limit of %d bytes, decompressed: send it in parts", large.limit)}
 	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
 		return invalid("", "the gzip data is damaged")
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -120,11 +120,12 @@ func (s *Server) Must(method, path string, body, out any) {
 
 // Shop is what Declare set up.
 type Shop struct {
-	Auth, Destination, Job, Load string
+	Auth, Destination, Job, Load, Run string
 }
 
 // Declare sets up a stream with three people, fields, mappings, the audience
-// high (score over 50, two people), credentials, a destination and a paused job.
+// high (score over 50, two people), credentials, a destination and a job, whose
+// first run has completed and which is paused.
 func (s *Server) Declare() Shop {
 	s.t.Helper()
 	s.Must(http.MethodPut, "/v2/stream/people", map[string]any{}, nil)
@@ -140,14 +141,20 @@ func (s *Server) Declare() Shop {
 	var auth, dest, job struct {
 		ID string `json:"id"`
 	}
+	load := s.Load("people", "id,email,score\n1,a@example.com,90\n2,b@example.com,70\n3,c@example.com,10\n")
 	s.Must(http.MethodPost, "/v2/auth/meta", map[string]any{"label": "sandbox", "config": map[string]string{"access_token": meta.DefaultToken, "base_url": s.Network + "/meta"}}, &auth)
 	s.Must(http.MethodPost, "/v2/destination", map[string]any{
 		"name": "Shop", "provider": "meta", "auth_id": auth.ID, "account": "1",
 		"mapping": map[string]string{"EXTERN_ID": "customer", "EMAIL": "email"},
 	}, &dest)
 	s.Must(http.MethodPost, "/v2/job/meta_custom_audience", map[string]any{"name": "High scores to Meta", "destination_id": dest.ID, "segment_ids": []string{"high"}}, &job)
+	var runs []activation.Run
+	s.Eventually("first run completed", func() bool {
+		s.Must(http.MethodGet, "/v2/run?status=completed", nil, &runs)
+		return len(runs) > 0
+	})
 	s.Must(http.MethodPost, "/v2/job/"+job.ID+"/pause", nil, nil)
-	return Shop{Auth: auth.ID, Destination: dest.ID, Job: job.ID, Load: s.Load("people", "id,email,score\n1,a@example.com,90\n2,b@example.com,70\n3,c@example.com,10\n")}
+	return Shop{Auth: auth.ID, Destination: dest.ID, Job: job.ID, Load: load, Run: string(runs[0].ID)}
 }
 
 // Load sends CSV and returns the load's id when it is in the profiles.

@@ -19,7 +19,7 @@ func (d *DB) Find(ctx context.Context, field, value string) (warehouse.Profile, 
 	sc := d.state.snapshot()
 	f, ok := sc.field(field)
 	if !ok || f.Rank == 0 {
-		return warehouse.Profile{}, refuse(field, "field %q is not an identifier", field)
+		return warehouse.Profile{}, refuse(field, "the field is not an identifier")
 	}
 	typed := `nullif(trim($1::VARCHAR), '')`
 	if f.Type == warehouse.Integer {

@@ -66,10 +66,10 @@ func validateField(f warehouse.Field) error {
 	}
 	rules, ok := mergeRules[f.Type]
 	if !ok {
-		return refuse(f.Name, "field %q has the unknown type %q: use text, integer, number, boolean, time or set", f.Name, f.Type)
+		return refuse(f.Name, "field %q has an unknown type: use text, integer, number, boolean, time or set", f.Name)
 	}
 	if !slices.Contains(rules, f.Merge) {
-		return refuse(f.Name, "field %q of type %s can't merge by %q: use %s", f.Name, f.Type, f.Merge, joinRules(rules))
+		return refuse(f.Name, "field %q of type %s can't merge that way: use %s", f.Name, f.Type, joinRules(rules))
 	}
 	if f.Rank < 0 {
 		return refuse(f.Name, "field %q: the identifier rank begins at 1", f.Name)

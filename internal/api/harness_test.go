@@ -1,0 +1,179 @@
+package api_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"usher/internal/activation"
+	"usher/internal/server/servertest"
+	"usher/sandbox/meta"
+)
+
+// mark stands in submitted values: no error may give it back.
+const mark = "mark-of-a-secret-value"
+
+// nobody is an id of nothing.
+const nobody = "00000000000000000000000000000000"
+
+// answer is an answer with its body read.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// call sends one request. A token of "" is none.
+func call(t testing.TB, s *servertest.Server, token, method, path string, body io.Reader) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", token)
+	}
+	if body != nil && strings.HasPrefix(path, "/v2/") {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res, string(raw)}
+}
+
+// leaks are what no error may hold: secrets, e-mails, hashes, submitted values.
+func leaks(s *servertest.Server) []string {
+	sum := sha256.Sum256([]byte("a@example.com"))
+	out := []string{mark, "@example.com", hex.EncodeToString(sum[:]), meta.DefaultToken}
+	return append(out, slices.Collect(maps.Values(s.Tokens))...)
+}
+
+// checkAnswer checks status, headers and the envelope of both generations.
+func checkAnswer(t testing.TB, s *servertest.Server, a answer, status int) {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("status %d, want %d: %s", a.StatusCode, status, a.body)
+	}
+	var env struct {
+		Data      *json.RawMessage `json:"data"`
+		Status    int              `json:"status"`
+		Message   string           `json:"message"`
+		RequestID string           `json:"request_id"`
+		Errors    []struct{ Code, Level, Message, Timestamp string }
+	}
+	if err := json.Unmarshal([]byte(a.body), &env); err != nil {
+		t.Fatalf("no JSON: %v: %s", err, a.body)
+	}
+	if env.Status != status || env.Message == "" {
+		t.Errorf("envelope says %d %q: %s", env.Status, env.Message, a.body)
+	}
+	if id := a.Header.Get("X-Request-Id"); id == "" || env.RequestID != id {
+		t.Errorf("request id %q in the header, %q in the envelope", id, env.RequestID)
+	}
+	if status < 300 {
+		if len(env.Errors) > 0 {
+			t.Errorf("a success with errors: %s", a.body)
+		}
+		return
+	}
+	if env.Data != nil || !strings.Contains(a.body, `"data":null`) {
+		t.Errorf("an error without data null: %s", a.body)
+	}
+	if len(env.Errors) == 0 {
+		t.Errorf("an error without errors[]: %s", a.body)
+	}
+	for _, e := range env.Errors {
+		if e.Code == "" || e.Level == "" || e.Message == "" || e.Timestamp == "" {
+			t.Errorf("an incomplete entry of errors[]: %+v", e)
+		}
+	}
+	for _, secret := range leaks(s) {
+		if strings.Contains(a.body, secret) {
+			t.Errorf("the error gives back %q: %s", secret, a.body)
+		}
+	}
+}
+
+// operation is one operation of the OpenAPI document.
+type operation struct {
+	ID, Method, Path string
+	JSON             bool
+}
+
+// operations reads the OpenAPI document the server serves.
+func operations(t testing.TB, s *servertest.Server) []operation {
+	t.Helper()
+	var doc struct {
+		Paths map[string]map[string]struct {
+			ID   string `json:"operationId"`
+			Body *struct {
+				Content map[string]json.RawMessage `json:"content"`
+			} `json:"requestBody"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal([]byte(call(t, s, "", http.MethodGet, "/openapi.json", nil).body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	var out []operation
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			o := operation{ID: op.ID, Method: strings.ToUpper(method), Path: path}
+			if op.Body != nil && strings.HasPrefix(path, "/v2/") {
+				o.JSON = true
+			}
+			out = append(out, o)
+		}
+	}
+	slices.SortFunc(out, func(a, b operation) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// nowhere is the path of o with ids of nothing.
+func (o operation) nowhere() string {
+	p := strings.NewReplacer("{id}", nobody, "{workflow}", "meta-custom-audience", "{type}", "meta", "{stream}", "people", "{name}", "people", "{n}", "1")
+	return p.Replace(o.Path)
+}
+
+func reader(body string) io.Reader {
+	if body == "" {
+		return nil
+	}
+	return bytes.NewReader([]byte(body))
+}
+
+// start is one server with a shop for all tables.
+func start(t testing.TB) (*servertest.Server, servertest.Shop) {
+	t.Helper()
+	s := servertest.Start(t)
+	return s, s.Declare()
+}
+
+// roleOf is the least role that may call an operation.
+func roleOf(id string) activation.Role {
+	switch id {
+	case "health", "ready":
+		return ""
+	case "create-authorization", "delete-authorization", "audit-log", "stream-messages":
+		return activation.RoleAdmin
+	case "list-jobs", "show-job", "job-logs", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
+		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets",
+		"list-audiences", "show-audience", "validate-audience", "audience-size", "scan-audience",
+		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",
+		"list-streams", "list-fields", "list-mappings", "show-load", "lookup-profile", "count-profiles":
+		return activation.RoleViewer
+	}
+	return activation.RoleOperator
+}

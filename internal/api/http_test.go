@@ -1,0 +1,75 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"usher/internal/activation"
+	"usher/internal/server/servertest"
+)
+
+// TestNoRoute: what no route takes answers in our envelope, never in plain text.
+func TestNoRoute(t *testing.T) {
+	s := servertest.Start(t)
+	for _, c := range []struct {
+		path   string
+		status int
+		allow  string
+	}{
+		{"GET /v2/nothing", 404, ""},
+		{"POST /v2/", 404, ""},
+		{"DELETE /collect/nothing", 404, ""},
+		{"GET /v2/job/1/2/3/4/5", 404, ""},
+		{"PATCH /v2/job", 405, "GET, POST"},
+		{"OPTIONS /v2/segment/high", 405, "DELETE, GET, PUT"},
+		{"POST /v2/run", 405, "GET"},
+		{"GET /collect/bulk/people", 405, "POST"},
+		{"POST /healthz", 405, "GET"},
+		{"DELETE /openapi.json", 405, "GET"},
+		{"POST /docs/api", 405, "GET"},
+	} {
+		t.Run(c.path, func(t *testing.T) {
+			method, path, _ := strings.Cut(c.path, " ")
+			a := call(t, s, s.Tokens[activation.RoleAdmin], method, path, nil)
+			checkAnswer(t, s, a, c.status)
+			if got := a.Header.Get("Allow"); got != c.allow {
+				t.Errorf("Allow is %q, want %q", got, c.allow)
+			}
+		})
+	}
+}
+
+// TestHeaders: every answer has a request id of its own and is kept by nobody;
+// the reference page may load and run nothing.
+func TestHeaders(t *testing.T) {
+	s := servertest.Start(t)
+	seen := map[string]bool{}
+	for _, path := range []string{"/healthz", "/readyz", "/openapi.json", "/openapi.yaml", "/docs/api", "/v2/job", "/v2/nothing", "/collect/bulk/x"} {
+		h := call(t, s, "", http.MethodGet, path, nil).Header
+		if id := h.Get("X-Request-Id"); len(id) != 16 || seen[id] {
+			t.Errorf("%s: request id %q", path, id)
+		} else {
+			seen[id] = true
+		}
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: headers %v", path, h)
+		}
+	}
+	a := call(t, s, "", http.MethodGet, "/docs/api", nil)
+	for name, part := range map[string]string{
+		"Content-Security-Policy": "default-src 'none'", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Content-Type": "text/html",
+	} {
+		if !strings.Contains(a.Header.Get(name), part) {
+			t.Errorf("%s is %q, want %q in it", name, a.Header.Get(name), part)
+		}
+	}
+	for _, text := range []string{"/v2/job/{id}/pause", "/collect/bulk/{stream}", "openapi.json"} {
+		if !strings.Contains(a.body, text) {
+			t.Errorf("the reference page lacks %q", text)
+		}
+	}
+	if strings.Contains(a.body, "<script") {
+		t.Error("the reference page has a script")
+	}
+}
