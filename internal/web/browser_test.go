@@ -187,7 +187,7 @@ func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 	pages := map[string]string{
 		"overview": "/", "jobs": "/jobs", "job": "/jobs/" + string(w.job), "job-new": "/jobs/new", "sync": "/sync", "run": "/runs/" + string(r.ID), "audiences": "/audiences",
 		"audience": "/audiences/high", "destinations": "/destinations", "destination-new": "/destinations/new", "authorizations": "/authorizations",
-		"authorization-new": "/authorizations/new", "data": "/data", "stream": "/data/streams/people", "item": "", "missing": "/runs/none",
+		"authorization-new": "/authorizations/new", "data": "/data", "stream": "/data/streams/people", "item": "", "help": "/help/badreq", "missing": "/runs/none",
 	}
 	var done []activation.Run
 	w.must("GET", "/v2/run?status=completed&limit=1", nil, &done)

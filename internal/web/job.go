@@ -116,7 +116,7 @@ func (c *Console) jobRunsOf(v visit, j activation.Job, p *jobPage) error {
 func (c *Console) openRun(r runRow) openRun {
 	n := r.Counts
 	done := n.Accepted + n.Rejected + n.Unknown
-	o := openRun{Run: r, Rail: rail(r.View, r.Items, c.Now()), Known: n.Staged > 0, Done: done}
+	o := openRun{Run: r, Rail: rail(r.View, r.Items, c.Now()), Known: r.Items.Total > 0 && n.Staged > 0, Done: done}
 	o.Progress = num(done) + " of " + num(n.Staged) + " sent, " + num(n.Rejected) + " rejected"
 	return o
 }

@@ -152,7 +152,7 @@ func (c *Console) attention(v visit, jobs []activation.Job, p *overviewPage) (fa
 		}
 		p.Attention = append(p.Attention, attention{
 			Logo: c.logoOf(r.DestinationType), Link: link{runPath(r.ID), r.AudienceName + " to " + r.DestinationName}, Chip: runChip(r),
-			Text: guard.Question, Note: "Waiting since " + utc(r.StartedAt) + ", declined by itself after 7 days", Buttons: []button{guard.Approve.as("btn-bad"), guard.Decline},
+			Text: guard.Question, Note: "Waiting since " + utc(r.StartedAt) + ", declined by itself after 7 days", Buttons: []button{guard.Decline, guard.Approve},
 		})
 	}
 	return failing, nil
@@ -188,7 +188,7 @@ func (p *overviewPage) headline(jobs, failing int) {
 		p.Sub = "The other " + many(int64(jobs-failing), "job") + map[bool]string{true: " is", false: " are"}[jobs-failing == 1] + " in order."
 	case p.Waiting > 0:
 		p.Headline = many(int64(p.Waiting), "run") + map[bool]string{true: " waits", false: " wait"}[p.Waiting == 1] + " for your approval"
-		p.Sub = "They would remove many people at once. Nothing else needs you."
+		p.Sub = "Approving removes many people at once from a network; the numbers are below. Nothing else needs you."
 	case jobs == 0:
 		p.Headline = "Nothing is set up to be sent yet"
 		p.Sub = "Four steps lead from your data to a network."

@@ -68,7 +68,7 @@ func TestConsole(t *testing.T) {
 
 // protected are pages and forms that need a session.
 var protected = map[string][]string{
-	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/x", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/data", "/data/streams/x", "/nothing"},
+	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/x", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/data", "/data/streams/x", "/help/badreq", "/nothing"},
 	http.MethodPost: {"/jobs", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/authorizations", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild"},
 }
 
@@ -123,8 +123,9 @@ func testPages(t *testing.T, b *browser, w *world, r activation.Run) {
 	wantPage(t, b, "/destinations", "EXTERN_ID", "customer", "Test")
 	wantPage(t, b, "/authorizations", "Shop&#39;s token", "Shop")
 	wantPage(t, b, "/data", "people", "unused", "Merged", "rank 1")
+	wantPage(t, b, "/help/badreq", "BADREQ", "<h2", "Cause", "<code>droperrors=true</code>")
 	wantPage(t, b, "/data/streams/people", "concat(&#34;id-&#34;, id)", "unused")
-	for path, status := range map[string]int{"/nothing": 404, "/runs/x": 404, "/jobs/x": 404, "/audiences/none": 404, "/data/streams/none": 404, run + "/items/99": 404, run + "/items/x": 404} {
+	for path, status := range map[string]int{"/nothing": 404, "/help/none": 404, "/runs/x": 404, "/jobs/x": 404, "/audiences/none": 404, "/data/streams/none": 404, run + "/items/99": 404, run + "/items/x": 404} {
 		if res, body := b.get(path); res.StatusCode != status || !strings.Contains(body, "There is nothing here") || !strings.Contains(body, "</html>") {
 			t.Errorf("GET %s: status %d", path, res.StatusCode)
 		}

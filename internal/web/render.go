@@ -37,7 +37,7 @@ func parseTemplates() templates {
 
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"asset": asset, "num": num, "utc": utc, "iso": iso, "dur": dur, "sentence": sentence, "icon": iconOf, "iconSpin": spinningIcon, "pct": pct,
+		"asset": asset, "num": num, "utc": utc, "iso": iso, "dur": dur, "sentence": sentence, "icon": iconOf, "iconSpin": spinningIcon, "help": helpPath, "pct": pct,
 	}
 }
 

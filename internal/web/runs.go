@@ -124,11 +124,14 @@ func (c *Console) guardBlock(v visit, r tracking.View) (guardBlock, error) {
 		return guardBlock{}, err
 	}
 	held := holds.In + holds.Maybe
-	stay := r.Counts.Add + r.Counts.Update
+	others := ""
+	if stay := r.Counts.Add + r.Counts.Update; stay > 0 {
+		others = " The " + many(stay, "other change") + " of this run are sent too."
+	}
 	return guardBlock{
 		Question:  "This run would remove " + num(r.Counts.Remove) + " of the " + num(held) + " people that " + r.DestinationName + " holds (" + pct(r.Counts.Remove, held) + "%).",
-		Approving: "Approving removes " + many(r.Counts.Remove, "person") + " from the audience at the network, and sends the " + many(stay, "other change") + " of this run.",
-		Declining: "Declining keeps these " + many(r.Counts.Remove, "person") + " there. The " + many(stay, "other change") + " are sent; the removals are withheld, and asked about again when they have grown by 1%.",
+		Approving: "Approving removes " + many(r.Counts.Remove, "person") + " from the audience at the network." + others,
+		Declining: "Declining keeps these " + many(r.Counts.Remove, "person") + " there. The removals are withheld, and asked about again when they have grown by 1%." + others,
 		Approve:   v.press(runPath(r.ID)+"/approve", "Approve "+many(r.Counts.Remove, "removal"), "check").as("btn-bad"),
 		Decline:   v.press(runPath(r.ID)+"/decline", "Decline", "hand-stop"),
 	}, nil
@@ -189,7 +192,7 @@ func stageText(s activation.Stage, r tracking.View, items store.ItemTally) strin
 	case activation.StageQueue:
 		return many(items.Total, "item")
 	case activation.StageRemote:
-		return "1 kept"
+		return "1 audience"
 	case activation.StageMembers:
 		return num(n.Accepted) + " of " + num(n.Staged) + " accepted"
 	}

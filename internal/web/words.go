@@ -243,5 +243,12 @@ func every(j activation.Job) string {
 	case j.Every == time.Hour:
 		return "Hourly"
 	}
-	return "Every " + strings.TrimSuffix(strings.TrimSuffix(j.Every.String(), "0s"), "0m")
+	text := j.Every.String() // such as 6h0m0s
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return "Every " + text
 }
