@@ -15,7 +15,7 @@ import (
 //	                 theirs was taken back; link has all their other messages
 //	msg(seq, pid)    out: whose each message is
 //	moved(old, pid)  out: what became of each profile concerned; NULL = gone
-//	person(key, …), component(root, …)   working tables of resolve and settle
+//	person(key, known, pid)   out: whose each value was (NULL = nobody's) and is
 //
 // All of these are temporary tables of one connection.
 
@@ -55,28 +55,52 @@ type resolver struct {
 	// dirty: then nothing can link anything.
 	single bool
 	// newIDs reserves n profile ids and returns the first.
-	newIDs func(ctx context.Context, n int64) (int64, error)
+	newIDs   func(ctx context.Context, n int64) (int64, error)
+	firstNew int64
 }
 
-// resolve fills msg and moved from link and dirty. It returns how many profiles
-// are new and how many existing ones are concerned.
-func (r resolver) resolve(ctx context.Context) (created, known int64, err error) {
-	if err := r.nodes(ctx); err != nil {
-		return 0, 0, err
+// resolve fills msg, moved and person from link and dirty. It returns how many
+// profiles are new and how many existing ones are concerned.
+func (r *resolver) resolve(ctx context.Context) (created, known int64, err error) {
+	steps := []func(context.Context) error{r.nodes, r.roots, r.components, r.outcome}
+	if r.single {
+		steps = []func(context.Context) error{r.each, r.outcome}
 	}
-	if err := r.roots(ctx); err != nil {
-		return 0, 0, err
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return 0, 0, err
+		}
 	}
-	if created, err = r.components(ctx); err != nil {
-		return 0, 0, err
-	}
-	known, err = r.outcome(ctx)
+	// New ids are higher than any there was.
+	err = queryRow(ctx, r.q, "count profiles", `SELECT (SELECT count(DISTINCT pid) FROM person WHERE pid >= $1), (SELECT count(*) FROM moved)`, []any{r.firstNew}, &created, &known)
 	return created, known, err
+}
+
+// each gives every value its profile where nothing can link two of them.
+func (r *resolver) each(ctx context.Context) error {
+	if err := r.reserve(ctx, `SELECT count(*) FROM link`); err != nil {
+		return err
+	}
+	_, err := exec(ctx, r.q, "look up identifiers", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE person AS
+		SELECT g.key, i.pid AS known, coalesce(i.pid, %d + row_number() OVER (ORDER BY g.first)) AS pid
+		FROM (SELECT key, min(seq) AS first FROM link GROUP BY key) g LEFT JOIN identifiers i ON i.key = g.key`, r.firstNew-1))
+	return err
+}
+
+// reserve reserves as many profile ids as the query counts, from firstNew on.
+// What is not used is lost: ids have gaps.
+func (r *resolver) reserve(ctx context.Context, count string) (err error) {
+	var n int64
+	if err := queryRow(ctx, r.q, "name profiles", count, nil, &n); err != nil {
+		return err
+	}
+	r.firstNew, err = r.newIDs(ctx, n)
+	return err
 }
 
 // nodes numbers the identifier values: a value of a firm profile is that
 // profile, any other is a node of its own.
-func (r resolver) nodes(ctx context.Context) error {
+func (r *resolver) nodes(ctx context.Context) error {
 	_, err := exec(ctx, r.q, "look up identifiers", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE node AS
 		SELECT key, first, known, CASE WHEN firm THEN known ELSE %d + row_number() OVER (ORDER BY first, key) END AS node
 		FROM (SELECT g.key, g.first, i.pid AS known, i.pid IS NOT NULL AND d.pid IS NULL AS firm
@@ -89,11 +113,7 @@ func (r resolver) nodes(ctx context.Context) error {
 // roots finds the connected components: root maps each node that has an edge to
 // the lowest node it is connected with. Each round hooks every tree to its
 // lowest neighbour and flattens the chains of hooks.
-func (r resolver) roots(ctx context.Context) error {
-	if r.single {
-		_, err := exec(ctx, r.q, "connect identifiers", `CREATE OR REPLACE TEMP TABLE root (node BIGINT, root BIGINT)`)
-		return err
-	}
+func (r *resolver) roots(ctx context.Context) error {
 	if _, err := exec(ctx, r.q, "connect identifiers", `CREATE OR REPLACE TEMP TABLE edge AS
 		WITH n AS MATERIALIZED (SELECT l.seq, k.node FROM link l JOIN node k ON k.key = l.key),
 		low AS (SELECT seq, min(node) AS a FROM n GROUP BY seq HAVING min(node) <> max(node))
@@ -113,7 +133,7 @@ func (r resolver) roots(ctx context.Context) error {
 }
 
 // hook is one round of roots; it returns how many trees were hooked.
-func (r resolver) hook(ctx context.Context) (int64, error) {
+func (r *resolver) hook(ctx context.Context) (int64, error) {
 	if _, err := exec(ctx, r.q, "connect identifiers", `CREATE OR REPLACE TEMP TABLE hook AS
 		SELECT greatest(x.root, y.root) AS lower, min(least(x.root, y.root)) AS upper
 		FROM edge JOIN root x ON x.node = a JOIN root y ON y.node = b WHERE x.root <> y.root GROUP BY 1`); err != nil {
@@ -139,56 +159,46 @@ func (r resolver) hook(ctx context.Context) (int64, error) {
 // components gives each component its profile id: the lowest of the profiles
 // its values belonged to, each profile going to the component of its earliest
 // message, else a new one.
-func (r resolver) components(ctx context.Context) (created int64, err error) {
-	if _, err := exec(ctx, r.q, "name profiles", `CREATE OR REPLACE TEMP TABLE person AS
+func (r *resolver) components(ctx context.Context) error {
+	if _, err := exec(ctx, r.q, "name profiles", `CREATE OR REPLACE TEMP TABLE value AS
 		SELECT n.key, n.first, n.known, coalesce(r.root, n.node) AS root FROM node n LEFT JOIN root r ON r.node = n.node`); err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := exec(ctx, r.q, "name profiles", `CREATE OR REPLACE TEMP TABLE found AS
-		WITH won AS (SELECT known AS pid, arg_min(root, first) AS root FROM person WHERE known IS NOT NULL GROUP BY known),
+	if _, err := exec(ctx, r.q, "name profiles", `CREATE OR REPLACE TEMP TABLE component AS
+		WITH won AS (SELECT known AS pid, arg_min(root, first) AS root FROM value WHERE known IS NOT NULL GROUP BY known),
 		lowest AS (SELECT root, min(pid) AS pid FROM won GROUP BY root)
-		SELECT p.root, p.first, l.pid FROM (SELECT root, min(first) AS first FROM person GROUP BY root) p LEFT JOIN lowest l ON l.root = p.root`); err != nil {
-		return 0, err
+		SELECT p.root, p.first, l.pid FROM (SELECT root, min(first) AS first FROM value GROUP BY root) p LEFT JOIN lowest l ON l.root = p.root`); err != nil {
+		return err
 	}
-	if err := queryRow(ctx, r.q, "name profiles", `SELECT count(*) FROM found WHERE pid IS NULL`, nil, &created); err != nil {
-		return 0, err
+	if err := r.reserve(ctx, `SELECT count(*) FROM component WHERE pid IS NULL`); err != nil {
+		return err
 	}
-	var first int64
-	if created > 0 {
-		if first, err = r.newIDs(ctx, created); err != nil {
-			return 0, err
-		}
-	}
-	_, err = exec(ctx, r.q, "name profiles", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE component AS
-		SELECT root, pid FROM found WHERE pid IS NOT NULL
-		UNION ALL SELECT root, %d + row_number() OVER (ORDER BY first) FROM found WHERE pid IS NULL`, first-1))
-	return created, err
+	_, err := exec(ctx, r.q, "name profiles", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE person AS
+		WITH named AS (SELECT root, pid FROM component WHERE pid IS NOT NULL
+			UNION ALL SELECT root, %d + row_number() OVER (ORDER BY first) FROM component WHERE pid IS NULL)
+		SELECT v.key, v.known, c.pid FROM value v JOIN named c ON c.root = v.root`, r.firstNew-1))
+	return err
 }
 
 // outcome writes msg and moved.
-func (r resolver) outcome(ctx context.Context) (known int64, err error) {
-	group := ` GROUP BY l.seq`
-	pid := `any_value(c.pid)`
+func (r *resolver) outcome(ctx context.Context) error {
+	query := `SELECT l.seq, any_value(p.pid) AS pid FROM link l JOIN person p ON p.key = l.key GROUP BY l.seq`
 	if r.single {
-		group, pid = ``, `c.pid`
+		query = `SELECT l.seq, p.pid FROM link l JOIN person p ON p.key = l.key`
 	}
-	if _, err := exec(ctx, r.q, "assign messages", `CREATE OR REPLACE TEMP TABLE msg AS
-		SELECT l.seq, `+pid+` AS pid FROM link l JOIN person p ON p.key = l.key JOIN component c ON c.root = p.root`+group); err != nil {
-		return 0, err
+	if _, err := exec(ctx, r.q, "assign messages", `CREATE OR REPLACE TEMP TABLE msg AS `+query); err != nil {
+		return err
 	}
-	if _, err := exec(ctx, r.q, "assign messages", `CREATE OR REPLACE TEMP TABLE moved AS
-		SELECT p.known AS old, any_value(c.pid) AS pid FROM person p JOIN component c ON c.root = p.root
-		WHERE p.known IS NOT NULL AND p.known NOT IN (SELECT pid FROM dirty) GROUP BY p.known
+	_, err := exec(ctx, r.q, "assign messages", `CREATE OR REPLACE TEMP TABLE moved AS
+		SELECT known AS old, any_value(pid) AS pid FROM person
+		WHERE known IS NOT NULL AND known NOT IN (SELECT pid FROM dirty) GROUP BY known
 		UNION ALL
-		SELECT d.pid, CASE WHEN d.pid IN (SELECT pid FROM component) THEN d.pid END FROM dirty d`); err != nil {
-		return 0, err
-	}
-	err = queryRow(ctx, r.q, "assign messages", `SELECT count(*) FROM moved`, nil, &known)
-	return known, err
+		SELECT pid, CASE WHEN pid IN (SELECT pid FROM person) THEN pid END FROM dirty`)
+	return err
 }
 
 // settle brings identifiers and profile_merges in step with what resolve found.
-func (r resolver) settle(ctx context.Context) error {
+func (r *resolver) settle(ctx context.Context) error {
 	var merged, dirty int64
 	if err := queryRow(ctx, r.q, "merge profiles", `SELECT (SELECT count(*) FROM moved WHERE pid <> old), (SELECT count(*) FROM dirty)`, nil, &merged, &dirty); err != nil {
 		return err
@@ -197,7 +207,7 @@ func (r resolver) settle(ctx context.Context) error {
 	if dirty > 0 {
 		steps = append(steps, settleDirty...)
 	}
-	steps = append(steps, `INSERT INTO identifiers SELECT p.key, c.pid FROM person p JOIN component c ON c.root = p.root WHERE p.known IS NULL`)
+	steps = append(steps, `INSERT INTO identifiers SELECT key, pid FROM person WHERE known IS NULL`)
 	if merged > 0 {
 		steps = append(steps, settleMerged...)
 	}
@@ -214,7 +224,7 @@ func (r resolver) settle(ctx context.Context) error {
 // others one by one.
 var settleDirty = []string{
 	`DELETE FROM identifiers WHERE pid IN (SELECT pid FROM dirty)`,
-	`INSERT INTO identifiers SELECT p.key, c.pid FROM person p JOIN component c ON c.root = p.root WHERE p.known IN (SELECT pid FROM dirty)`,
+	`INSERT INTO identifiers SELECT key, pid FROM person WHERE known IN (SELECT pid FROM dirty)`,
 	`DELETE FROM profile_merges WHERE pid IN (SELECT old FROM moved WHERE pid IS NULL)`,
 }
 

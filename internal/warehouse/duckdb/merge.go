@@ -18,7 +18,7 @@ import (
 const (
 	sliceAim   = 400 * time.Millisecond
 	firstSlice = 50_000
-	minSlice   = 500
+	minSlice   = 10_000 // below this the fixed cost of a slice outweighs its rows
 	maxSlice   = 250_000
 )
 
@@ -82,12 +82,11 @@ func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int6
 	}
 }
 
-// nextWidth aims at sliceAim, growing at most twofold.
+// nextWidth aims at sliceAim, changing at most twofold: one slow slice says
+// little on a busy machine.
 func (d *DB) nextWidth(width int64, took time.Duration) int64 {
-	next := 2 * width
-	if took > 0 {
-		next = min(next, int64(float64(width)*float64(sliceAim)/float64(took)))
-	}
+	next := int64(float64(width) * float64(sliceAim) / float64(max(took, time.Millisecond)))
+	next = max(width/2, min(next, 2*width))
 	return min(max(minSlice, next), d.maxSlice)
 }
 

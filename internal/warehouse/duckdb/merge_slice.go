@@ -30,7 +30,9 @@ type slice struct {
 	seq      int64           // number of the message on line first
 	merge    int64
 	dirty    int64 // profiles that lost a message
-	result   warehouse.LoadResult
+	// identified counts the new messages that have an owner.
+	identified int64
+	result     warehouse.LoadResult
 }
 
 // newMessages are the messages of the slice.
@@ -99,7 +101,7 @@ func (s *slice) storeMessages(ctx context.Context) error {
 	if err := s.link(ctx); err != nil {
 		return err
 	}
-	r := resolver{q: s.tx, single: s.dirty == 0 && len(s.mappings.identifiers()) <= 1, newIDs: func(ctx context.Context, n int64) (int64, error) {
+	r := &resolver{q: s.tx, single: s.dirty == 0 && len(s.mappings.identifiers()) <= 1, newIDs: func(ctx context.Context, n int64) (int64, error) {
 		return take(ctx, s.tx, "profile", n)
 	}}
 	created, known, err := r.resolve(ctx)
@@ -152,7 +154,10 @@ func (s *slice) appendRaw(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return queryRow(ctx, s.tx, "count unidentified", `SELECT (SELECT count(*) FROM rows) - (SELECT count(*) FROM msg WHERE seq >= $1)`, []any{s.seq}, &s.result.Unidentified)
+	var rows int64
+	err = queryRow(ctx, s.tx, "count unidentified", `SELECT (SELECT count(*) FROM rows), (SELECT count(*) FROM msg WHERE seq >= $1)`, []any{s.seq}, &rows, &s.identified)
+	s.result.Unidentified = rows - s.identified
+	return err
 }
 
 // reassign gives the stored messages of dirty profiles to whom they belong now.
@@ -171,6 +176,7 @@ func (s *slice) reassign(ctx context.Context) error {
 // what they were and the new messages.
 func (s *slice) sources(known bool) sources {
 	src := sources{messages: messages{from: `rows m JOIN msg g ON g.seq = m._seq`}, stream: s.st.Name, stored: known}
+	src.alone = s.result.NewProfile == s.identified
 	if s.dirty > 0 {
 		src.again = fmt.Sprintf(`SELECT pid FROM msg WHERE seq < %d UNION SELECT pid FROM moved WHERE pid IS NOT NULL AND old IN (SELECT pid FROM dirty)`, s.seq)
 	}
@@ -208,18 +214,18 @@ func (s *slice) countUnparsed(ctx context.Context) error {
 
 // temporaryTables are all that a slice, a refresh or a rebuild may make.
 var temporaryTables = []string{
-	"rows", "seen", "verdict", "dirty", "lost", "link", "node", "edge", "root", "hook", "person", "found", "component",
+	"rows", "seen", "verdict", "dirty", "lost", "link", "node", "edge", "root", "hook", "value", "component", "person",
 	"msg", "moved", "raw", "again", "old", "fresh", "touched", "changed", "present", "differing", "taken",
 }
 
 // dropTemporary drops the temporary tables of a connection, for they take memory.
 func dropTemporary(ctx context.Context, q queryer) error {
-	for _, t := range temporaryTables {
-		if _, err := exec(ctx, q, "drop temporary tables", `DROP TABLE IF EXISTS temp.`+t); err != nil {
-			return err
-		}
+	statements := make([]string, len(temporaryTables))
+	for i, t := range temporaryTables {
+		statements[i] = `DROP TABLE IF EXISTS temp.` + t
 	}
-	return nil
+	_, err := exec(ctx, q, "drop temporary tables", strings.Join(statements, "; "))
+	return err
 }
 
 func (s *slice) exec(ctx context.Context, what, query string, args ...any) (int64, error) {

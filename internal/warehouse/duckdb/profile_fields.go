@@ -91,6 +91,27 @@ func combine(fields []warehouse.Field, sources []string) string {
 	return b.String()
 }
 
+// alone is combine for one source in which no person has two rows, which needs
+// no grouping.
+func alone(fields []warehouse.Field, source string) string {
+	var b strings.Builder
+	b.WriteString("SELECT pid")
+	for _, f := range fields {
+		name, ord := quote(f.Name), quote(f.Name+"__ord")
+		if f.Merge == warehouse.Set {
+			fmt.Fprintf(&b, ", %s AS %s, %s", setSQL(name), name, ord)
+		} else {
+			fmt.Fprintf(&b, ", %s, %s", name, ord)
+		}
+	}
+	return b.String() + " FROM (" + source + ")"
+}
+
+// setSQL makes a set of a list: sorted, each value once, NULL when empty.
+func setSQL(list string) string {
+	return fmt.Sprintf("nullif(list_sort(list_distinct(%s))[1:%d], []::VARCHAR[])", list, maxSet)
+}
+
 func aggregate(f warehouse.Field) string {
 	name, ord := quote(f.Name), quote(f.Name+"__ord")
 	switch f.Merge {
@@ -109,7 +130,7 @@ func unordered(f warehouse.Field, name string) string {
 	case warehouse.Max:
 		return "max(" + name + ")"
 	case warehouse.Set:
-		return fmt.Sprintf("nullif(list_sort(list_distinct(flatten(list(%s) FILTER (%s IS NOT NULL))))[1:%d], []::VARCHAR[])", name, name, maxSet)
+		return setSQL(fmt.Sprintf("flatten(list(%s) FILTER (%s IS NOT NULL))", name, name))
 	}
 	if f.Type == warehouse.Number {
 		return "sum(" + name + ")"

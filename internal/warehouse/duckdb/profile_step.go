@@ -24,6 +24,8 @@ type sources struct {
 	// messages are new messages of stream, with their owners; stream "" = none.
 	messages messages
 	stream   string
+	// alone: no two of the messages are of one person.
+	alone bool
 	// stored: moved names existing profiles, whose rows take part.
 	stored bool
 	// again selects the pids that are derived from all their stored messages
@@ -51,7 +53,12 @@ func (p profileStep) run(ctx context.Context, src sources) (touched int64, err e
 // insertNew adds profiles none of which was there before.
 func (p profileStep) insertNew(ctx context.Context, src sources) error {
 	fields := p.sc.fields()
-	rows := combine(fields, []string{contribution(fields, p.compiled[src.stream], src.messages)})
+	rows := contribution(fields, p.compiled[src.stream], src.messages)
+	if src.alone {
+		rows = alone(fields, rows)
+	} else {
+		rows = combine(fields, []string{rows})
+	}
 	if err := p.insert(ctx, fields, `(`+rows+`)`); err != nil {
 		return err
 	}

@@ -117,12 +117,10 @@ func (r *rebuild) count(ctx context.Context) error {
 // resolve works out whose every message is, with every profile dirty.
 func (r *rebuild) resolve(ctx context.Context) error {
 	links := []string{`SELECT NULL::BIGINT AS seq, NULL::UHUGEINT AS key WHERE false`}
-	single := true
 	for _, st := range r.sc.sortedStreams() {
 		if l := linkSQL(r.compiled[st.Name], messages{from: st.table() + ` m`}); l != "" {
 			links = append(links, l)
 		}
-		single = single && len(r.compiled[st.Name].identifiers()) <= 1
 	}
 	for _, query := range []string{
 		`CREATE OR REPLACE TEMP TABLE link AS ` + strings.Join(links, ` UNION ALL `),
@@ -132,14 +130,13 @@ func (r *rebuild) resolve(ctx context.Context) error {
 			return err
 		}
 	}
-	res := resolver{q: r.conn, single: single, newIDs: func(ctx context.Context, n int64) (int64, error) {
+	res := &resolver{q: r.conn, newIDs: func(ctx context.Context, n int64) (int64, error) {
 		return r.take(ctx, "profile", n)
 	}}
 	if _, _, err := res.resolve(ctx); err != nil {
 		return err
 	}
-	_, err := exec(ctx, r.conn, "store identifiers", `CREATE OR REPLACE TABLE identifiers_next AS
-		SELECT p.key, c.pid FROM person p JOIN component c ON c.root = p.root`)
+	_, err := exec(ctx, r.conn, "store identifiers", `CREATE OR REPLACE TABLE identifiers_next AS SELECT key, pid FROM person`)
 	return err
 }
 
