@@ -207,17 +207,17 @@ func (r *refresh) compute(ctx context.Context, rows *sql.Rows, conn *sql.Conn, c
 			return fmt.Errorf("append keys: %w", err)
 		}
 		if err := r.append(rows, a); err != nil {
-			return fmt.Errorf("append keys: %w", errorsJoinClose(err, a))
+			return fmt.Errorf("append keys: %w", scrub(ctx, discard(err, a)))
 		}
 		if err := a.CloseWithCancel(ctx); err != nil {
-			return fmt.Errorf("append keys: %w", err)
+			return fmt.Errorf("append keys: %w", scrub(ctx, err))
 		}
 		return nil
 	})
 }
 
-// errorsJoinClose drops what a holds and returns the error that led to it.
-func errorsJoinClose(err error, a *driverduck.Appender) error {
+// discard drops what a has not written and returns the error that led to it.
+func discard(err error, a *driverduck.Appender) error {
 	if clear := a.Clear(); clear != nil {
 		return fmt.Errorf("%w (and clear: %w)", err, clear)
 	}
