@@ -134,7 +134,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	})
 	s.engine = engine.New(engine.Config{
 		Node: node, Leases: s.store, Log: log, Now: opt.Now, LeaseTTL: opt.LeaseTTL, Renew: opt.Renew, Sweep: opt.Sweep, StopWithin: opt.StopWithin,
-	}, workers(deliver, health)...)
+	}, workers(deliver, health, &store.Sweeper{Store: s.store})...)
 
 	s.merger = ingest.NewMerger(ingest.MergerConfig{
 		Inbox: s.inbox, Warehouse: s.warehouse, Log: log, Now: opt.Now,
@@ -280,8 +280,8 @@ func (s *Server) leaveToken(ctx context.Context) error {
 }
 
 // workers are all that the engine does.
-func workers(d *delivery.Delivery, health *vault.Health) []engine.Worker {
-	out := []engine.Worker{health}
+func workers(d *delivery.Delivery, others ...engine.Worker) []engine.Worker {
+	out := others
 	for _, w := range d.Workers() {
 		out = append(out, w)
 	}

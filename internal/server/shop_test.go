@@ -215,18 +215,12 @@ func (n *near) load(csv string) {
 
 func (n *near) upload(csv string) string {
 	n.t.Helper()
-	var sum struct {
-		ID string `json:"load_id"`
-	}
-	if err := n.Upload(n.t.Context(), "/collect/bulk/people", "text/csv", strings.NewReader(csv), &sum); err != nil {
-		n.t.Fatalf("upload: %v", err)
-	}
-	return sum.ID
+	return n.send(strings.NewReader(csv))
 }
 
 func (n *near) awaitLoad(id string) {
 	n.t.Helper()
-	n.eventually("load merged", 30*time.Second, func() (bool, string) {
+	n.eventually("load merged", 10*time.Minute, func() (bool, string) {
 		var l struct{ Status, Error string }
 		n.must(http.MethodGet, "/v2/load/"+id, nil, &l)
 		if l.Status == "failed" {
