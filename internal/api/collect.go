@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -79,7 +78,6 @@ func (a *API) taking(take func(context.Context, ingest.Request) (ingest.Summary,
 			sum, err = take(r.Context(), request)
 		}
 		if err != nil {
-			drain(r.Body)
 			f := newFailure(http.StatusInternalServerError, "internal error")
 			errors.As(a.fail(r.Context(), err), &f)
 			writeFailure(w, r, f)
@@ -132,12 +130,4 @@ func flag(q url.Values, name string) (bool, error) {
 		return false, invalid(name, name+": must be true or false")
 	}
 	return on, nil
-}
-
-// drainBytes is how much of a refused body is still read, so that the sender
-// gets to read the answer instead of a cut connection.
-const drainBytes = 64 << 20
-
-func drain(body io.Reader) {
-	_, _ = io.CopyN(io.Discard, body, drainBytes) // the answer is what matters
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -176,4 +178,50 @@ func roleOf(id string) activation.Role {
 		return activation.RoleViewer
 	}
 	return activation.RoleOperator
+}
+
+// do sends req and returns the answer and the id of the load it made, if any.
+func do(t testing.TB, req *http.Request) (answer, string) {
+	t.Helper()
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum struct {
+		Data struct {
+			ID string `json:"load_id"`
+		} `json:"data"`
+	}
+	_ = json.Unmarshal(raw, &sum) // judged by whoever reads the answer
+	return answer{res, string(raw)}, sum.Data.ID
+}
+
+// nothingOf fails when a stream has any message.
+func nothingOf(t testing.TB, s *servertest.Server, stream string) {
+	t.Helper()
+	var messages []json.RawMessage
+	s.Must(http.MethodGet, "/v2/stream/"+stream+"/events", nil, &messages)
+	if len(messages) > 0 {
+		t.Errorf("%d messages of %s are visible", len(messages), stream)
+	}
+}
+
+// spoolEmpty fails when a file of an upload stays in the inbox's spool.
+func spoolEmpty(t testing.TB, s *servertest.Server) {
+	t.Helper()
+	s.Eventually("spool empty", func() bool {
+		left := 0
+		err := filepath.WalkDir(filepath.Join(s.Dir, "inbox"), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() && !strings.HasPrefix(e.Name(), "inbox") {
+				left++
+			}
+			return nil
+		})
+		return err == nil && left == 0
+	})
 }
