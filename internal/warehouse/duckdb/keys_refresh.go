@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 
 	driverduck "github.com/duckdb/duckdb-go/v2"
 
@@ -113,15 +114,17 @@ func (r *refresh) slices(ctx context.Context, fn func(*sql.Rows) error) (seen wa
 
 // find fills keys_todo with the members who need keys, and counts them.
 func (r *refresh) find(ctx context.Context, tx *sql.Tx) (count int64, err error) {
-	suspects, err := r.suspects(ctx, tx)
+	only, err := r.suspects(ctx, tx)
 	if err != nil {
 		return 0, err
 	}
 	if _, err := exec(ctx, tx, "find people whose keys are missing", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE keys_todo AS
-		SELECT p._pid AS pid, p._seq AS src_seq, k.version, k.fp, 0 AS slice
-		FROM profiles p LEFT JOIN %s k ON k.pid = p._pid
-		WHERE p._pid IN (SELECT pid FROM membership WHERE audience = %d) AND (k.pid IS NULL OR k.src_seq < p._seq)%s`,
-		r.keys.table(), r.audience, suspects)); err != nil {
+		WITH p AS (SELECT _pid AS pid, _seq AS src_seq FROM profiles %[1]s),
+		     m AS (SELECT pid FROM membership %[2]s WHERE audience = %[4]d),
+		     k AS (SELECT pid, version, src_seq, fp FROM %[3]s %[2]s)
+		SELECT p.pid, p.src_seq, k.version, k.fp, 0 AS slice FROM p JOIN m ON m.pid = p.pid LEFT JOIN k ON k.pid = p.pid
+		WHERE k.pid IS NULL OR k.src_seq < p.src_seq`,
+		strings.Replace(only, "USING (pid)", "ON keys_suspect.pid = _pid", 1), only, r.keys.table(), r.audience)); err != nil {
 		return 0, err
 	}
 	if err := queryRow(ctx, tx, "count people whose keys are missing", `SELECT count(*) FROM keys_todo`, nil, &count); err != nil {
@@ -145,8 +148,10 @@ func (r *refresh) now(ctx context.Context, tx *sql.Tx) (w watermark, err error) 
 	return w, err
 }
 
-// suspects is a condition on profiles p that leaves out those who are fresh by
-// the watermark: their profile did not change since, nor did they enter since.
+// suspects is a join, in SQL, that leaves out those who are fresh by the
+// watermark: their profile did not change since, nor did they enter since. Each
+// table is joined with it by itself, so that each is read once against a small
+// hash table.
 func (r *refresh) suspects(ctx context.Context, tx *sql.Tx) (string, error) {
 	var w watermark
 	err := tx.QueryRowContext(ctx, `SELECT profile_seq, change_seq FROM refreshed WHERE keyset = $1 AND audience = $2`, r.keys.n, r.audience).Scan(&w.profile, &w.change)
@@ -161,7 +166,7 @@ func (r *refresh) suspects(ctx context.Context, tx *sql.Tx) (string, error) {
 		UNION SELECT pid FROM membership_changes WHERE audience = %d AND seq > %d AND event = 'enter'`, w.profile, r.audience, w.change)); err != nil {
 		return "", err
 	}
-	return ` AND p._pid IN (SELECT pid FROM keys_suspect)`, nil
+	return `JOIN keys_suspect USING (pid)`, nil
 }
 
 // raise stores the watermark.
