@@ -16,7 +16,6 @@ import (
 	"usher/internal/activation"
 	"usher/internal/delivery"
 	"usher/internal/provider"
-	"usher/internal/store/sqlite"
 	"usher/internal/warehouse"
 	"usher/internal/warehouse/duckdb"
 )
@@ -98,24 +97,17 @@ func (l *lake) wanted(int) (must, may map[string]bool) {
 func (l *lake) known(int) map[string]bool { return nil }
 
 // onDuckDB is a world with the real control store and the real data plane.
-func onDuckDB(t *testing.T, seed uint64, replay provider.Replay, async bool) *world {
+func onDuckDB(t *testing.T, template string, seed uint64, replay provider.Replay, async bool) *world {
 	t.Helper()
 	ctx := t.Context()
 	n := newNetwork(time.Now, seed)
 	n.async, n.accepts = async, true
-	dir := t.TempDir()
-	s, err := sqlite.Open(ctx, filepath.Join(dir, "control.db"), sqlite.Options{Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, s := t.TempDir(), openSQLite(t, template)
 	db, err := duckdb.Open(ctx, duckdb.Config{Path: filepath.Join(dir, "data.duckdb"), MemoryLimitBytes: 256 << 20, Threads: 1, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
@@ -155,20 +147,21 @@ func TestCampaignOnDuckDB(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	for i := range campaignsOnDuckDB {
+	empty, campaigns := template(t), 4
+	if delivery.RaceEnabled {
+		campaigns = 1
+	}
+	for i := range campaigns {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		replay := []provider.Replay{provider.ReplayHarmless, provider.ReplayNever}[r.IntN(2)]
 		list := someDeeds(r, 12)
 		synctest.Test(t, func(t *testing.T) {
-			if wrong := campaign(t.Context(), onDuckDB(t, r.Uint64(), replay, r.IntN(3) == 0), list); wrong != "" {
+			if wrong := campaign(t.Context(), onDuckDB(t, empty, r.Uint64(), replay, r.IntN(3) == 0), list); wrong != "" {
 				t.Errorf("campaign %d: %s\ndeeds: %+v", i, wrong, list)
 			}
 		})
 	}
 }
-
-// campaignsOnDuckDB is how many campaigns a test run has time for.
-const campaignsOnDuckDB = 4
 
 // someDeeds draws deeds without rapid.
 func someDeeds(r *rand.Rand, n int) []deed {

@@ -22,7 +22,7 @@ type simulation struct {
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	steps := 1_000_000
-	if testing.Short() {
+	if testing.Short() || RaceEnabled {
 		steps = 100_000
 	}
 	seed := rand.Uint64()
