@@ -112,16 +112,21 @@ func benchSync(b *testing.B, size, batch int) {
 	}
 	var last activation.Run
 	sync := func(name string) {
-		n.eventually(name, 30*time.Minute, func() (bool, string) {
+		n.eventually(name, 10*time.Minute, func() (bool, string) {
 			rs := n.runs()
-			if len(rs) > 0 && rs[0].Status == activation.RunCompleted && rs[0].Counts.Staged > 0 && rs[0].Number > last.Number {
-				last = rs[0].Run
-				return true, ""
+			for _, r := range rs {
+				if r.Number > last.Number && r.Status == activation.RunCompleted && r.Counts.Staged > 0 {
+					last = r.Run
+					return true, ""
+				}
 			}
 			if len(rs) == 0 || rs[0].Status.Final() {
 				ask2(n, job)
 			}
-			return false, fmt.Sprint(len(rs))
+			if len(rs) == 0 {
+				return false, "no run"
+			}
+			return false, fmt.Sprintf("run #%d is %s: %+v", rs[0].Number, rs[0].Status, rs[0].Counts)
 		})
 		took := last.EndedAt.Sub(last.StartedAt).Seconds()
 		b.ReportMetric(took, "s-"+name)
