@@ -46,7 +46,7 @@ func chromium(t *testing.T) *tab {
 		t.Skip("there is no browser")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("force-prefers-reduced-motion", true))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)
@@ -115,10 +115,9 @@ func (b *tab) shot(name string) {
 	}
 }
 
-// accessible runs axe-core on the page as it is.
+// accessible runs axe-core, which the page has been given, on the page as it is.
 func (b *tab) accessible(name string) {
 	b.t.Helper()
-	act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))
 	raw := act(b, "axe on "+name, chromedp.EvaluateAsDevTools[string](
 		`axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ') + ' — ' + n.failureSummary.replaceAll('\n', ' ')).slice(0, 3).join(' | '))))`,
 		chromedp.EvalAwaitPromise))
@@ -193,12 +192,13 @@ func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 	w.must("GET", "/v2/run?status=completed&limit=1", nil, &done)
 	pages["item"] = "/runs/" + string(done[0].ID) + "/items/1"
 	for name, path := range pages {
-		for _, theme := range []string{"light", "dark"} {
-			for _, width := range []int64{1440, 390} {
+		b.open(w.url + path)
+		act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))
+		for _, width := range []int64{1440, 390} {
+			act(b, "size", chromedp.EmulateViewport(width, 900))
+			for _, theme := range []string{"light", "dark"} {
 				full := fmt.Sprintf("%s-%d-%s", name, width, theme)
-				act(b, "size", chromedp.EmulateViewport(width, 900))
-				act(b, "theme", chromedp.Evaluate[chromedp.Void](fmt.Sprintf("void localStorage.setItem('theme', %q)", theme)))
-				b.open(w.url + path)
+				act(b, "theme", chromedp.Evaluate[chromedp.Void](fmt.Sprintf("void document.documentElement.setAttribute('data-bs-theme', %q)", theme)))
 				if wide := act(b, "width", chromedp.Evaluate[int64]("document.documentElement.scrollWidth")); wide > width {
 					t.Errorf("%s scrolls sideways: %d wide", full, wide)
 				}
