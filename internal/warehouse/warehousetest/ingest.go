@@ -51,8 +51,34 @@ func Ingest(t *testing.T, open OpenIngest) {
 	}
 	t.Run("arrival", func(t *testing.T) {
 		dir := t.TempDir()
-		rapid.Check(t, func(rt *rapid.T) { arrival(rt, dir, open) })
+		within(t, arrivalTime, func(rt *rapid.T) { arrival(rt, dir, open) })
 	})
+}
+
+// arrivalTime is how long random arrivals are tried; USHER_TEST_ARRIVAL sets another
+// duration, for a night of them.
+const arrivalTime = 8 * time.Second
+
+// within checks a property on as many draws as fit in a time. Once a draw has
+// failed, time no longer counts: it is being made smaller.
+func within(t *testing.T, limit time.Duration, property func(*rapid.T)) {
+	t.Helper()
+	if s := os.Getenv("USHER_TEST_ARRIVAL"); s != "" {
+		var err error
+		if limit, err = time.ParseDuration(s); err != nil {
+			t.Fatalf("USHER_TEST_ARRIVAL: %v", err)
+		}
+	}
+	end, failed, drawn := time.Now().Add(limit), false, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		if !failed && drawn > 0 && time.Now().After(end) {
+			return
+		}
+		drawn++
+		defer func() { failed = failed || rt.Failed() }()
+		property(rt)
+	})
+	t.Logf("%d arrivals", drawn)
 }
 
 func closeStore(t T, w IngestStore) {

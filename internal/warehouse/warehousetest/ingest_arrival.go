@@ -43,8 +43,10 @@ func arrival(t *rapid.T, dir string, open OpenIngest) {
 	l.Apply(t, m.Schema)
 	l.Rebuild(t)
 	l.Compare(t, m)
-	mergeDrawn(t, l, m, len(loads))
-	l.Compare(t, m)
+	for n := range 2 {
+		mergeDrawn(t, l, m, len(loads)+n)
+		l.Compare(t, m)
+	}
 }
 
 // mergeDrawn merges a random load into warehouse and model.

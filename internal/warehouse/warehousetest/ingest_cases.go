@@ -22,6 +22,7 @@ var ingestCases = []struct {
 	{"late message keeps newer values and brings its own", lateMessage},
 	{"profiles merge into the lowest id", mergeIntoLowest},
 	{"a correction splits who it joined", correctionSplits},
+	{"a rebuild under other identity rules moves messages", rebuildSplits},
 	{"messages nobody is named in stay raw", unidentified},
 	{"values that cannot be read are counted", unparsed},
 	{"odd columns and values come back as they were", oddValues},
@@ -132,6 +133,37 @@ func correctionSplits(t *testing.T, l *Loader) {
 		t.Errorf("profile %d became %d", first, p.ID)
 	}
 	wantValues(t, l.Find(t, "customer", "7"), map[string]any{"customer": "7", "sum": int64(2)})
+}
+
+func rebuildSplits(t *testing.T, l *Loader) {
+	s := warehouse.Schema{
+		Fields:  people(warehouse.Field{Name: "sum", Type: warehouse.Number, Merge: warehouse.Sum}),
+		Streams: []warehouse.Stream{{Name: "crm", MessageID: []string{"id"}}, {Name: "prices", ReferenceKey: "sku"}},
+		Mappings: mapAll("crm", map[string]string{"email": "email", "customer": "customer",
+			"sum": `number(x) * number(lookup("prices", "all", "price"))`}),
+	}
+	l.Apply(t, s)
+	l.Load(t, "p1", "prices", row(1, "sku", "all", "price", "1"))
+	l.Load(t, "1", "crm", row(1, "id", "1", "email", "a@x", "customer", "7", "x", "1"), row(2, "id", "2", "email", "b@x", "customer", "7", "x", "2"),
+		row(3, "id", "3", "email", "b@x", "x", "4"))
+	want := func(email string, sum float64) {
+		t.Helper()
+		wantValues(t, l.Find(t, "email", email), map[string]any{"email": email, "customer": "7", "sum": sum})
+	}
+	wantValues(t, l.Find(t, "email", "a@x"), map[string]any{"email": "b@x", "customer": "7", "sum": 7.0})
+	s.Fields[1].Rank = 0
+	if waiting := l.Apply(t, s); !slices.Equal(waiting, []string{"customer"}) {
+		t.Errorf("%v wait for a rebuild, want customer", waiting)
+	}
+	l.Rebuild(t)
+	want("a@x", 1)
+	want("b@x", 6)
+	l.Load(t, "p2", "prices", row(2, "sku", "all", "price", "10"))
+	want("a@x", 10)
+	want("b@x", 60)
+	l.Load(t, "2", "crm", row(3, "id", "3", "email", "b@x", "x", "8"))
+	want("a@x", 10)
+	want("b@x", 100)
 }
 
 func unidentified(t *testing.T, l *Loader) {

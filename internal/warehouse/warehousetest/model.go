@@ -3,7 +3,6 @@ package warehousetest
 import (
 	"cmp"
 	"maps"
-	"slices"
 	"strings"
 
 	"usher/internal/warehouse"
@@ -22,6 +21,7 @@ type Model struct {
 	Schema   warehouse.Schema
 	seq      int64
 	messages map[string][]modelMessage // by stream
+	byID     map[string]int            // index in messages, by stream and message id
 	loads    map[string]warehouse.LoadResult
 }
 
@@ -32,7 +32,7 @@ type modelMessage struct {
 
 // NewModel returns an empty model.
 func NewModel(s warehouse.Schema) *Model {
-	return &Model{Schema: s, messages: make(map[string][]modelMessage), loads: make(map[string]warehouse.LoadResult)}
+	return &Model{Schema: s, messages: make(map[string][]modelMessage), byID: make(map[string]int), loads: make(map[string]warehouse.LoadResult)}
 }
 
 // Merge takes one load; again, if it came before, without effect.
@@ -61,18 +61,18 @@ func (m *Model) receive(stream string, msg modelMessage) string {
 		m.messages[stream] = append(m.messages[stream], msg)
 		return "new"
 	}
-	for i, was := range m.messages[stream] {
-		if m.messageID(stream, was.Row) != id {
-			continue
-		}
-		if maps.Equal(present(was.Values), present(msg.Values)) {
-			return "duplicate"
-		}
-		m.messages[stream] = append(slices.Delete(m.messages[stream], i, i+1), msg)
-		return "corrected"
+	id = stream + "\x00" + id
+	i, known := m.byID[id]
+	if !known {
+		m.byID[id] = len(m.messages[stream])
+		m.messages[stream] = append(m.messages[stream], msg)
+		return "new"
 	}
-	m.messages[stream] = append(m.messages[stream], msg)
-	return "new"
+	if maps.Equal(present(m.messages[stream][i].Values), present(msg.Values)) {
+		return "duplicate"
+	}
+	m.messages[stream][i] = msg
+	return "corrected"
 }
 
 // messageID joins the columns that name a message, "" = none has a value.
