@@ -120,9 +120,8 @@ func (x *execution) deliver(ctx context.Context, it activation.Item, final bool)
 	return r, skipped, nil
 }
 
-// batch reads the rows of an item. Rows that wait longer than Settings.Recheck
-// are checked again, and so is the second phase always: it must not add anybody
-// whose old keys may still be there. What is no longer wanted is skipped.
+// batch reads the rows of an item. Rows that were staged longer ago than
+// Settings.Recheck are checked again; who is no longer wanted so is skipped.
 func (x *execution) batch(ctx context.Context, it activation.Item, final bool) (provider.Batch, skips, error) {
 	b := provider.Batch{
 		Run: it.Run, Item: it.ID, Attempt: it.Attempt, Sequence: it.Number, Final: final,
@@ -131,7 +130,7 @@ func (x *execution) batch(ctx context.Context, it activation.Item, final bool) (
 	if b.Op == activation.OpReadd {
 		b.Op = activation.OpAdd
 	}
-	recheck := it.Phase > 1 || x.d.now().Sub(x.run.StagedAt) > x.d.set.Recheck
+	recheck := x.d.now().Sub(x.run.StagedAt) > x.d.set.Recheck
 	b.Values = make([][]byte, 0, it.Rows()*int64(len(b.Keys)))
 	var skipped skips
 	err := x.d.ledger.Rows(ctx, warehouse.Range{Run: it.Run, First: it.First, Last: it.Last}, recheck, func(row warehouse.KeyRow) error {
