@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -81,13 +80,17 @@ func (a *app) audienceCommand() *cobra.Command {
 	create.Flags().StringVar(&name, "name", "", "name for people (default: the slug)")
 	create.Flags().StringVar(&description, "description", "", "what it is for")
 
-	var newRule string
+	var newRule, newName, newDescription string
 	edit := &cobra.Command{
-		Use: "edit SLUG|ID", Short: "Change the rule of an audience", Args: cobra.ExactArgs(1),
+		Use: "edit SLUG|ID", Short: "Change name, description or rule of an audience", Args: cobra.ExactArgs(1),
 		Example: `  usher audience edit big-spenders --rule 'FILTER lifetime_value > 1500'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if newRule+newName+newDescription == "" {
+				return usageError("one of --rule, --name and --description is needed")
+			}
 			var out audienceView
-			if _, err := a.client().Do(cmd.Context(), http.MethodPut, "/v2/segment/"+url.PathEscape(args[0]), map[string]string{"segment_ql": newRule}, &out); err != nil {
+			body := map[string]string{"segment_ql": newRule, "name": newName, "description": newDescription}
+			if _, err := a.client().Do(cmd.Context(), http.MethodPut, "/v2/segment/"+url.PathEscape(args[0]), body, &out); err != nil {
 				return err
 			}
 			a.say("%s: %s people", out.Slug, count(out.Size))
@@ -95,26 +98,43 @@ func (a *app) audienceCommand() *cobra.Command {
 		},
 	}
 	edit.Flags().StringVar(&newRule, "rule", "", "the new rule, in FilterQL")
-	_ = edit.MarkFlagRequired("rule")
+	edit.Flags().StringVar(&newName, "name", "", "the new name for people")
+	edit.Flags().StringVar(&newDescription, "description", "", "the new description")
+
+	size := &cobra.Command{
+		Use: "size SLUG|ID", Short: "How many people are in an audience now", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var out struct {
+				Size int64 `json:"size"`
+			}
+			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/segment/"+url.PathEscape(args[0])+"/sizes", nil, &out); err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(out)
+			}
+			_, err := fmt.Fprintln(a.out, out.Size)
+			return err
+		},
+	}
 
 	validate := &cobra.Command{
-		Use: "validate [RULE|-]", Short: "Check a rule and count whom it would select", Args: cobra.ExactArgs(1),
+		Use: "validate RULE|-", Short: "Check a rule and count whom it would select", Args: cobra.ExactArgs(1),
 		Example: `  usher audience validate 'FILTER country = "Germany"'
   usher audience validate - < rule.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text := args[0]
 			if text == "-" {
-				raw, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
+				raw, err := io.ReadAll(io.LimitReader(a.in, 1<<20))
 				if err != nil {
 					return err
 				}
 				text = string(raw)
 			}
 			var out struct {
-				Canonical     string   `json:"segment_ql"`
-				Size          int64    `json:"size"`
-				Fields        []string `json:"fields"`
-				TimeDependent bool     `json:"time_dependent"`
+				Canonical string   `json:"segment_ql"`
+				Size      int64    `json:"size"`
+				Fields    []string `json:"fields"`
 			}
 			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/segment/validate", map[string]string{"segment_ql": text}, &out); err != nil {
 				return err
@@ -158,6 +178,7 @@ func (a *app) audienceCommand() *cobra.Command {
 
 	run := &cobra.Command{
 		Use: "run SLUG|ID", Short: "Send an audience to all its destinations now", Args: cobra.ExactArgs(1),
+		Example: "  usher audience run big-spenders",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out []activation.Run
 			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/segment/"+url.PathEscape(args[0])+"/run", nil, &out); err != nil {
@@ -176,6 +197,6 @@ func (a *app) audienceCommand() *cobra.Command {
 		},
 	}
 
-	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(create), edit, a.jsonFlag(validate), a.jsonFlag(members), run, remove)
+	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(size), a.jsonFlag(create), edit, a.jsonFlag(validate), a.jsonFlag(members), run, remove)
 	return c
 }

@@ -66,9 +66,6 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	a := &app{in: in, out: out, err: errOut}
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
@@ -112,18 +109,22 @@ Start with "usher demo" to see all of it, or "usher serve" to run it for real.`,
 		a.serveCommand(), a.demoCommand(), a.sandboxCommand(), a.doctorCommand(),
 		a.importCommand(), a.streamCommand(), a.fieldCommand(), a.mappingCommand(), a.profileCommand(),
 		a.audienceCommand(), a.authCommand(), a.destinationCommand(), a.targetCommand(),
-		a.jobCommand(), a.runCommand(),
+		a.jobCommand(), a.runCommand(), a.providerCommand(), a.loadCommand(), a.jsonFlag(a.auditCommand()),
 	)
-	root.InitDefaultCompletionCmd()
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.InitDefaultCompletionCmd() // keeps the output it finds
 	markUsage(root)
 	return root
 }
 
-// markUsage makes wrong arguments and unknown commands usage errors everywhere.
+// markUsage makes wrong arguments, missing flags and unknown commands usage
+// errors everywhere.
 func markUsage(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+			if err := errors.Join(check(cmd, args), cmd.ValidateRequiredFlags()); err != nil {
 				return &exitError{exitUsage, fmt.Errorf("%w\nSee: %s --help", err, cmd.CommandPath())}
 			}
 			return nil
@@ -136,7 +137,7 @@ func markUsage(c *cobra.Command) {
 			}
 			return cmd.Help()
 		}
-		c.Args = nil
+		c.Args = cobra.ArbitraryArgs // or cobra would judge them first
 	}
 	for _, sub := range c.Commands() {
 		markUsage(sub)
@@ -167,3 +168,8 @@ func (a *app) client() *client.Client {
 // tokenFile in the data directory holds the token of this machine's command
 // line; only the server's own user can read it.
 const tokenFile = "cli.token"
+
+// Commands returns the tree of commands, for the tests and tools that look at it.
+func Commands() *cobra.Command {
+	return (&app{in: strings.NewReader(""), out: io.Discard, err: io.Discard}).root()
+}

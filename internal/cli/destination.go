@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -66,7 +67,7 @@ standard input, one line each, so that they stay out of the shell's history.`,
 			}
 			var out authView
 			body := map[string]any{"label": label, "config": config}
-			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/auth/"+args[0], body, &out); err != nil {
+			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/auth/"+url.PathEscape(args[0]), body, &out); err != nil {
 				return err
 			}
 			if a.json {
@@ -80,14 +81,24 @@ standard input, one line each, so that they stay out of the shell's history.`,
 	create.Flags().StringArrayVar(&values, "set", nil, "name=value, not secret (repeat)")
 	create.Flags().StringArrayVar(&secrets, "secret", nil, "name=- reads the secret from standard input (repeat)")
 	_ = create.MarkFlagRequired("label")
+	show := &cobra.Command{
+		Use: "show ID", Short: "Show one authorization, never its secrets", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var out authView
+			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/auth/"+url.PathEscape(args[0]), nil, &out); err != nil {
+				return err
+			}
+			return a.printJSON(out)
+		},
+	}
 	remove := &cobra.Command{
 		Use: "delete ID", Short: "Delete credentials nothing uses", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := a.client().Do(cmd.Context(), http.MethodDelete, "/v2/auth/"+args[0], nil, nil)
+			_, err := a.client().Do(cmd.Context(), http.MethodDelete, "/v2/auth/"+url.PathEscape(args[0]), nil, nil)
 			return err
 		},
 	}
-	c.AddCommand(a.jsonFlag(list), a.jsonFlag(create), remove)
+	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(create), remove)
 	return c
 }
 
@@ -147,21 +158,31 @@ func (a *app) destinationCommand() *cobra.Command {
 	test := &cobra.Command{
 		Use: "test ID", Short: "Prove credentials and account; writes nothing", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/destination/"+args[0]+"/test", nil, nil); err != nil {
+			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/destination/"+url.PathEscape(args[0])+"/test", nil, nil); err != nil {
 				return err
 			}
 			a.say("credentials and account are good")
 			return nil
 		},
 	}
+	show := &cobra.Command{
+		Use: "show ID", Short: "Show one destination", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var out activation.Destination
+			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/destination/"+url.PathEscape(args[0]), nil, &out); err != nil {
+				return err
+			}
+			return a.printJSON(out)
+		},
+	}
 	remove := &cobra.Command{
 		Use: "delete ID", Short: "Delete a destination without targets", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := a.client().Do(cmd.Context(), http.MethodDelete, "/v2/destination/"+args[0], nil, nil)
+			_, err := a.client().Do(cmd.Context(), http.MethodDelete, "/v2/destination/"+url.PathEscape(args[0]), nil, nil)
 			return err
 		},
 	}
-	c.AddCommand(a.jsonFlag(list), a.jsonFlag(create), test, remove)
+	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(create), test, remove)
 	return c
 }
 

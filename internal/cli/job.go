@@ -52,7 +52,7 @@ func (a *app) jobCommand() *cobra.Command {
 		Use: "show ID", Short: "Show one job", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out activation.Job
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/job/"+args[0], nil, &out); err != nil {
+			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/job/"+url.PathEscape(args[0]), nil, &out); err != nil {
 				return err
 			}
 			return a.printJSON(out)
@@ -100,7 +100,7 @@ func (a *app) jobCommand() *cobra.Command {
 		Use: "logs ID", Short: "Show the log of a job", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out []logView
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/job/"+args[0]+"/logs", nil, &out); err != nil {
+			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/job/"+url.PathEscape(args[0])+"/logs", nil, &out); err != nil {
 				return err
 			}
 			if a.json {
@@ -124,7 +124,7 @@ func (a *app) jobCommand() *cobra.Command {
 			Use: cmd.name + " ID", Short: cmd.short, Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
 				var out activation.Job
-				if _, err := a.client().Do(c.Context(), http.MethodPost, "/v2/job/"+args[0]+"/"+cmd.name, nil, &out); err != nil {
+				if _, err := a.client().Do(c.Context(), http.MethodPost, "/v2/job/"+url.PathEscape(args[0])+"/"+cmd.name, nil, &out); err != nil {
 					return err
 				}
 				a.say("%s: %s", out.Name, stateWord(out))
@@ -132,11 +132,12 @@ func (a *app) jobCommand() *cobra.Command {
 			},
 		})
 	}
-	c.AddCommand(&cobra.Command{
+	c.AddCommand(a.jsonFlag(a.planCommand()), &cobra.Command{
 		Use: "run ID", Short: "Open a run for each target of a job now", Args: cobra.ExactArgs(1),
+		Example: "  usher job run ID",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out []activation.Run
-			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/job/"+args[0]+"/run", nil, &out); err != nil {
+			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/job/"+url.PathEscape(args[0])+"/run", nil, &out); err != nil {
 				return err
 			}
 			for _, r := range out {

@@ -63,7 +63,7 @@ func (a *app) runCommand() *cobra.Command {
 		Use: "show ID", Short: "Show one run: stages, counts, laws, errors", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out runView
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/run/"+args[0], nil, &out); err != nil {
+			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/run/"+url.PathEscape(args[0]), nil, &out); err != nil {
 				return err
 			}
 			return a.printJSON(out)
@@ -73,7 +73,7 @@ func (a *app) runCommand() *cobra.Command {
 		Use: "items ID", Short: "List the queue items of a run", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out []activation.Item
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/run/"+args[0]+"/items", nil, &out); err != nil {
+			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/run/"+url.PathEscape(args[0])+"/items", nil, &out); err != nil {
 				return err
 			}
 			if a.json {
@@ -86,7 +86,7 @@ func (a *app) runCommand() *cobra.Command {
 			return a.table([]string{"ITEM", "STATE", "PHASE", "OP", "ROWS", "ATTEMPT", "CODE", "MESSAGE"}, rows)
 		},
 	}
-	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(items))
+	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(items), a.itemCommand(), a.jsonFlag(a.errorsCommand()))
 	for _, cmd := range []struct{ name, short string }{
 		{"retry", "Send the failed items of a failed run again, and nothing else"},
 		{"approve", "Let a run go on that waits because it removes many people"},
@@ -97,7 +97,7 @@ func (a *app) runCommand() *cobra.Command {
 			Use: cmd.name + " ID", Short: cmd.short, Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
 				var out runView
-				if _, err := a.client().Do(c.Context(), http.MethodPost, "/v2/run/"+args[0]+"/"+cmd.name, nil, &out); err != nil {
+				if _, err := a.client().Do(c.Context(), http.MethodPost, "/v2/run/"+url.PathEscape(args[0])+"/"+cmd.name, nil, &out); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintf(a.err, "run #%d: %s\n", out.Number, runWord(out.Run))

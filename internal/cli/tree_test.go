@@ -1,0 +1,129 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"usher/internal/cli"
+	"usher/internal/server/servertest"
+)
+
+// walk calls fn for every command that does something.
+func walk(c *cobra.Command, fn func(*cobra.Command)) {
+	if !c.HasSubCommands() || c.Flags().HasFlags() && c.Name() == "sandbox" {
+		fn(c)
+	}
+	for _, sub := range c.Commands() {
+		if sub.Name() != "completion" && sub.Name() != "help" {
+			walk(sub, fn)
+		}
+	}
+}
+
+// examples are the words of commands that make or send something: their help
+// shows how.
+var examples = []string{"create", "declare", "set", "edit", "import", "serve", "demo", "sandbox", "validate", "run"}
+
+// TestHelp: each command says in a line what it does, and those that make or
+// send something show an example that the command itself understands.
+func TestHelp(t *testing.T) {
+	n := 0
+	walk(cli.Commands(), func(c *cobra.Command) {
+		n++
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: the short help is %q", c.CommandPath(), c.Short)
+		}
+		if slices.Contains(examples, c.Name()) && c.Example == "" {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		if c.Example != "" && !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s: its example does not use it: %s", c.CommandPath(), c.Example)
+		}
+		r := run(t, "", append(strings.Fields(strings.TrimPrefix(c.CommandPath(), "usher ")), "--help")...)
+		if r.code != 0 || !strings.Contains(r.out, "Usage:") {
+			t.Errorf("%s --help: exit code %d: %s", c.CommandPath(), r.code, r.err)
+		}
+	})
+	if n < 40 {
+		t.Errorf("%d commands: is the tree walked at all?", n)
+	}
+}
+
+// TestCompletion: the scripts of the shells go to standard output.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		r := run(t, "", "completion", shell)
+		if r.code != 0 || !strings.Contains(r.out, "usher") || r.err != "" {
+			t.Errorf("completion %s: exit code %d, %d bytes, %q", shell, r.code, len(r.out), r.err)
+		}
+	}
+}
+
+// commandOf is the command of each operation; a reason in brackets where there
+// is none.
+var commandOf = map[string]string{
+	"health": "(doctor asks readyz)", "ready": "doctor",
+	"list-jobs": "job list", "show-job": "job show", "create-job": "(the same as create-workflow-job)", "create-workflow-job": "job create",
+	"job-logs": "job logs", "plan-job": "job plan", "run-job": "job run", "pause-job": "job pause", "resume-job": "job resume", "bounce-job": "job bounce", "kill-job": "job kill",
+	"show-workflow-job": "(older form)", "workflow-job-logs": "(older form)", "plan-workflow-job": "(older form)", "run-workflow-job": "(older form)",
+	"pause-workflow-job": "(older form)", "resume-workflow-job": "(older form)", "bounce-workflow-job": "(older form)", "kill-workflow-job": "(older form)",
+	"list-runs": "run list", "show-run": "run show", "run-items": "run items", "run-item": "run item", "run-errors": "run errors",
+	"retry-run": "run retry", "approve-run": "run approve", "decline-run": "run decline", "withdraw-run": "run withdraw", "list-targets": "target list",
+	"list-audiences": "audience list", "show-audience": "audience show", "create-audience": "audience create", "edit-audience": "audience edit", "delete-audience": "audience delete",
+	"validate-audience": "audience validate", "audience-size": "audience size", "scan-audience": "audience members", "run-audience": "audience run",
+	"list-destinations": "destination list", "show-destination": "destination show", "create-destination": "destination create", "delete-destination": "destination delete", "test-destination": "destination test",
+	"list-authorizations": "auth list", "show-authorization": "auth show", "create-authorization": "auth create", "delete-authorization": "auth delete", "list-providers": "provider list",
+	"list-streams": "stream list", "declare-stream": "stream declare", "stream-messages": "stream messages", "rebuild": "stream rebuild",
+	"list-fields": "field list", "declare-field": "field create", "list-mappings": "mapping list", "set-mappings": "mapping set", "show-load": "load show",
+	"collect-bulk": "import", "collect-json": "(import takes JSON by the bulk route)",
+	"lookup-profile": "profile show", "count-profiles": "profile count", "audit-log": "audit",
+}
+
+// TestParity: every operation of the API has a command that exists.
+func TestParity(t *testing.T) {
+	s := servertest.Start(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/openapi.json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			ID string `json:"operationId"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	walk(cli.Commands(), func(c *cobra.Command) { there[strings.TrimPrefix(c.CommandPath(), "usher ")] = true })
+	seen := map[string]bool{}
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			seen[op.ID] = true
+			command := commandOf[op.ID]
+			if command == "" || !strings.HasPrefix(command, "(") && !there[command] {
+				t.Errorf("%s %s (%s) has no command: %q", strings.ToUpper(method), path, op.ID, command)
+			}
+		}
+	}
+	for id := range commandOf {
+		if !seen[id] {
+			t.Errorf("%q is no operation of the API", id)
+		}
+	}
+}
