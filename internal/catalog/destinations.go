@@ -70,7 +70,7 @@ func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destinatio
 			p.add("mapping."+key, "there is no such field")
 		}
 	}
-	if _, err := matchkey.NewSet(def.RuleSet, d.Mapping, d.Config["default_country"]); err != nil {
+	if _, err := matchkey.NewSet(def.RuleSet, d.Mapping, d.Config[provider.CountryField]); err != nil {
 		p.add("mapping", "%s", err.Error())
 	}
 	d.Config = p.check("config.", def.DestinationFields, d.Config)

@@ -181,13 +181,9 @@ func summary(t activation.TargetID, plan warehouse.Plan, a answer, parallel int,
 	}
 }
 
-// countryField is the setting of a destination that names the country assumed
-// for phone numbers without a country code.
-const countryField = "default_country"
-
 // keySet binds the destination's mapping to the network's rules.
 func keySet(def provider.Definition, dest activation.Destination) (matchkey.Set, error) {
-	keys, err := matchkey.NewSet(def.RuleSet, dest.Mapping, dest.Config[countryField])
+	keys, err := matchkey.NewSet(def.RuleSet, dest.Mapping, dest.Config[provider.CountryField])
 	if err != nil {
 		return keys, &activation.Error{Kind: activation.Invalid, Code: "MAPPING", Field: "mapping", Message: "the mapping of the destination does not fit its network", Err: err}
 	}

@@ -16,6 +16,11 @@ func Setting(fields []Field, config map[string]string, name string) string {
 	return ""
 }
 
+// CountryField is the destination setting that names the country assumed for
+// phone numbers without a country code, as ISO 3166-1 alpha-2; a provider
+// declares it where its rules know phones.
+const CountryField = "default_country"
+
 // MaxBytesField is the destination field that sets Definition.MaxBytes. A
 // provider that lets it be set declares it under this name.
 const MaxBytesField = "max_request_bytes"

@@ -41,6 +41,8 @@ func Definition() provider.Definition {
 				Help: "The version of the Graph API to call. Meta ends a version about two years after it came out."},
 			{Name: provider.MaxBytesField, Label: "Largest request", Type: "int", Default: "1000000", Example: "1000000",
 				Help: "The most bytes of one request body; batches are cut so that they fit. Meta publishes no limit."},
+			{Name: provider.CountryField, Label: "Default country", Type: "string", Example: "DE",
+				Help: "The country, as a two-letter code, of phone numbers without a country code where the person's own country is not known."},
 			{Name: "regain_unit", Label: "Unit of waiting times", Type: "select", Default: "minutes", Options: []string{"minutes", "seconds"},
 				Help: "The unit of estimated_time_to_regain_access in Meta's usage headers, which no page names."},
 		},
