@@ -1,0 +1,123 @@
+package tracking_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"usher/docs"
+	"usher/internal/tracking"
+)
+
+// codes are all that the program can put on a run, an item, an upload or an
+// answer, by package.
+var codes = map[string][]string{
+	"access":           {"UNAUTHORIZED-017", "BADREQ-001"},
+	"activation":       {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "TAKEN-OVER", "JOB-BADREQ-002", "INTERNAL-019"},
+	"api":              {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000"},
+	"catalog":          {"BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
+	"delivery":         {"MAPPING", "NO-ANSWER"},
+	"ingest":           {"BADREQ-001", "JSON-BADREQ-025", "SCHEMA-INVALID-018"},
+	"outbound":         {"OUTBOUND-ADDRESS", "OUTBOUND-NOANSWER", "OUTBOUND-PACED", "OUTBOUND-PAUSED", "OUTBOUND-UNREACHABLE"},
+	"provider/meta":    {"META-ACCOUNT", "META-ANSWER", "META-AUTH", "META-BLOCKED", "META-DATA", "META-FLAGGED", "META-GONE", "META-PERMISSION", "META-REQUEST", "META-SETTINGS", "META-SHARE", "META-SIZE", "META-TERMS", "META-THROTTLE", "META-TOOSMALL", "META-UNAVAILABLE"},
+	"server":           {"PROVIDER-NOTFOUND-016"},
+	"store":            {"CONFLICT", "JOB-BADREQ-002", "BADREQ-001"},
+	"tracking":         {"UNPLACED", "UNKNOWN-000"},
+	"vault":            {"VAULT-KEY"},
+	"warehouse/duckdb": {"COUNTS", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
+	"warehouse/inbox":  {"INTERNAL-019"},
+}
+
+// TestEveryCodeHasAPage: whoever meets a code finds its cause, how to check it
+// and how to mend it, and the index leads there.
+func TestEveryCodeHasAPage(t *testing.T) {
+	index := read(t, "troubleshooting/README.md")
+	for _, list := range codes {
+		for _, code := range list {
+			path := strings.TrimPrefix(tracking.Page(code), "docs/")
+			text := read(t, path)
+			name := strings.TrimSuffix(filepath.Base(path), ".md")
+			for _, part := range []string{"# " + strings.ToUpper(name) + "\n", "\n## Cause\n\n", "\n## Check\n\n", "\n## Fix\n\n"} {
+				if !strings.Contains(text, part) {
+					t.Errorf("%s lacks %q", path, part)
+				}
+			}
+			if !strings.Contains(index, "("+name+".md)") {
+				t.Errorf("the index does not lead to %s", path)
+			}
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	raw, err := docs.Troubleshooting.ReadFile(path)
+	if err != nil {
+		t.Errorf("no page: %v", err)
+	}
+	return string(raw)
+}
+
+// codeShapes find codes in source text: words with a hyphen, and whatever is
+// given as the code of an error or to a constant named after one.
+var codeShapes = []*regexp.Regexp{
+	regexp.MustCompile(`"([A-Z]{2,}(?:-[A-Z]{2,})+(?:-\d{3})?|[A-Z]{2,}-\d{3})"`),
+	regexp.MustCompile(`\bCode: +"([A-Z][A-Z0-9-]+)"`),
+	regexp.MustCompile(`\b[cC]ode[A-Za-z]* += "([A-Z][A-Z0-9-]+)"`),
+	regexp.MustCompile(`group\("([A-Z][A-Z0-9-]+)"`),
+}
+
+// TestListIsWhole compares the list with the source, so that a new code cannot
+// come without its page.
+func TestListIsWhole(t *testing.T) {
+	found := map[string]int{}
+	root := filepath.Join("..")
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		name := e.Name()
+		if err != nil || e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		room, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil || slices.Contains([]string{"providertest", "storetest", "servertest", "warehousetest"}, filepath.Base(room)) {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, line := range strings.Split(string(raw), "\n") {
+			if strings.HasPrefix(strings.TrimSpace(line), "//") {
+				continue
+			}
+			for _, shape := range codeShapes {
+				for _, m := range shape.FindAllStringSubmatch(line, -1) {
+					found[room]++
+					if !slices.Contains(codes[room], m[1]) {
+						t.Errorf("%s has the code %s, which is not in the list", path, m[1])
+					}
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room := range codes {
+		if found[room] == 0 {
+			t.Errorf("no code was found in %s: is it read at all?", room)
+		}
+	}
+}
+
+func TestPage(t *testing.T) {
+	for code, want := range map[string]string{"JOB-BADREQ-002": "job-badreq", "COUNTS": "counts", "META-190": "meta", "VAULT-KEY": "vault-key", "017": "017"} {
+		if got := tracking.Page(code); got != "docs/troubleshooting/"+want+".md" {
+			t.Errorf("%s leads to %s, want %s", code, got, want)
+		}
+	}
+}
