@@ -69,10 +69,10 @@ type writeRequest struct {
 	done chan error
 }
 
-// checkpointAt is how much may wait in the write-ahead log before a commit
-// brings it into the file. That compresses the last row group of every table
-// anew: at the default of 16 MB a bulk load does little else.
-const checkpointAt = "1GB"
+// checkpointShare is which part of the memory limit may wait in the write-ahead
+// log before a commit brings it into the file. That compresses the last row
+// group of every table anew: at DuckDB's own 16 MB a bulk load does little else.
+const checkpointShare = 8
 
 // errClosed is returned by every write after Close.
 var errClosed = errors.New("warehouse is closed")
@@ -93,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if limit <= 0 {
 		limit = defaultMemoryLimit()
 	}
-	dsn := fmt.Sprintf("%s?memory_limit=%dB&preserve_insertion_order=false&checkpoint_threshold=%s", cfg.Path, limit, checkpointAt)
+	dsn := fmt.Sprintf("%s?memory_limit=%dB&preserve_insertion_order=false&checkpoint_threshold=%dB", cfg.Path, limit, limit/checkpointShare)
 	if cfg.Threads > 0 {
 		dsn += fmt.Sprintf("&threads=%d", cfg.Threads)
 	}
