@@ -278,11 +278,12 @@ func parseIdent(s, path string) (Ident, error) {
 	if isKeyword(s) || p.advance() != nil {
 		return Ident{Parts: []string{s}}, nil
 	}
-	id, err := p.ident("a field")
-	if err != nil || p.tok.kind != tokenEnd {
-		return Ident{Parts: []string{s}}, nil
+	// What does not read as an identifier is a name with odd characters, which
+	// JSON needs no quoting for.
+	if id, err := p.ident("a field"); err == nil && p.tok.kind == tokenEnd {
+		return id, nil
 	}
-	return id, nil
+	return Ident{Parts: []string{s}}, nil
 }
 
 func checkWord(s, path string) error {

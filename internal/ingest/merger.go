@@ -113,7 +113,7 @@ func (m *Merger) Run(ctx context.Context) error {
 
 func (m *Merger) logStopless(ctx context.Context, doing string, err error) {
 	if ctx.Err() == nil {
-		m.cfg.Log.ErrorContext(ctx, doing, "error", err)
+		m.cfg.Log.ErrorContext(ctx, "the inbox does not answer", "doing", doing, "err", err)
 	}
 }
 

@@ -22,7 +22,6 @@ type mergeBench struct {
 	m      *Merger
 	mu     sync.Mutex
 	woken  []string // load ids that OnMerged was called with
-	ids    []string
 	cancel context.CancelFunc
 	ended  chan error
 }

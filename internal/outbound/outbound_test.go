@@ -49,7 +49,7 @@ func silence(_ http.ResponseWriter, r *http.Request) {
 }
 
 // post makes a call that changes something, with secrets in query and body.
-func post(t *testing.T, ctx context.Context, c *http.Client, base string) (Answer, error) {
+func post(ctx context.Context, t *testing.T, c *http.Client, base string) (Answer, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/x?proof="+querySecret, strings.NewReader("ana@example.com"))
 	if err != nil {
@@ -83,7 +83,7 @@ func TestAnswerIsReadWhole(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = w.Write(bytes.ToUpper(body))
 	})
-	a, err := post(t, t.Context(), client(t, nil), s.URL)
+	a, err := post(t.Context(), t, client(t, nil), s.URL)
 	if err != nil || a.Status != http.StatusTeapot || string(a.Body) != "ANA@EXAMPLE.COM" {
 		t.Errorf("%d %q %v", a.Status, a.Body, err)
 	}
@@ -119,7 +119,7 @@ func TestFaultsTellWhetherTheCallLeft(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := client(t, tc.change)
-			_, err := post(t, t.Context(), c, tc.base)
+			_, err := post(t.Context(), t, c, tc.base)
 			e := wants(t, err, activation.Unavailable, tc.code, tc.applied)
 			if !strings.Contains(e.Error(), tc.cause) {
 				t.Errorf("cause of %v is not %q", e, tc.cause)
@@ -130,7 +130,7 @@ func TestFaultsTellWhetherTheCallLeft(t *testing.T) {
 		})
 	}
 	exact := client(t, func(c *Config) { c.MaxAnswerBytes = 101 })
-	if a, err := post(t, t.Context(), exact, long.URL); err != nil || len(a.Body) != 101 {
+	if a, err := post(t.Context(), t, exact, long.URL); err != nil || len(a.Body) != 101 {
 		t.Errorf("an answer of the allowed length: %d %v", len(a.Body), err)
 	}
 }
@@ -144,12 +144,12 @@ func TestCancelling(t *testing.T) {
 	c := client(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
-	_, err := post(t, ctx, c, s.URL)
+	_, err := post(ctx, t, c, s.URL)
 	wants(t, err, activation.Unavailable, CodeNoAnswer, true)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the cause is lost: %v", err)
 	}
-	_, err = post(t, ctx, c, s.URL)
+	_, err = post(ctx, t, c, s.URL)
 	wants(t, err, activation.Unavailable, CodeUnreachable, false)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the cause is lost: %v", err)
@@ -172,19 +172,19 @@ func TestGuard(t *testing.T) {
 		s.URL, "http://localhost:" + u.Port(), tlsServer.URL, "https://[::1]:9", "https://[::ffff:127.0.0.1]:9",
 		"https://169.254.169.254", "https://10.0.0.1", "https://0.0.0.0:9", "http://example.com", "ftp://example.com",
 	} {
-		_, err := post(t, t.Context(), guarded(), base)
+		_, err := post(t.Context(), t, guarded(), base)
 		wants(t, err, activation.Invalid, CodeAddress, false)
 	}
 	if calls.Load() != 0 {
 		t.Fatal("an internal server was called")
 	}
-	if _, err := post(t, t.Context(), guarded(u.Host), s.URL); err != nil {
+	if _, err := post(t.Context(), t, guarded(u.Host), s.URL); err != nil {
 		t.Errorf("an allowed host: %v", err)
 	}
-	if _, err := post(t, t.Context(), guarded("127.0.0.1:1"), s.URL); err == nil {
+	if _, err := post(t.Context(), t, guarded("127.0.0.1:1"), s.URL); err == nil {
 		t.Error("another port than the allowed one was called")
 	}
-	if _, err := post(t, t.Context(), guarded("LOCALHOST:"+u.Port()), "http://localhost:"+u.Port()); err != nil {
+	if _, err := post(t.Context(), t, guarded("LOCALHOST:"+u.Port()), "http://localhost:"+u.Port()); err != nil {
 		t.Errorf("an allowed name: %v", err)
 	}
 }
@@ -232,7 +232,7 @@ func TestRedirects(t *testing.T) {
 	if a := get("/away"); a.Status != http.StatusTemporaryRedirect {
 		t.Errorf("to another host: %d", a.Status)
 	}
-	if a, err := post(t, t.Context(), c, s.URL); err != nil || a.Status != http.StatusTemporaryRedirect {
+	if a, err := post(t.Context(), t, c, s.URL); err != nil || a.Status != http.StatusTemporaryRedirect {
 		t.Errorf("of a call that changes something: %d %v", a.Status, err)
 	}
 	if elsewhere.Load() > 0 {
@@ -254,7 +254,7 @@ func TestSlots(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
-			if _, err := post(t, t.Context(), c, s.URL); err != nil {
+			if _, err := post(t.Context(), t, c, s.URL); err != nil {
 				t.Error(err)
 			}
 		})
@@ -347,15 +347,53 @@ func TestBreakerStopsCalls(t *testing.T) {
 	var log bytes.Buffer
 	c := client(t, func(c *Config) { c.BreakAfter = 2; c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	for range 2 {
-		if a, err := post(t, t.Context(), c, s.URL); err != nil || a.Status != 502 {
+		if a, err := post(t.Context(), t, c, s.URL); err != nil || a.Status != 502 {
 			t.Fatal(a.Status, err)
 		}
 	}
-	_, err := post(t, t.Context(), c, s.URL)
+	_, err := post(t.Context(), t, c, s.URL)
 	wants(t, err, activation.Unavailable, CodePaused, false)
 	if calls.Load() != 2 || !strings.Contains(log.String(), "pause") || strings.Contains(log.String(), querySecret) {
 		t.Errorf("%d calls, log %s", calls.Load(), log.String())
 	}
+}
+
+// TestBreakerIgnoresWhatIsNotTheNetworks: a call that was given up, or that the
+// guard refused, neither counts as a failure nor makes up for one.
+func TestBreakerIgnoresWhatIsNotTheNetworks(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/bad" {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		arrived <- struct{}{}
+		silence(nil, r)
+	})
+	u, _ := url.Parse(s.URL)
+	c := client(t, func(c *Config) { c.AllowPrivate, c.AllowedHosts, c.BreakAfter = false, []string{u.Host}, 2 })
+	bad := func() {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/bad", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := Do(c, req); err != nil || a.Status != http.StatusBadGateway {
+			t.Fatal(a.Status, err)
+		}
+	}
+	bad()
+	for range 3 {
+		_, err := post(t.Context(), t, c, "https://127.0.0.1:9")
+		wants(t, err, activation.Invalid, CodeAddress, false)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-arrived; cancel() }()
+	_, err := post(ctx, t, c, s.URL)
+	wants(t, err, activation.Unavailable, CodeNoAnswer, true)
+	bad()
+	_, err = post(t.Context(), t, c, s.URL)
+	wants(t, err, activation.Unavailable, CodePaused, false)
 }
 
 func TestBufferIsUsedAgainOnlyWhenNobodyReads(t *testing.T) {
@@ -395,7 +433,7 @@ func TestBuffersUnderFire(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		first := make([]byte, 1)
 		_, _ = io.ReadFull(r.Body, first)
-		rest, err := io.ReadAll(io.LimitReader(r.Body, int64(r.ContentLength/2)))
+		rest, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength/2))
 		if err == nil && len(bytes.Trim(rest, string(first))) > 0 {
 			t.Errorf("a body of %q holds bytes of another", first)
 		}

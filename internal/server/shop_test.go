@@ -25,10 +25,9 @@ import (
 // shop is a plain model of the customers and of who should be in the audience:
 // everyone with a score over 50. It shares nothing with the server.
 type shop struct {
-	rand   *rand.Rand
-	email  map[int]string
-	score  map[int]int
-	remote string // audience id at the sandbox
+	rand  *rand.Rand
+	email map[int]string
+	score map[int]int
 }
 
 func newShop(seed uint64, people int) *shop {

@@ -44,6 +44,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		switch activation.KindOf(err) {
 		case activation.WaitUntil:
 			status, text = http.StatusTooManyRequests, "Too many failed tries from this address. Wait 15 minutes."
+		default:
 		case activation.Internal:
 			c.Log.ErrorContext(r.Context(), "sign-in failed", "err", err)
 			status, text = http.StatusInternalServerError, "The sign-in could not be checked. The server's log says why."

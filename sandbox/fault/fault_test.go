@@ -97,7 +97,7 @@ func TestChanceRepeatsWithItsSeed(t *testing.T) {
 		}
 		return met(p, fault.Call{}, 200)
 	}
-	if run(1) != run(1) {
+	if first, again := run(1), run(1); first != again {
 		t.Error("the same seed gives another sequence")
 	}
 	if run(1) == run(2) {

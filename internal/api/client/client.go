@@ -49,7 +49,7 @@ func (e *Error) Error() string {
 	return s
 }
 
-// ErrUnreachable: nothing answers at the server's address.
+// ErrUnreachable means that nothing answers at the server's address.
 var ErrUnreachable = errors.New("no server answers")
 
 type envelope struct {

@@ -236,7 +236,7 @@ func (w *world) sizeIs(id provider.RemoteID, want int) error {
 func wantError(err error, kind activation.Kind, applied bool) (*activation.Error, error) {
 	var e *activation.Error
 	if !errors.As(err, &e) {
-		return &activation.Error{}, fmt.Errorf("got %v, want an error of kind %s", err, kind)
+		return &activation.Error{}, fmt.Errorf("want an error of kind %s, got %q", kind, fmt.Sprint(err))
 	}
 	if e.Kind != kind {
 		return e, fmt.Errorf("got kind %s, want %s: %w", e.Kind, kind, err)

@@ -3,7 +3,6 @@ package inbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -316,7 +315,7 @@ func TestChangedIsClosedByEveryChange(t *testing.T) {
 		select {
 		case <-c:
 		default:
-			t.Error(fmt.Sprintf("step %d woke nobody", i))
+			t.Errorf("step %d woke nobody", i)
 		}
 	}
 }
