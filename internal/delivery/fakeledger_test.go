@@ -45,6 +45,9 @@ type version struct {
 type holding struct {
 	state  string // in, maybe, refused, shared
 	values [2]string
+	// doubted: a plan saw it in and not wanted, so that others' removals may
+	// have carried its values.
+	doubted bool
 }
 
 type change struct {
@@ -128,6 +131,10 @@ func (p *plane) Stage(_ context.Context, r warehouse.PlanRequest, stage func(act
 	defer p.lock()()
 	rows, plan := p.plan(r)
 	p.staged[r.Run] = rows
+	for v, row := range p.ledger[r.Generation] {
+		h := p.people[v.person]
+		row.doubted = row.doubted || !h.member || h.keys != v.keys
+	}
 	return plan, nil
 }
 
@@ -196,7 +203,7 @@ func (p *plane) plan(r warehouse.PlanRequest) ([]change, warehouse.Plan) {
 			c.Deferred++
 		case h.keys == [2]string{} || row != nil && row.state == "refused":
 			c.Omitted++
-		case row != nil && row.state == "in":
+		case row != nil && row.state == "in" && !row.doubted:
 			c.Unchanged++
 		case row != nil || add.op == activation.OpReadd:
 			c.Update++
@@ -308,12 +315,12 @@ func (p *plane) foldItem(it warehouse.FoldItem) warehouse.FoldResult {
 				row.values = c.of.keys
 			}
 		case outcome == activation.Unknown:
-			ledger[c.of] = &holding{"maybe", c.of.keys}
+			ledger[c.of] = &holding{state: "maybe", values: c.of.keys}
 		case outcome == activation.Rejected && (c.op == activation.OpRemove || row != nil):
 		case outcome == activation.Rejected:
-			ledger[c.of] = &holding{"refused", [2]string{}}
+			ledger[c.of] = &holding{state: "refused"}
 		case c.op != activation.OpRemove:
-			ledger[c.of] = &holding{"in", c.of.keys}
+			ledger[c.of] = &holding{state: "in", values: c.of.keys}
 		case row != nil:
 			for i, v := range c.values {
 				if v != "" {

@@ -69,6 +69,9 @@ func (m *memory) Job(_ context.Context, id activation.JobID) (activation.Job, er
 
 func (m *memory) setJob(id activation.JobID, s activation.JobState) {
 	defer m.lock()()
+	if m.jobs[id].State == activation.JobKilled && s == activation.JobPaused {
+		return // a killed job takes no command
+	}
 	for _, t := range m.targets {
 		if m.jobs[id].State == activation.JobKilled && s == activation.JobRunnable { // the next job adopts the target
 			t.DueNow = true
@@ -287,10 +290,13 @@ func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End
 
 func (m *memory) NewGeneration(_ context.Context, r activation.Run, status activation.RunStatus) error {
 	defer m.lock()()
+	t := m.targets[r.Target]
+	if t.OpenRun != "" && t.OpenRun != r.ID {
+		return fmt.Errorf("run %s is open: %w", t.OpenRun, activation.ErrConflict)
+	}
 	if err := m.save(r); err != nil {
 		return err
 	}
-	t := m.targets[r.Target]
 	for _, other := range m.runs {
 		if other.Target != t.ID || other.Status != activation.RunAwaiting && other.ID != r.ID {
 			continue

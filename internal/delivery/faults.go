@@ -10,6 +10,8 @@ import (
 // is one before and one after each commit and each call to a network.
 type CrashPoint string
 
+// The crash points in the order of the protocol; docs/delivery.md says what a
+// restart does at each.
 const (
 	BeforeOpen CrashPoint = "before_open" // step 1
 	AfterOpen  CrashPoint = "after_open"

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"usher/internal/activation"
@@ -83,8 +84,10 @@ func (x *execution) pollErred(ctx context.Context, it activation.Item, before ac
 	e := asError(err)
 	x.log.WarnContext(ctx, "asking the network for an answer", "item", it.Number, "kind", string(e.Kind), "code", e.Code, "error", err)
 	switch effectOf(e.Kind) {
-	case effectGone:
-		return x.newGeneration(ctx)
+	case effectGone: // unless a run is open, which finds out by itself
+		if err := x.newGeneration(ctx); !errors.Is(err, activation.ErrConflict) {
+			return err
+		}
 	case effectFail:
 		if e.Kind == activation.Invalid { // it will never answer this question
 			return x.giveUpOn(ctx, it, before, e.Code, e.Message)

@@ -402,3 +402,35 @@ func TestPlanWritesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestGoneFoundByAPoll: a question about an older run does not end the run that
+// is open; that one finds out by itself, and the older one is asked about again.
+func TestGoneFoundByAPoll(t *testing.T) {
+	inBubble(t, 4, func(t *testing.T, w *world) {
+		w.net.async, w.def.Async = true, true
+		w.work(t)
+		w.net.async = false
+		w.join(4, 8)
+		time.Sleep(time.Minute)
+		w.goes("throttle long")
+		open := w.work(t)
+		if open.Status != activation.RunRunning || open.Number != 2 {
+			t.Fatalf("run #%d is %s", open.Number, open.Status)
+		}
+		clear(w.net.audiences)
+		clear(w.net.markers)
+		time.Sleep(2 * time.Minute) // the first run is polled, the second waits
+		if err := w.turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if wrong := w.check(t.Context()); wrong != "" {
+			t.Fatal(wrong, w.story())
+		}
+		if err := w.settle(t.Context()); err != nil {
+			t.Fatal(err, w.story())
+		}
+		if wrong := w.check(t.Context()) + w.verdict(t.Context()); wrong != "" {
+			t.Fatal(wrong, w.story())
+		}
+	})
+}

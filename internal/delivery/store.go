@@ -83,7 +83,8 @@ type RunStore interface {
 	// NewGeneration: the remote audience is gone or another one. Generation + 1,
 	// remote id cleared, queued items withdrawn, awaiting ones unknown (of every
 	// run of the old generation), r ends as status with code REMOTE-GONE and r's
-	// counts, the target is due now.
+	// counts, the target is due now. ErrConflict while another run than r is open:
+	// it finds the same by itself.
 	NewGeneration(ctx context.Context, r activation.Run, status activation.RunStatus) error
 }
 

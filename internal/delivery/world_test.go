@@ -124,10 +124,19 @@ func inMemory(seed uint64, replay provider.Replay, async bool) *world {
 	return w
 }
 
-// boot starts the next process.
+// boot ends the present process and starts the next one, for which what was
+// armed is meant from now on.
 func (w *world) boot() {
 	w.born++
 	p := &process{}
+	if w.proc != nil {
+		w.proc.kill()
+	}
+	w.faults.mu.Lock()
+	if w.faults.proc != nil {
+		w.faults.proc = p
+	}
+	w.faults.mu.Unlock()
 	w.net.mu.Lock()
 	w.net.gate = p.alive
 	w.net.mu.Unlock()
@@ -165,11 +174,23 @@ func (w *world) turn(ctx context.Context) error {
 func (w *world) settle(ctx context.Context) error {
 	w.net.heal()
 	w.store.setJob(w.job, activation.JobRunnable)
+	defer func(guarded delivery.Settings) {
+		w.set = guarded
+		w.boot()
+	}(w.set)
+	w.set.GuardMinimum = 1 << 40 // what was declined goes as well
+	w.boot()
 	if err := w.rest(ctx); err != nil {
 		return err
 	}
-	if _, err := w.proc.RunTarget(ctx, w.target); err != nil && w.proc.alive() == nil {
-		return err
+	for _, err := w.proc.RunTarget(ctx, w.target); err != nil; _, err = w.proc.RunTarget(ctx, w.target) {
+		if w.proc.alive() == nil {
+			return err
+		}
+		w.boot()
+		if err := w.rest(ctx); err != nil {
+			return err
+		}
 	}
 	return w.rest(ctx)
 }

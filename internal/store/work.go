@@ -125,7 +125,9 @@ func worked(r activation.Run, attempt int) bool {
 // NewGeneration ends r with code REMOTE-GONE because the remote audience is
 // gone or another one: the target's generation grows, its remote id is cleared,
 // what was unsent is withdrawn, what was under way or awaited is unknown, and
-// the target is due now. The target's other live runs end with it.
+// the target is due now. The target's runs that await answers or approval end
+// with it. ErrConflict while another run of the target is open: it finds the
+// same by itself, and only its own attempt knows its counts.
 func (s *Store) NewGeneration(ctx context.Context, r activation.Run, status activation.RunStatus) error {
 	if status != activation.RunWithdrawn && status != activation.RunFailed {
 		return fmt.Errorf("new generation: a run does not end as %s: %w", status, activation.ErrConflict)
@@ -137,6 +139,9 @@ func (s *Store) NewGeneration(ctx context.Context, r activation.Run, status acti
 		}
 		if !worked(now, r.Attempt) || target.Generation != r.Generation {
 			return activation.ErrFenced
+		}
+		if target.OpenRun != "" && target.OpenRun != r.ID {
+			return t.openConflict(target) // the open run finds it out by itself
 		}
 		if err := t.voidGeneration(target.ID, r.ID); err != nil {
 			return err
