@@ -236,7 +236,7 @@ func (w *world) check(ctx context.Context) string {
 		if r.ErrorCode == activation.CodeCounts && w.net.only == "" && !w.badReceipts() {
 			return fmt.Sprintf("run #%d: %s", r.Number, r.ErrorText)
 		}
-		if r.Status.Final() && r.ErrorCode != activation.CodeRemoteGone {
+		if r.Status.Final() {
 			if err := r.Counts.CheckLaws(); err != nil && r.ErrorCode != activation.CodeCounts {
 				return fmt.Sprintf("run #%d (%s): %v %+v", r.Number, r.Status, err, r.Counts)
 			}
