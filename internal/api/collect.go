@@ -23,10 +23,16 @@ func (a *API) collect(h huma.API, t traced) {
 		types                []string
 		take                 func(context.Context, ingest.Request) (ingest.Summary, error)
 	}{
-		{"POST /collect/bulk/{stream}", "collect-bulk", "Load CSV, gzip CSV, a JSON array or NDJSON into a stream, all of it or nothing",
-			[]string{"text/csv", "application/gzip", "application/json", "application/x-ndjson"}, a.Collector.Bulk},
-		{"POST /collect/json/{stream}", "collect-json", "Load a JSON object, array or NDJSON under 10 MB into a stream",
-			[]string{"application/json", "application/x-ndjson"}, a.Collector.JSON},
+		{
+			"POST /collect/bulk/{stream}", "collect-bulk", "Load CSV, gzip CSV, a JSON array or NDJSON into a stream, all of it or nothing",
+			[]string{"text/csv", "application/gzip", "application/json", "application/x-ndjson"},
+			a.Collector.Bulk,
+		},
+		{
+			"POST /collect/json/{stream}", "collect-json", "Load a JSON object, array or NDJSON under 10 MB into a stream",
+			[]string{"application/json", "application/x-ndjson"},
+			a.Collector.JSON,
+		},
 	} {
 		t.HandleFunc(c.pattern, a.taking(c.take))
 		op := route(c.pattern, Operator, c.id, c.summary, "data")

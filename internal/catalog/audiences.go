@@ -103,8 +103,10 @@ func (c *Catalog) DeleteAudience(ctx context.Context, idOrSlug, user string) err
 			}
 			for _, ref := range f.Includes() {
 				if ref == a.Slug || ref == string(a.ID) {
-					return fmt.Errorf("%w: %w", activation.ErrConflict, &activation.Error{Kind: activation.Invalid, Code: "BADREQ-001",
-						Message: fmt.Sprintf("the audience %q includes it", other.Slug)})
+					return fmt.Errorf("%w: %w", activation.ErrConflict, &activation.Error{
+						Kind: activation.Invalid, Code: "BADREQ-001",
+						Message: fmt.Sprintf("the audience %q includes it", other.Slug),
+					})
 				}
 			}
 		}

@@ -112,8 +112,10 @@ func (c *Catalog) Definition(name string) (provider.Definition, error) {
 		for i, d := range c.Providers {
 			names[i] = d.Name
 		}
-		return provider.Definition{}, &activation.Error{Kind: activation.Invalid, Code: "PROVIDER-NOTFOUND-016", Field: "provider",
-			Message: "no such provider; there are " + strings.Join(names, ", ")}
+		return provider.Definition{}, &activation.Error{
+			Kind: activation.Invalid, Code: "PROVIDER-NOTFOUND-016", Field: "provider",
+			Message: "no such provider; there are " + strings.Join(names, ", "),
+		}
 	}
 	return c.Providers[i], nil
 }
@@ -128,8 +130,10 @@ func (c *Catalog) Workflow(name string) (provider.Definition, error) {
 		for i, d := range c.Providers {
 			names[i] = d.Workflow
 		}
-		return provider.Definition{}, &activation.Error{Kind: activation.Invalid, Code: "WF-NOTFOUND-005", Field: "workflow",
-			Message: "no such workflow; there are " + strings.Join(names, ", ")}
+		return provider.Definition{}, &activation.Error{
+			Kind: activation.Invalid, Code: "WF-NOTFOUND-005", Field: "workflow",
+			Message: "no such workflow; there are " + strings.Join(names, ", "),
+		}
 	}
 	return c.Providers[i], nil
 }
