@@ -76,8 +76,10 @@ func (l *lake) load(ctx context.Context) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	_, err = l.Merge(ctx, warehouse.Load{ID: fmt.Sprint("l", l.loads), Stream: "people", Path: path,
-		Columns: []string{"uid", "email", "phone", "member"}, Rows: int64(len(l.waiting)), ReceivedAt: time.Now()}, nil)
+	_, err = l.Merge(ctx, warehouse.Load{
+		ID: fmt.Sprint("l", l.loads), Stream: "people", Path: path,
+		Columns: []string{"uid", "email", "phone", "member"}, Rows: int64(len(l.waiting)), ReceivedAt: time.Now(),
+	}, nil)
 	l.waiting = nil
 	return err
 }

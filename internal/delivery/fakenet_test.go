@@ -56,8 +56,10 @@ type owed struct {
 }
 
 func newNetwork(now func() time.Time, seed uint64) *network {
-	return &network{now: now, rand: rand.New(rand.NewPCG(seed, seed)), audiences: map[string]map[string]bool{}, markers: map[string]string{},
-		owed: map[string]*owed{}, asked: map[string]int{}, gate: func() error { return nil }}
+	return &network{
+		now: now, rand: rand.New(rand.NewPCG(seed, seed)), audiences: map[string]map[string]bool{}, markers: map[string]string{},
+		owed: map[string]*owed{}, asked: map[string]int{}, gate: func() error { return nil },
+	}
 }
 
 // faultNames are the ways a delivery can go wrong.

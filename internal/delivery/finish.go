@@ -72,10 +72,7 @@ func (x *execution) count(ctx context.Context, p progress) error {
 // a network's wait, or soon, where asking went wrong.
 func (x *execution) nextLook(ctx context.Context, p progress) (time.Time, error) {
 	if !p.any(activation.ItemAwaiting) {
-		if x.failure != nil {
-			return x.failure.Until, nil
-		}
-		return time.Time{}, nil
+		return x.networkWait(), nil
 	}
 	if p.awaiting && x.halt == haltFailed {
 		return x.d.now().Add(askAgain), nil
@@ -85,6 +82,15 @@ func (x *execution) nextLook(ctx context.Context, p progress) (time.Time, error)
 		return time.Time{}, err
 	}
 	return x.nextPoll(p.items, receipts), nil
+}
+
+// networkWait is until when the network asked to be left alone by the error
+// that ended the run; zero when it did not.
+func (x *execution) networkWait() time.Time {
+	if x.failure == nil {
+		return time.Time{}
+	}
+	return x.failure.Until
 }
 
 // outcome decides what the run's status is and what that means for its target.

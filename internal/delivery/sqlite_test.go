@@ -133,13 +133,17 @@ func declare(t *testing.T, s *store.Store, w *world) activation.AudienceID {
 	}
 	auth, err := s.CreateAuthorization(ctx, activation.Authorization{Label: "a", Provider: "fake", KeyID: "k", Sealed: []byte("s")}, "ann")
 	must(err)
-	dest, err := s.CreateDestination(ctx, activation.Destination{Name: "Ads", Provider: "fake", Authorization: auth.ID, Account: "1",
-		Mapping: map[string]string{"EMAIL": "email", "PHONE": "phone"}, Enabled: true}, "ann")
+	dest, err := s.CreateDestination(ctx, activation.Destination{
+		Name: "Ads", Provider: "fake", Authorization: auth.ID, Account: "1",
+		Mapping: map[string]string{"EMAIL": "email", "PHONE": "phone"}, Enabled: true,
+	}, "ann")
 	must(err)
 	audience, err := s.CreateAudience(ctx, activation.Audience{Slug: "people", Name: "People", Rule: "FILTER member = true"}, "ann")
 	must(err)
-	job, err := s.CreateJob(ctx, activation.Job{Name: "j", Workflow: "fake", Provider: "fake", Type: "export", Destination: dest.ID,
-		Audiences: []activation.AudienceID{audience.ID}, Continuous: true, CreatedBy: "ann", FailAfter: 1000 * time.Hour})
+	job, err := s.CreateJob(ctx, activation.Job{
+		Name: "j", Workflow: "fake", Provider: "fake", Type: "export", Destination: dest.ID,
+		Audiences: []activation.AudienceID{audience.ID}, Continuous: true, CreatedBy: "ann", FailAfter: 1000 * time.Hour,
+	})
 	must(err)
 	targets, err := s.Targets(ctx, store.TargetFilter{Job: job.ID})
 	must(err)
