@@ -52,6 +52,8 @@ func (c JobCommand) Check(s JobState) error {
 			takes = append(takes, string(other))
 		}
 	}
-	return &Error{Kind: Invalid, Code: "JOB-BADREQ-002",
-		Message: fmt.Sprintf("the job is %s, which does not take %s; it takes %s", s, c, strings.Join(takes, ", "))}
+	return &Error{
+		Kind: Invalid, Code: "JOB-BADREQ-002",
+		Message: fmt.Sprintf("the job is %s, which does not take %s; it takes %s", s, c, strings.Join(takes, ", ")),
+	}
 }

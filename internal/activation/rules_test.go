@@ -100,8 +100,12 @@ func TestRoleIncludes(t *testing.T) {
 		have, need activation.Role
 		want       bool
 	}{
-		{activation.RoleAdmin, activation.RoleViewer, true}, {activation.RoleViewer, activation.RoleOperator, false},
-		{activation.RoleOperator, activation.RoleOperator, true}, {"", activation.RoleViewer, false}, {activation.RoleAdmin, "", false}, {"", "", false},
+		{activation.RoleAdmin, activation.RoleViewer, true},
+		{activation.RoleViewer, activation.RoleOperator, false},
+		{activation.RoleOperator, activation.RoleOperator, true},
+		{"", activation.RoleViewer, false},
+		{activation.RoleAdmin, "", false},
+		{"", "", false},
 	} {
 		if got := c.have.Includes(c.need); got != c.want {
 			t.Errorf("%q includes %q: %v", c.have, c.need, got)

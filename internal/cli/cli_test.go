@@ -128,9 +128,26 @@ func TestCommands(t *testing.T) {
 // everyListIsJSON runs each command that takes --json and needs nothing more.
 func everyListIsJSON(t *testing.T, s shop) {
 	for _, args := range [][]string{
-		{"stream", "list"}, {"field", "list"}, {"mapping", "list", "people"}, {"audience", "list"}, {"audience", "members", "high"}, {"audience", "validate", "FILTER *"},
-		{"auth", "list"}, {"provider", "list"}, {"destination", "list"}, {"target", "list"}, {"job", "list", "--all"}, {"job", "list"}, {"job", "logs", s.Job},
-		{"run", "list"}, {"run", "items", s.Run}, {"run", "errors", s.Run}, {"profile", "show", "customer=id-1"}, {"profile", "count"}, {"audit"}, {"doctor", "--data", s.Dir},
+		{"stream", "list"},
+		{"field", "list"},
+		{"mapping", "list", "people"},
+		{"audience", "list"},
+		{"audience", "members", "high"},
+		{"audience", "validate", "FILTER *"},
+		{"auth", "list"},
+		{"provider", "list"},
+		{"destination", "list"},
+		{"target", "list"},
+		{"job", "list", "--all"},
+		{"job", "list"},
+		{"job", "logs", s.Job},
+		{"run", "list"},
+		{"run", "items", s.Run},
+		{"run", "errors", s.Run},
+		{"profile", "show", "customer=id-1"},
+		{"profile", "count"},
+		{"audit"},
+		{"doctor", "--data", s.Dir},
 	} {
 		r := s.run(t, "", append(args, "--json")...)
 		if r.code != 0 || !json.Valid([]byte(r.out)) || strings.TrimSpace(r.out) == "null" {

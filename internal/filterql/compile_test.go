@@ -53,8 +53,10 @@ func TestCompiledSQL(t *testing.T) {
 			` AND (p."tags" IS NOT NULL AND len(p."tags") > 0 AND list_has_any(p."tags", [CAST($5 AS VARCHAR), CAST($6 AS VARCHAR)]))` +
 			` AND (p."last_order" IS NOT NULL AND p."last_order" > make_timestamp(CAST($7 AS BIGINT)))` +
 			` AND ((p."ltv" IS NOT NULL AND p."ltv" > CAST($8 AS DOUBLE)) OR (p."vip" IS NOT NULL AND p."vip" = CAST($9 AS BOOLEAN))))`,
-		Args: []any{`%@x\_y.com`, int64(18), "a", "b",
-			time.Date(2024, time.April, 30, 12, 0, 0, 0, time.UTC).UnixMicro(), 100.5, true},
+		Args: []any{
+			`%@x\_y.com`, int64(18), "a", "b",
+			time.Date(2024, time.April, 30, 12, 0, 0, 0, time.UTC).UnixMicro(), 100.5, true,
+		},
 		TimeDependent: true,
 		Fields:        []string{"age", "email", "last_order", "ltv", "tags", "vip"},
 	}

@@ -121,8 +121,10 @@ func (p *parser) bounds(c *Condition) error {
 func (p *parser) function(name token, depth int) (*Condition, error) {
 	op := Op(strings.ToLower(name.text))
 	if op != GeoDistance && op != TimeWindow {
-		return nil, &Error{Line: name.pos.Line, Column: name.pos.Column,
-			Expected: "a field or one of the functions geodistance and timewindow", Found: name.describe()}
+		return nil, &Error{
+			Line: name.pos.Line, Column: name.pos.Column,
+			Expected: "a field or one of the functions geodistance and timewindow", Found: name.describe(),
+		}
 	}
 	c, err := p.newCondition(op, name.pos, depth)
 	if err != nil {

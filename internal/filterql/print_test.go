@@ -104,8 +104,10 @@ func TestCanonicalText(t *testing.T) {
 
 func TestJSONForm(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{`FILTER AND (a = 1, NOT b CONTAINS "x")`,
-			`{"op":"and","args":[{"op":"=","args":[{"ident":"a"},{"val":"1"}]},{"op":"not","args":[{"op":"contains","args":[{"ident":"b"},{"val":"x"}]}]}]}`},
+		{
+			`FILTER AND (a = 1, NOT b CONTAINS "x")`,
+			`{"op":"and","args":[{"op":"=","args":[{"ident":"a"},{"val":"1"}]},{"op":"not","args":[{"op":"contains","args":[{"ident":"b"},{"val":"x"}]}]}]}`,
+		},
 		{`FILTER INCLUDE x FROM user ALIAS y`, `{"op":"include","args":[{"seg":"x"}],"from":"user","alias":"y"}`},
 		{"FILTER a.`has.period` IN (1, \"b\")", "{\"op\":\"in\",\"args\":[{\"ident\":\"a.`has.period`\"},{\"val\":\"1\"},{\"val\":\"b\"}]}"},
 		{`FILTER *`, `{"op":"match_all"}`},

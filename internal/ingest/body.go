@@ -112,8 +112,10 @@ func bodyError(err error) error {
 	case errors.As(err, &stop):
 		return fmt.Errorf("read body: %w", err)
 	case errors.As(err, &large):
-		return &activation.Error{Kind: activation.Invalid, Code: codeBad, Err: ErrTooLarge,
-			Message: fmt.Sprintf("the body is larger than the limit of %d bytes, decompressed: send it in parts", large.limit)}
+		return &activation.Error{
+			Kind: activation.Invalid, Code: codeBad, Err: ErrTooLarge,
+			Message: fmt.Sprintf("the body is larger than the limit of %d bytes, decompressed: send it in parts", large.limit),
+		}
 	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
 		return invalid("", "the gzip data is damaged")
 	case errors.Is(err, io.ErrUnexpectedEOF):

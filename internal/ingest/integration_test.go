@@ -83,8 +83,10 @@ func TestUploadsBecomeProfiles(t *testing.T) {
 		},
 		Streams: []warehouse.Stream{{Name: "customers", TimestampField: "since", DateOrder: "mdy"}, {Name: "orders"}},
 		Mappings: []warehouse.Mapping{
-			{Stream: "customers", Field: "email", Expression: "mail"}, {Stream: "customers", Field: "name", Expression: "name"},
-			{Stream: "orders", Field: "email", Expression: "mail"}, {Stream: "orders", Field: "orders", Expression: "n"},
+			{Stream: "customers", Field: "email", Expression: "mail"},
+			{Stream: "customers", Field: "name", Expression: "name"},
+			{Stream: "orders", Field: "email", Expression: "mail"},
+			{Stream: "orders", Field: "orders", Expression: "n"},
 		},
 	})
 	if err != nil {

@@ -39,7 +39,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(req)
 	if err != nil {
 		release()
-		t.judge(req.Context(), req, !errors.Is(err, context.Canceled))
+		if own := new(activation.Error); errors.Is(err, context.Canceled) || errors.As(err, &own) {
+			t.breaker.abandon() // given up, or refused by the guard: that says nothing about the network
+		} else {
+			t.judge(req.Context(), req, true)
+		}
 		return nil, err
 	}
 	t.judge(req.Context(), req, resp.StatusCode >= 500)

@@ -112,7 +112,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	if s.inbox, err = inbox.Open(ctx, inbox.Config{Dir: filepath.Join(cfg.Data, "inbox"), Log: log, Now: opt.Now}); err != nil {
 		return nil, err
 	}
-	box, err := vault.Open(filepath.Join(cfg.Data, "secret.key"))
+	box, err := openVault(cfg.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -197,18 +197,32 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error {
 		<-ctx.Done()
 		s.console.Close()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 8*time.Second)
-		defer cancel()
-		if err := s.http.Shutdown(stop); err != nil {
-			return errors.Join(fmt.Errorf("stop serving: %w", err), s.http.Close())
-		}
-		return nil
+		return s.stopServing(context.WithoutCancel(ctx))
 	})
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// finishRequests is how long requests may go on after a stop was asked for.
+const finishRequests = 5 * time.Second
+
+// stopServing lets requests finish and then cuts those that did not: nothing of
+// an upload that is cut is accepted, and its sender is not told so.
+func (s *Server) stopServing(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, finishRequests)
+	defer cancel()
+	err := s.http.Shutdown(within)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.WarnContext(ctx, "requests were cut at the stop", slog.Duration("waited", finishRequests))
+		err = s.http.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("stop serving: %w", err)
+	}
+	return nil
 }
 
 // Close closes what New opened. It may be called twice, and after a failed New.
@@ -253,6 +267,20 @@ func (s *Server) raiseDirty(ctx context.Context) {
 func (s *Server) authenticate(r *http.Request) (api.Caller, bool) {
 	c, ok := s.access.Caller(r)
 	return api.Caller{Name: c.Name, Role: c.Role}, ok
+}
+
+// openVault opens the vault with the key of the environment, else with the key
+// file in the data directory, which it makes at the first start.
+func openVault(data string) (*vault.Vault, error) {
+	key := os.Getenv(vault.EnvKey)
+	if key == "" {
+		return vault.Open(filepath.Join(data, "secret.key"))
+	}
+	v, err := vault.Parse(key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", vault.EnvKey, err)
+	}
+	return v, nil
 }
 
 // tokenFile holds the token of the command line on this machine.

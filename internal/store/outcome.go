@@ -61,8 +61,10 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 }
 
 func (t *tx) logOutcome(r activation.Run, kind activation.Kind, after activation.Rest) error {
-	e := activation.LogEntry{Job: r.Job, Event: activation.LogSynced, Level: "info", Message: "synced",
-		Context: activation.LogContext{Run: r.Number, Added: r.Counts.Added, Removed: r.Counts.Removed, Omitted: r.Counts.Omitted}}
+	e := activation.LogEntry{
+		Job: r.Job, Event: activation.LogSynced, Level: "info", Message: "synced",
+		Context: activation.LogContext{Run: r.Number, Added: r.Counts.Added, Removed: r.Counts.Removed, Omitted: r.Counts.Omitted},
+	}
 	switch {
 	case kind == "":
 	case after.State == activation.TargetFailed:

@@ -43,8 +43,10 @@ func covers(it activation.Item, state activation.ItemState, rc activation.Receip
 		return conflict("a receipt does not make an item %s", state)
 	}
 	if n := rc.Accepted + rc.Rejected + rc.Unknown + rc.Unsent + rc.Superseded; n != it.Rows() {
-		return &activation.Error{Kind: activation.Internal, Code: activation.CodeCounts,
-			Message: fmt.Sprintf("the receipt speaks of %d rows, the item has %d", n, it.Rows())}
+		return &activation.Error{
+			Kind: activation.Internal, Code: activation.CodeCounts,
+			Message: fmt.Sprintf("the receipt speaks of %d rows, the item has %d", n, it.Rows()),
+		}
 	}
 	return nil
 }

@@ -13,8 +13,10 @@ func conflict(format string, args ...any) error {
 
 // taken refuses a thing that a living job owns, naming the job.
 func taken(what, owner string) error {
-	return &activation.Error{Kind: activation.Invalid, Code: "JOB-BADREQ-002", Field: "segment_ids",
-		Message: fmt.Sprintf("%s belongs to the job %q already", what, owner), Err: activation.ErrConflict}
+	return &activation.Error{
+		Kind: activation.Invalid, Code: "JOB-BADREQ-002", Field: "segment_ids",
+		Message: fmt.Sprintf("%s belongs to the job %q already", what, owner), Err: activation.ErrConflict,
+	}
 }
 
 // invalid is a request that will be wrong again.

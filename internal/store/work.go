@@ -92,8 +92,10 @@ func (s *Store) ReleaseRun(ctx context.Context, r activation.Run, waitUntil time
 		if waitUntil.IsZero() || r.Job == "" || r.Status == activation.RunAwaiting {
 			return nil
 		}
-		return t.log(activation.LogEntry{Job: r.Job, Event: activation.LogSleeping, Message: "the provider asked to wait until " + waitUntil.UTC().Format(time.RFC3339),
-			Context: activation.LogContext{Run: r.Number}})
+		return t.log(activation.LogEntry{
+			Job: r.Job, Event: activation.LogSleeping, Message: "the provider asked to wait until " + waitUntil.UTC().Format(time.RFC3339),
+			Context: activation.LogContext{Run: r.Number},
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("release run %q: %w", r.ID, err)

@@ -31,28 +31,36 @@ func (b *books) Run(context.Context, activation.RunID) (activation.Run, error) {
 func (b *books) Items(context.Context, activation.RunID) ([]activation.Item, error) {
 	return b.items, nil
 }
+
 func (b *books) Receipts(context.Context, activation.RunID) (map[activation.ItemID][]activation.Receipt, error) {
 	return b.receipts, nil
 }
+
 func (b *books) RetryVerdict(context.Context, activation.RunID) (bool, string, error) {
 	return false, "run #7 carries these", nil
 }
+
 func (b *books) Audience(context.Context, activation.AudienceID) (activation.Audience, error) {
 	b.looked++
 	return activation.Audience{Slug: "high", Name: "High"}, b.err
 }
+
 func (b *books) Destination(context.Context, activation.DestinationID) (activation.Destination, error) {
 	return activation.Destination{Name: "Shop", Provider: "meta"}, b.err
 }
+
 func (b *books) Job(context.Context, activation.JobID) (activation.Job, error) {
 	return activation.Job{Name: "Job"}, b.err
 }
+
 func (b *books) Targets(context.Context, store.TargetFilter) ([]activation.Target, error) {
 	return []activation.Target{{ID: "t", Generation: 2}}, nil
 }
+
 func (b *books) Holdings(_ context.Context, _ activation.TargetID, generation int) (warehouse.Holdings, error) {
 	return warehouse.Holdings{In: int64(generation)}, nil
 }
+
 func (b *books) StagedView(_ context.Context, _ activation.RunID, first, last int64, limit int) ([]warehouse.StagedRow, error) {
 	if b.staged == nil {
 		return nil, activation.ErrNotFound

@@ -155,8 +155,10 @@ func (v *Vault) Seal(secrets map[string]provider.Secret) (sealed []byte, keyID s
 // error says so, with code VAULT-KEY.
 func (v *Vault) Open(sealed []byte, keyID string) (map[string]provider.Secret, error) {
 	if keyID != v.id {
-		return nil, &activation.Error{Kind: activation.Internal, Code: CodeKey,
-			Message: fmt.Sprintf("the credentials are sealed with key %s, the server has key %s; put the right key file back or set %s", keyID, v.id, EnvKey)}
+		return nil, &activation.Error{
+			Kind: activation.Internal, Code: CodeKey,
+			Message: fmt.Sprintf("the credentials are sealed with key %s, the server has key %s; put the right key file back or set %s", keyID, v.id, EnvKey),
+		}
 	}
 	raw, err := v.decrypt(sealed)
 	if err != nil {

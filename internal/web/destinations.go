@@ -127,7 +127,8 @@ func (c *Console) destinationForm(v visit, providerName string, wrong map[string
 		p.Missing = append(p.Missing, link{"/authorizations/new?provider=" + url.QueryEscape(def.Name), "Store credentials first"})
 	}
 	p.Fields = []field{
-		{Name: "name", Label: "Name", Type: "text", Required: true, Value: v.post("name"), Error: wrong["name"]}, auth,
+		{Name: "name", Label: "Name", Type: "text", Required: true, Value: v.post("name"), Error: wrong["name"]},
+		auth,
 		{Name: "account", Label: "Account", Type: "text", Required: true, Value: v.post("account"), Error: wrong["account"], Help: def.AccountHelp},
 	}
 	p.Settings = declared(v, "config.", def.DestinationFields, wrong)

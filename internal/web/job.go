@@ -127,8 +127,10 @@ func jobActions(v visit, j activation.Job) ([]button, *button) {
 		command    activation.JobCommand
 		text, icon string
 	}{
-		{activation.CommandRun, "Run now", "bolt"}, {activation.CommandPause, "Pause", "player-pause"},
-		{activation.CommandResume, "Resume", "player-play"}, {activation.CommandBounce, "Start again", "player-play"},
+		{activation.CommandRun, "Run now", "bolt"},
+		{activation.CommandPause, "Pause", "player-pause"},
+		{activation.CommandResume, "Resume", "player-play"},
+		{activation.CommandBounce, "Start again", "player-play"},
 	}
 	var out []button
 	for _, a := range all {

@@ -114,8 +114,11 @@ func authChip(s activation.AuthStatus) chip {
 
 // syncTypes are the sync types in the order of the drop-down.
 var syncTypes = []option{
-	{"segment", "Segment", false}, {"pii_update", "PII update", false}, {"next_best_action", "Next-best-action", false},
-	{"offline_conversion", "Offline conversion", false}, {"conversion_audience", "Conversion audience", false},
+	{"segment", "Segment", false},
+	{"pii_update", "PII update", false},
+	{"next_best_action", "Next-best-action", false},
+	{"offline_conversion", "Offline conversion", false},
+	{"conversion_audience", "Conversion audience", false},
 }
 
 func syncName(t activation.SyncType) string {

@@ -2,10 +2,9 @@ package meta
 
 import (
 	"bytes"
+	"log/slog"
 	"net/http/httptest"
 	"testing"
-
-	"log/slog"
 	"time"
 
 	"usher/sandbox/fault"

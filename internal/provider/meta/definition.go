@@ -29,27 +29,43 @@ func Definition() provider.Definition {
 		WorkflowTitle:   "Custom audience",
 		Kind:            provider.State,
 		AuthFields: []provider.Field{
-			{Name: "access_token", Label: "Access token", Type: "string", Required: true, Secret: true,
-				Help: "The token of a system user with the permission ads_management and a role on the ad account."},
-			{Name: "app_secret", Label: "App secret", Type: "string", Secret: true,
-				Help: "The secret of the app that the token belongs to. With it every call carries a proof (appsecret_proof); needed where the app requires one."},
-			{Name: "base_url", Label: "API address", Type: "url", Default: defaultBaseURL, Example: defaultBaseURL,
-				Help: "Where the Graph API is. Change it only for a sandbox."},
+			{
+				Name: "access_token", Label: "Access token", Type: "string", Required: true, Secret: true,
+				Help: "The token of a system user with the permission ads_management and a role on the ad account.",
+			},
+			{
+				Name: "app_secret", Label: "App secret", Type: "string", Secret: true,
+				Help: "The secret of the app that the token belongs to. With it every call carries a proof (appsecret_proof); needed where the app requires one.",
+			},
+			{
+				Name: "base_url", Label: "API address", Type: "url", Default: defaultBaseURL, Example: defaultBaseURL,
+				Help: "Where the Graph API is. Change it only for a sandbox.",
+			},
 		},
 		DestinationFields: []provider.Field{
-			{Name: "api_version", Label: "API version", Type: "string", Default: defaultVersion, Example: defaultVersion,
-				Help: "The version of the Graph API to call. Meta ends a version about two years after it came out."},
-			{Name: provider.MaxBytesField, Label: "Largest request", Type: "int", Default: "1000000", Example: "1000000",
-				Help: "The most bytes of one request body; batches are cut so that they fit. Meta publishes no limit."},
-			{Name: provider.CountryField, Label: "Default country", Type: "string", Example: "DE",
-				Help: "The country, as a two-letter code, of phone numbers without a country code where the person's own country is not known."},
-			{Name: "regain_unit", Label: "Unit of waiting times", Type: "select", Default: "minutes", Options: []string{"minutes", "seconds"},
-				Help: "The unit of estimated_time_to_regain_access in Meta's usage headers, which no page names."},
+			{
+				Name: "api_version", Label: "API version", Type: "string", Default: defaultVersion, Example: defaultVersion,
+				Help: "The version of the Graph API to call. Meta ends a version about two years after it came out.",
+			},
+			{
+				Name: provider.MaxBytesField, Label: "Largest request", Type: "int", Default: "1000000", Example: "1000000",
+				Help: "The most bytes of one request body; batches are cut so that they fit. Meta publishes no limit.",
+			},
+			{
+				Name: provider.CountryField, Label: "Default country", Type: "string", Example: "DE",
+				Help: "The country, as a two-letter code, of phone numbers without a country code where the person's own country is not known.",
+			},
+			{
+				Name: "regain_unit", Label: "Unit of waiting times", Type: "select", Default: "minutes", Options: []string{"minutes", "seconds"},
+				Help: "The unit of estimated_time_to_regain_access in Meta's usage headers, which no page names.",
+			},
 		},
 		JobFields: []provider.Field{
-			{Name: "customer_file_source", Label: "Where the data comes from", Type: "select", Default: "USER_PROVIDED_ONLY",
+			{
+				Name: "customer_file_source", Label: "Where the data comes from", Type: "select", Default: "USER_PROVIDED_ONLY",
 				Options: []string{"USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"},
-				Help:    "Who gave you these people's data: they themselves, a partner, or both. Meta shows it to people who ask why they see an ad."},
+				Help:    "Who gave you these people's data: they themselves, a partner, or both. Meta shows it to people who ask why they see an ad.",
+			},
 		},
 		AccountHelp: "The id of the ad account: the digits after act= in the address of Ads Manager, with or without act_ before them.",
 		RuleSet:     RuleSet(),
@@ -69,35 +85,65 @@ func Definition() provider.Definition {
 func RuleSet() matchkey.RuleSet {
 	const country = "COUNTRY"
 	return matchkey.RuleSet{Name: "meta/1", Keys: []matchkey.Key{
-		{Name: "EXTERN_ID", Identifies: true, Normalize: matchkey.ExternalID,
-			Help: "Your own id of the person, as it is and always the same."},
-		{Name: "EMAIL", Hash: true, Identifies: true, Normalize: matchkey.Email,
-			Help: "E-mail address, trimmed and in lower case; no dots or tags are removed."},
-		{Name: "PHONE", Hash: true, Identifies: true, Normalize: matchkey.PhoneDigits(country),
-			Help: "Phone number with its country code, digits only. A number without a code takes the person's country, else the destination's."},
-		{Name: "FN", Hash: true, Normalize: matchkey.Name,
-			Help: "First name in lower case without punctuation; letters of any script stay."},
-		{Name: "LN", Hash: true, Normalize: matchkey.Name,
-			Help: "Last name, like the first name."},
-		{Name: "FI", Hash: true, Normalize: matchkey.Initial,
-			Help: "First letter of the first name."},
-		{Name: "GEN", Hash: true, Normalize: matchkey.Gender,
-			Help: "Gender: m, male, man, f, female or woman. Anything else is left out."},
-		{Name: "DOBY", Hash: true, Normalize: matchkey.BirthYear,
-			Help: "Year of birth, four digits, or a date written year-month-day."},
-		{Name: "DOBM", Hash: true, Normalize: matchkey.BirthMonth,
-			Help: "Month of birth, or a date written year-month-day."},
-		{Name: "DOBD", Hash: true, Normalize: matchkey.BirthDay,
-			Help: "Day of birth, or a date written year-month-day."},
-		{Name: "CT", Hash: true, Normalize: matchkey.City,
-			Help: "City: letters only, in lower case."},
-		{Name: "ST", Hash: true, Normalize: matchkey.State(country),
-			Help: "State: the two-letter code in the United States, else letters only in lower case."},
-		{Name: "ZIP", Hash: true, Normalize: matchkey.Zip(country),
-			Help: "Postal code in lower case without spaces; five digits in the United States."},
-		{Name: country, Hash: true, Normalize: matchkey.Country,
-			Help: "Country as a two-letter code, a three-letter code or a name. Map it whenever you can."},
-		{Name: "MADID", Identifies: true, Normalize: matchkey.DeviceID,
-			Help: "Mobile advertising id in lower case with its hyphens; the zero id is left out."},
+		{
+			Name: "EXTERN_ID", Identifies: true, Normalize: matchkey.ExternalID,
+			Help: "Your own id of the person, as it is and always the same.",
+		},
+		{
+			Name: "EMAIL", Hash: true, Identifies: true, Normalize: matchkey.Email,
+			Help: "E-mail address, trimmed and in lower case; no dots or tags are removed.",
+		},
+		{
+			Name: "PHONE", Hash: true, Identifies: true, Normalize: matchkey.PhoneDigits(country),
+			Help: "Phone number with its country code, digits only. A number without a code takes the person's country, else the destination's.",
+		},
+		{
+			Name: "FN", Hash: true, Normalize: matchkey.Name,
+			Help: "First name in lower case without punctuation; letters of any script stay.",
+		},
+		{
+			Name: "LN", Hash: true, Normalize: matchkey.Name,
+			Help: "Last name, like the first name.",
+		},
+		{
+			Name: "FI", Hash: true, Normalize: matchkey.Initial,
+			Help: "First letter of the first name.",
+		},
+		{
+			Name: "GEN", Hash: true, Normalize: matchkey.Gender,
+			Help: "Gender: m, male, man, f, female or woman. Anything else is left out.",
+		},
+		{
+			Name: "DOBY", Hash: true, Normalize: matchkey.BirthYear,
+			Help: "Year of birth, four digits, or a date written year-month-day.",
+		},
+		{
+			Name: "DOBM", Hash: true, Normalize: matchkey.BirthMonth,
+			Help: "Month of birth, or a date written year-month-day.",
+		},
+		{
+			Name: "DOBD", Hash: true, Normalize: matchkey.BirthDay,
+			Help: "Day of birth, or a date written year-month-day.",
+		},
+		{
+			Name: "CT", Hash: true, Normalize: matchkey.City,
+			Help: "City: letters only, in lower case.",
+		},
+		{
+			Name: "ST", Hash: true, Normalize: matchkey.State(country),
+			Help: "State: the two-letter code in the United States, else letters only in lower case.",
+		},
+		{
+			Name: "ZIP", Hash: true, Normalize: matchkey.Zip(country),
+			Help: "Postal code in lower case without spaces; five digits in the United States.",
+		},
+		{
+			Name: country, Hash: true, Normalize: matchkey.Country,
+			Help: "Country as a two-letter code, a three-letter code or a name. Map it whenever you can.",
+		},
+		{
+			Name: "MADID", Identifies: true, Normalize: matchkey.DeviceID,
+			Help: "Mobile advertising id in lower case with its hyphens; the zero id is left out.",
+		},
 	}}
 }

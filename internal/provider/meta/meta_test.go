@@ -199,25 +199,45 @@ func TestRequests(t *testing.T) {
 		answers []answer
 		do      func(m *destination) error
 	}{
-		{"check", []answer{{body: `{"account_id":"1234567890","id":"act_1234567890"}`}},
-			func(m *destination) error { return m.Check(ctx) }},
-		{"add", []answer{received(3, 0)},
-			func(m *destination) error { _, err := m.Deliver(ctx, batch(3)); return err }},
-		{"remove", []answer{received(2, 0)},
-			func(m *destination) error { _, err := m.Deliver(ctx, remove); return err }},
-		{"create", []answer{
-			{body: `{"data":[{"id":"7","description":"[usher:t1.g10]"}],"paging":{"cursors":{"after":"AFTER"},"next":"https://x?access_token=t"}}`},
-			{body: `{"data":[],"paging":{}}`},
-			{body: `{"id":"238000001"}`}},
-			func(m *destination) error { return ensured(m, audience, "238000001") }},
-		{"find", []answer{
-			{body: `{"data":[{"id":"9","description":"by hand, mark [usher:t1.g1] kept"},{"id":"30"}],"paging":{"cursors":{"after":"A"},"next":"n"}}`},
-			{body: `{"data":[{"id":"8","description":"[usher:t1.g1]"}],"paging":{"cursors":{"after":"B"}}}`}},
-			func(m *destination) error { return ensured(m, audience, "8") }},
-		{"known", []answer{{body: `{"id":"238000001","operation_status":{"code":200}}`}},
+		{
+			"check",
+			[]answer{{body: `{"account_id":"1234567890","id":"act_1234567890"}`}},
+			func(m *destination) error { return m.Check(ctx) },
+		},
+		{
+			"add",
+			[]answer{received(3, 0)},
+			func(m *destination) error { _, err := m.Deliver(ctx, batch(3)); return err },
+		},
+		{
+			"remove",
+			[]answer{received(2, 0)},
+			func(m *destination) error { _, err := m.Deliver(ctx, remove); return err },
+		},
+		{
+			"create",
+			[]answer{
+				{body: `{"data":[{"id":"7","description":"[usher:t1.g10]"}],"paging":{"cursors":{"after":"AFTER"},"next":"https://x?access_token=t"}}`},
+				{body: `{"data":[],"paging":{}}`},
+				{body: `{"id":"238000001"}`},
+			},
+			func(m *destination) error { return ensured(m, audience, "238000001") },
+		},
+		{
+			"find",
+			[]answer{
+				{body: `{"data":[{"id":"9","description":"by hand, mark [usher:t1.g1] kept"},{"id":"30"}],"paging":{"cursors":{"after":"A"},"next":"n"}}`},
+				{body: `{"data":[{"id":"8","description":"[usher:t1.g1]"}],"paging":{"cursors":{"after":"B"}}}`},
+			},
+			func(m *destination) error { return ensured(m, audience, "8") },
+		},
+		{
+			"known",
+			[]answer{{body: `{"id":"238000001","operation_status":{"code":200}}`}},
 			func(m *destination) error {
 				return ensured(m, provider.Audience{Marker: "t1.g1", Name: "VIPs", Remote: "238000001"}, "238000001")
-			}},
+			},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m, n := open(t, tc.answers...)

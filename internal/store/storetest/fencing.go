@@ -133,8 +133,10 @@ func receipts(w *world) {
 	w.equal(activation.Internal, activation.KindOf(w.SaveReceipt(ctx, r, it, activation.ItemDelivered, activation.Receipt{Accepted: 9}, "", "")))
 	w.is(activation.ErrConflict, w.SaveReceipt(ctx, r, it, activation.ItemQueued, activation.Receipt{Accepted: 10}, "", ""))
 	w.is(activation.ErrConflict, w.SaveReceipt(ctx, r, it, activation.ItemAwaiting, activation.Receipt{}, "", ""))
-	rc := activation.Receipt{Accepted: 8, Rejected: 2, Unplaced: 1, RequestID: "q1", HTTPStatus: 200, Headers: map[string]string{"x-trace": "1"},
-		Exceptions: []activation.Exception{{Ordinal: 3, Outcome: activation.Rejected, Code: "META-7"}, {Ordinal: 4, Outcome: activation.Rejected, Code: "META-7"}}}
+	rc := activation.Receipt{
+		Accepted: 8, Rejected: 2, Unplaced: 1, RequestID: "q1", HTTPStatus: 200, Headers: map[string]string{"x-trace": "1"},
+		Exceptions: []activation.Exception{{Ordinal: 3, Outcome: activation.Rejected, Code: "META-7"}, {Ordinal: 4, Outcome: activation.Rejected, Code: "META-7"}},
+	}
 	w.ok(w.SaveReceipt(ctx, r, it, activation.ItemDelivered, rc, "", ""))
 	w.is(activation.ErrFenced, w.SaveReceipt(ctx, r, it, activation.ItemDelivered, rc, "", ""))
 	all, err := w.Receipts(ctx, r.ID)

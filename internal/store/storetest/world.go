@@ -97,8 +97,10 @@ func (w *world) authorization(label string) activation.Authorization {
 
 func (w *world) destination(name, account string, auth activation.AuthorizationID) activation.Destination {
 	w.t.Helper()
-	d, err := w.CreateDestination(w.t.Context(), activation.Destination{Name: name, Provider: "meta", Authorization: auth, Account: account,
-		Mapping: map[string]string{"email": "email"}, Enabled: true}, "ann")
+	d, err := w.CreateDestination(w.t.Context(), activation.Destination{
+		Name: name, Provider: "meta", Authorization: auth, Account: account,
+		Mapping: map[string]string{"email": "email"}, Enabled: true,
+	}, "ann")
 	w.ok(err)
 	return d
 }

@@ -176,8 +176,10 @@ func keySources(s *schema, set matchkey.Set) ([]string, error) {
 	for i, name := range set.Fields {
 		f, ok := s.field(name)
 		if !ok {
-			return nil, &activation.Error{Kind: activation.Invalid, Code: "MAPPING-FIELD", Field: set.Keys[i].Name,
-				Message: fmt.Sprintf("match key %s is mapped to the field %q, which is not declared", set.Keys[i].Name, name)}
+			return nil, &activation.Error{
+				Kind: activation.Invalid, Code: "MAPPING-FIELD", Field: set.Keys[i].Name,
+				Message: fmt.Sprintf("match key %s is mapped to the field %q, which is not declared", set.Keys[i].Name, name),
+			}
 		}
 		exprs = append(exprs, keySource(f))
 	}

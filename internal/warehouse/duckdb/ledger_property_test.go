@@ -338,8 +338,10 @@ func (v *voyage) outcome(row modelStaged, withdrawn bool) (outcome activation.Ou
 		return activation.Accepted, true
 	}
 	v.rt.Logf("run %d: %s", v.run, row)
-	outcome = rapid.SampledFrom([]activation.Outcome{activation.Accepted, activation.Accepted, activation.Accepted,
-		activation.Rejected, activation.Unknown, activation.Unsent, activation.Superseded}).Draw(v.rt, "outcome")
+	outcome = rapid.SampledFrom([]activation.Outcome{
+		activation.Accepted, activation.Accepted, activation.Accepted,
+		activation.Rejected, activation.Unknown, activation.Unsent, activation.Superseded,
+	}).Draw(v.rt, "outcome")
 	return outcome, outcome == activation.Accepted || (outcome == activation.Unknown && rapid.Bool().Draw(v.rt, "applied"))
 }
 

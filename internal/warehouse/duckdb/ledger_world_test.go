@@ -201,8 +201,10 @@ func (w *world) fold(run string, plan warehouse.Plan, outcome activation.Outcome
 }
 
 func (w *world) item(run, name string, s warehouse.Segment, outcome activation.Outcome) warehouse.FoldItem {
-	return warehouse.FoldItem{Item: activation.ItemID(run + "-" + name), Attempt: 1, Run: activation.RunID(run), Target: worldTarget, Generation: 1,
-		Op: s.Op, First: s.First, Last: s.Last, Outcome: outcome, At: w.now}
+	return warehouse.FoldItem{
+		Item: activation.ItemID(run + "-" + name), Attempt: 1, Run: activation.RunID(run), Target: worldTarget, Generation: 1,
+		Op: s.Op, First: s.First, Last: s.Last, Outcome: outcome, At: w.now,
+	}
 }
 
 // ledger shows the ledger: "7 in", "7 shared:1".

@@ -59,8 +59,10 @@ func compileAll(sc *schema, declared warehouse.Schema) (map[string]*streamMappin
 	for _, m := range declared.Mappings {
 		f, _ := findField(declared.Fields, m.Field)
 		if err := out[m.Stream].add(sc, sc.streams[m.Stream], f, m.Expression); err != nil {
-			return nil, &activation.Error{Kind: activation.Invalid, Code: codeSchema, Field: m.Field,
-				Message: fmt.Sprintf("mapping of stream %q to field %q: %v", m.Stream, m.Field, err)}
+			return nil, &activation.Error{
+				Kind: activation.Invalid, Code: codeSchema, Field: m.Field,
+				Message: fmt.Sprintf("mapping of stream %q to field %q: %v", m.Stream, m.Field, err),
+			}
 		}
 	}
 	return out, nil

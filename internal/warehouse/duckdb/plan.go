@@ -162,8 +162,10 @@ func (p *planner) old(ctx context.Context) error {
 		return err
 	}
 	if unknown != 0 {
-		return &activation.Error{Kind: activation.Internal, Code: "KEYS-LOST",
-			Message: fmt.Sprintf("the keys that %d people were sent with are not known any more, so they can't be removed", unknown)}
+		return &activation.Error{
+			Kind: activation.Internal, Code: "KEYS-LOST",
+			Message: fmt.Sprintf("the keys that %d people were sent with are not known any more, so they can't be removed", unknown),
+		}
 	}
 	if err := p.removable(ctx); err != nil {
 		return err
@@ -206,8 +208,10 @@ func (p *planner) removable(ctx context.Context) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	return &activation.Error{Kind: activation.Invalid, Code: "KEYSET", Field: "mapping",
-		Message: fmt.Sprintf("%d people were sent with match keys that the mapping no longer has: map them until those people are removed, or start a new remote audience", n)}
+	return &activation.Error{
+		Kind: activation.Invalid, Code: "KEYSET", Field: "mapping",
+		Message: fmt.Sprintf("%d people were sent with match keys that the mapping no longer has: map them until those people are removed, or start a new remote audience", n),
+	}
 }
 
 // removals takes from the old keys what a wanted person holds, the person's

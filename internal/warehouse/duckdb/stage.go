@@ -123,8 +123,10 @@ func (d *DB) prepare(ctx context.Context, r warehouse.PlanRequest) (*planner, in
 	if err != nil {
 		return nil, 0, err
 	}
-	p := &planner{target: t, sets: sets, generation: r.Generation, audience: audience, keys: keys, present: keys.table(),
-		refresh: &refresh{d: d, keys: keys, set: r.Keys, sources: sources, audience: audience}}
+	p := &planner{
+		target: t, sets: sets, generation: r.Generation, audience: audience, keys: keys, present: keys.table(),
+		refresh: &refresh{d: d, keys: keys, set: r.Keys, sources: sources, audience: audience},
+	}
 	if !r.RefreshBefore.IsZero() {
 		p.refreshBefore = r.RefreshBefore.UnixMicro()
 	}

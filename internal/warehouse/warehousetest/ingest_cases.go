@@ -67,8 +67,10 @@ func latePrices(t *testing.T, l *Loader) {
 	l.Apply(t, warehouse.Schema{
 		Fields:  people(warehouse.Field{Name: "value", Type: warehouse.Number, Merge: warehouse.Sum}),
 		Streams: []warehouse.Stream{{Name: "orders"}, {Name: "prices", ReferenceKey: "sku"}},
-		Mappings: mapAll("orders", map[string]string{"email": "email",
-			"value": `number(quantity) * number(lookup("prices", sku, "price"))`}),
+		Mappings: mapAll("orders", map[string]string{
+			"email": "email",
+			"value": `number(quantity) * number(lookup("prices", sku, "price"))`,
+		}),
 	})
 	l.Load(t, "o", "orders", row(1, "email", "a@x", "sku", "s1", "quantity", "3"), row(2, "email", "a@x", "sku", "s2", "quantity", "1"))
 	wantValues(t, l.Find(t, "email", "a@x"), map[string]any{"email": "a@x"})
@@ -139,8 +141,10 @@ func rebuildSplits(t *testing.T, l *Loader) {
 	s := warehouse.Schema{
 		Fields:  people(warehouse.Field{Name: "sum", Type: warehouse.Number, Merge: warehouse.Sum}),
 		Streams: []warehouse.Stream{{Name: "crm", MessageID: []string{"id"}}, {Name: "prices", ReferenceKey: "sku"}},
-		Mappings: mapAll("crm", map[string]string{"email": "email", "customer": "customer",
-			"sum": `number(x) * number(lookup("prices", "all", "price"))`}),
+		Mappings: mapAll("crm", map[string]string{
+			"email": "email", "customer": "customer",
+			"sum": `number(x) * number(lookup("prices", "all", "price"))`,
+		}),
 	}
 	l.Apply(t, s)
 	l.Load(t, "p1", "prices", row(1, "sku", "all", "price", "1"))

@@ -103,8 +103,10 @@ func (a *account) fold(run string, plan warehouse.Plan, outcome activation.Outco
 	a.t.Helper()
 	var items []warehouse.FoldItem
 	for i, s := range plan.Segments {
-		items = append(items, warehouse.FoldItem{Item: activation.ItemID(fmt.Sprint(run, "-", i)), Attempt: 1, Run: activation.RunID(run), Target: accountTarget,
-			Generation: a.generation, Op: s.Op, First: s.First, Last: s.Last, Outcome: outcome, At: shopNow})
+		items = append(items, warehouse.FoldItem{
+			Item: activation.ItemID(fmt.Sprint(run, "-", i)), Attempt: 1, Run: activation.RunID(run), Target: accountTarget,
+			Generation: a.generation, Op: s.Op, First: s.First, Last: s.Last, Outcome: outcome, At: shopNow,
+		})
 	}
 	results, err := a.Fold(context.Background(), items)
 	a.must(err)
