@@ -275,14 +275,13 @@ func parseIdent(s, path string) (Ident, error) {
 		return Ident{}, err
 	}
 	p := parser{lex: newLexer(s)}
-	if isKeyword(s) || p.advance() != nil {
-		return Ident{Parts: []string{s}}, nil
+	if !isKeyword(s) && p.advance() == nil {
+		if id, err := p.ident("a field"); err == nil && p.tok.kind == tokenEnd {
+			return id, nil
+		}
 	}
 	// What does not read as an identifier is a name with odd characters, which
 	// JSON needs no quoting for.
-	if id, err := p.ident("a field"); err == nil && p.tok.kind == tokenEnd {
-		return id, nil
-	}
 	return Ident{Parts: []string{s}}, nil
 }
 

@@ -42,9 +42,9 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		status, text := http.StatusUnauthorized, "This token is not known, was used, or is over. Start Usher again for a new one."
 		switch activation.KindOf(err) {
+		default: // what it says already
 		case activation.WaitUntil:
 			status, text = http.StatusTooManyRequests, "Too many failed tries from this address. Wait 15 minutes."
-		default:
 		case activation.Internal:
 			c.Log.ErrorContext(r.Context(), "sign-in failed", "err", err)
 			status, text = http.StatusInternalServerError, "The sign-in could not be checked. The server's log says why."

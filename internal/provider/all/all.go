@@ -4,8 +4,6 @@
 package all
 
 import (
-	"slices"
-
 	"usher/internal/provider"
 	"usher/internal/provider/meta"
 )
@@ -15,22 +13,4 @@ func Definitions() []provider.Definition {
 	return []provider.Definition{
 		meta.Definition(),
 	}
-}
-
-// Find returns the definition of the named provider.
-func Find(name string) (provider.Definition, bool) {
-	return first(func(d provider.Definition) bool { return d.Name == name })
-}
-
-// FindWorkflow returns the definition with the named workflow.
-func FindWorkflow(workflow string) (provider.Definition, bool) {
-	return first(func(d provider.Definition) bool { return d.Workflow == workflow })
-}
-
-func first(is func(provider.Definition) bool) (provider.Definition, bool) {
-	list := Definitions()
-	if i := slices.IndexFunc(list, is); i >= 0 {
-		return list[i], true
-	}
-	return provider.Definition{}, false
 }

@@ -10,6 +10,7 @@ import (
 
 	"usher/internal/matchkey"
 	"usher/internal/provider"
+	"usher/internal/provider/meta"
 )
 
 var update = flag.Bool("update", false, "write the generated part of the docs pages")
@@ -73,20 +74,11 @@ func TestDefinitionsAreWhole(t *testing.T) {
 			checkField(t, d.Name, f)
 		}
 		checkRules(t, d)
-		if got, ok := Find(d.Name); !ok || got.Workflow != d.Workflow {
-			t.Errorf("%s is not found by its name", d.Name)
-		}
-		if got, ok := FindWorkflow(d.Workflow); !ok || got.Name != d.Name {
-			t.Errorf("%s is not found by its workflow", d.Name)
-		}
-	}
-	if _, ok := Find("no-such-provider"); ok {
-		t.Error("found what is not there")
 	}
 }
 
 func TestConfiguredSetsTheLargestRequest(t *testing.T) {
-	d, _ := Find("meta")
+	d := meta.Definition()
 	for value, want := range map[string]int64{"": 1_000_000, "200000": 200_000, "x": 1_000_000, "-1": 1_000_000} {
 		if got := d.Configured(map[string]string{provider.MaxBytesField: value}).MaxBytes; got != want {
 			t.Errorf("%q: %d, want %d", value, got, want)

@@ -70,7 +70,7 @@ func few(t *testing.T, checks string) {
 	if err := f.Value.Set(checks); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Value.Set(f.DefValue) }) //nolint:errcheck // it is the default
+	t.Cleanup(func() { f.Value.Set(f.DefValue) })
 }
 
 // change gives some people other keys and draws who is a member.

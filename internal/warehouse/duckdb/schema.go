@@ -97,18 +97,6 @@ func (s *schema) field(name string) (warehouse.Field, bool) {
 	return findField(s.Active.Fields, name)
 }
 
-// identifiers returns the fields that find a profile, strongest first.
-func (s *schema) identifiers() []warehouse.Field {
-	var out []warehouse.Field
-	for _, f := range s.Active.Fields {
-		if f.Rank > 0 {
-			out = append(out, f)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b warehouse.Field) int { return cmp.Compare(a.Rank, b.Rank) })
-	return out
-}
-
 // sortedStreams returns all streams by table number.
 func (s *schema) sortedStreams() []stream {
 	out := make([]stream, 0, len(s.streams))

@@ -53,6 +53,7 @@ func scrub(ctx context.Context, err error) error {
 	}
 	first, _, _ := strings.Cut(e.Msg, "\n")
 	switch e.Type {
+	default: // may quote values
 	case duckdb.ErrorTypeBinder, duckdb.ErrorTypeCatalog, duckdb.ErrorTypeParser,
 		duckdb.ErrorTypeTransaction, duckdb.ErrorTypeOutOfMemory, duckdb.ErrorTypeIO:
 		return errors.New("database: " + first)

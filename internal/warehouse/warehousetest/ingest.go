@@ -128,7 +128,7 @@ func writeSpool(path string, columns []string, rows []Row) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	w := csv.NewWriter(f)
 	for i, r := range rows {
 		record := []string{strconv.Itoa(i + 2), strconv.FormatInt(r.Time, 10)}
