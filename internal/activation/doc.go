@@ -6,5 +6,6 @@
 // It owns the state tables (states.go) and the count laws (laws.go). It does no
 // I/O, reads no clock and imports nothing but the standard library, so every
 // other package may import it and every rule in it can be tested a million
-// times a minute.
+// times a minute. It is built for the failure of two places that decide alike
+// until they do not: each rule is here once.
 package activation

@@ -1,7 +1,8 @@
 // Package config is the one struct of server settings and how it is read:
 // defaults, then a YAML file, then environment (USHER_…), then flags. It owns
 // names, defaults and validation, reads nothing else, and keeps no secrets: those
-// are sealed in the store.
+// are sealed in the store. It is built for the misspelt setting: a name that is
+// not known, or a value out of range, stops the start with all of them named.
 package config
 
 import (

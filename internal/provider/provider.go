@@ -5,7 +5,9 @@
 //
 // Adding a provider = one folder, one line in provider/all, one sandbox. If a
 // form, the CLI, a docs page, a retry rule or a metric needs an edit for it,
-// this contract is wrong.
+// this contract is wrong. It is built for the call whose outcome nobody knows:
+// every row is accepted, rejected, unsent or unknown, and every error tells
+// whether the call may have taken effect.
 package provider
 
 import (

@@ -2,7 +2,9 @@
 // names of things, the laws, the errors grouped by cause, and whether Retry is
 // offered and if not, why. API, console and command line show the same view.
 //
-// It reads and never changes anything.
+// It reads and never changes anything. It is built for the failure of a view that
+// says more than the tables do: counts, laws and the offer of Retry are read from
+// what is stored, and rows are shown by their keys' names, never by a value.
 package tracking
 
 import (

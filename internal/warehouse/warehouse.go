@@ -4,7 +4,8 @@
 //
 // It owns the types and the four interfaces; duckdb implements them, and
 // warehousetest is the suite every implementation passes. It knows nothing of
-// jobs, schedules, networks or HTTP.
+// jobs, schedules, networks or HTTP. It is built for the crash between two
+// databases: every method that is told of something done may be told again.
 package warehouse
 
 import (
