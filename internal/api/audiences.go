@@ -102,7 +102,7 @@ func (a *API) audiences(h huma.API) {
 		Fields []string `json:"fields"`
 		JSON   any      `json:"json" doc:"the rule in its JSON form"`
 	}
-	huma.Register(h, route("POST /v2/segment/validate", Viewer, "validate-audience", "Check a rule and count whom it would select", "audiences"), func(ctx context.Context, in *struct {
+	huma.Register(h, route("POST /v2/segment/validate", Operator, "validate-audience", "Check a rule and count whom it would select", "audiences"), func(ctx context.Context, in *struct {
 		Body struct {
 			Rule string `json:"segment_ql"`
 		}

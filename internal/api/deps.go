@@ -57,10 +57,14 @@ type Delivery interface {
 
 // Audit is the append-only log of who did what.
 type Audit interface {
+	AddAudit(ctx context.Context, e activation.AuditEntry) error
 	Audit(ctx context.Context, f store.AuditFilter) ([]activation.AuditEntry, error)
 }
 
 // Loads tells what became of uploads.
 type Loads interface {
 	Load(ctx context.Context, id string) (ingest.LoadStatus, error)
+	Recent(ctx context.Context, stream string, limit int) ([]ingest.LoadStatus, error)
+	Retry(ctx context.Context, id string) error
+	Discard(ctx context.Context, id string) error
 }

@@ -172,9 +172,9 @@ func roleOf(id string) activation.Role {
 		return activation.RoleAdmin
 	case "list-jobs", "show-job", "job-logs", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
 		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets",
-		"list-audiences", "show-audience", "validate-audience", "audience-size", "scan-audience",
+		"list-audiences", "show-audience", "audience-size", "scan-audience",
 		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",
-		"list-streams", "list-fields", "list-mappings", "show-load", "lookup-profile", "count-profiles":
+		"list-streams", "list-fields", "list-mappings", "list-loads", "show-load", "lookup-profile", "count-profiles":
 		return activation.RoleViewer
 	}
 	return activation.RoleOperator

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +21,9 @@ func (a *API) profiles(h huma.API) {
 	) (*reply[warehouse.Profile], error) {
 		p, err := a.Warehouse.Find(ctx, in.Body.Field, in.Body.Value)
 		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		if err := a.note(ctx, "lookup", "profile", strconv.FormatInt(p.ID, 10)); err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		one := []warehouse.Profile{p}
@@ -58,20 +62,40 @@ func MaskProfiles(s warehouse.Schema, people []warehouse.Profile) {
 		}
 		for _, p := range people {
 			if v, ok := p.Values[f.Name]; ok {
-				p.Values[f.Name] = Mask(fmt.Sprint(v))
+				p.Values[f.Name] = maskValue(v)
 			}
 		}
 	}
 }
 
-// Mask keeps the first letter of a personal value, and of an e-mail the domain.
+// Mask keeps the first letter of a personal value, and of an e-mail address the
+// domain; of anything else that holds an @, nothing more.
 func Mask(v string) string {
 	if v == "" {
 		return ""
 	}
 	first := string([]rune(v)[:1])
-	if _, domain, ok := strings.Cut(v, "@"); ok {
+	if _, domain, ok := strings.Cut(v, "@"); ok && !strings.ContainsAny(v, " ,;<>") && !strings.Contains(domain, "@") {
 		return first + "•••@" + domain
 	}
 	return first + "•••"
+}
+
+// maskValue masks a value of any field type; of a set, each member.
+func maskValue(v any) any {
+	switch v := v.(type) {
+	case []string:
+		out := make([]string, len(v))
+		for i, s := range v {
+			out[i] = Mask(s)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, s := range v {
+			out[i] = maskValue(s)
+		}
+		return out
+	}
+	return Mask(fmt.Sprint(v))
 }

@@ -30,7 +30,8 @@ var noGood = map[string]string{
 	"approve-run":  "needs a run held by the removal guard: the server's story tests make one",
 	"decline-run":  "needs a run held by the removal guard: the server's story tests make one",
 	"withdraw-run": "needs a pending run: the server's story tests make one",
-	"bounce-job":   "needs a failed job: the store's suite makes one", "bounce-workflow-job": "the same",
+	"retry-load":   "needs an upload whose merge failed: the suite of ingest makes one", "discard-load": "the same",
+	"bounce-job": "needs a failed job: the store's suite makes one", "bounce-workflow-job": "the same",
 }
 
 var scenarios = []scenario{
@@ -143,6 +144,10 @@ var scenarios = []scenario{
 	{op: "set-mappings", path: "PUT /v2/mapping/people", body: `{"country":7}`, status: 400},
 	{op: "rebuild", path: "POST /v2/rebuild", status: 200},
 	{op: "show-load", path: "GET /v2/load/{load}", status: 200, has: []string{`"status":"merged"`, `"rows":3`}},
+	{op: "list-loads", path: "GET /v2/load?stream=people", status: 200, has: []string{`"stream":"people"`}},
+	{op: "retry-load", path: "POST /v2/load/{load}/retry", status: 409},
+	{op: "retry-load", path: "POST /v2/load/nothing/retry", status: 404},
+	{op: "discard-load", path: "DELETE /v2/load/{load}", status: 409},
 	{op: "collect-bulk", path: "POST /collect/bulk/people?filename=x.csv", body: "id,email,score\n9,z@example.com,1\n", status: 200, has: []string{`"message_count":1`, `"load_id"`}},
 	{op: "collect-json", path: "POST /collect/json/people", body: `{"id":"10","score":2}`, status: 200, has: []string{`"message_count":1`}},
 

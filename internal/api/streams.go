@@ -5,7 +5,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"usher/internal/ingest"
 	"usher/internal/warehouse"
 )
 
@@ -52,6 +51,9 @@ func (a *API) streams(h huma.API) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
+		if err := a.note(ctx, "read messages", "stream", in.Name); err != nil {
+			return nil, a.fail(ctx, err)
+		}
 		return list(ctx, out)
 	})
 	huma.Register(h, route("GET /v2/field", Viewer, "list-fields", "List fields", "data"), func(ctx context.Context, _ *struct{}) (*reply[[]warehouse.Field], error) {
@@ -94,16 +96,7 @@ func (a *API) streams(h huma.API) {
 		}
 		return ok(ctx, map[string]bool{"rebuilt": true})
 	})
-	huma.Register(h, route("GET /v2/load/{id}", Viewer, "show-load", "What became of an upload", "data"), func(ctx context.Context, in *struct {
-		ID string `path:"id"`
-	},
-	) (*reply[ingest.LoadStatus], error) {
-		l, err := a.Loads.Load(ctx, in.ID)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, l)
-	})
+	a.loads(h)
 }
 
 func (a *API) declare(ctx context.Context, s warehouse.Schema) (*reply[declared], error) {

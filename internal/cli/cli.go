@@ -15,6 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,12 +159,23 @@ func (a *app) client() *client.Client {
 	if token == "" {
 		token = os.Getenv("USHER_TOKEN")
 	}
-	if token == "" {
+	if token == "" && isLoopback(a.url) {
 		if raw, err := os.ReadFile(filepath.Join(envOr("USHER_DATA", "usher-data"), tokenFile)); err == nil {
 			token = strings.TrimSpace(string(raw))
 		}
 	}
 	return &client.Client{URL: a.url, Token: token}
+}
+
+// isLoopback reports whether a URL leads to this machine: the token found here
+// goes nowhere else.
+func isLoopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // tokenFile in the data directory holds the token of this machine's command

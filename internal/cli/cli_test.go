@@ -47,6 +47,7 @@ func TestCommands(t *testing.T) {
 		{name: "import, bad", args: []string{"import", bad, "--stream", "people"}, code: 1, err: "line 3: expected 3 columns, found 4"},
 		{name: "import, drop", args: []string{"import", bad, "--stream", "people", "--drop-errors"}, err: "line 3"},
 		{name: "import, no file", args: []string{"import", "nothing.csv"}, code: 2, err: "nothing.csv"},
+		{name: "load list", args: []string{"load", "list"}, out: "merged"},
 		{name: "load show", args: []string{"load", "show", s.Shop.Load}, out: "merged"},
 		{name: "profile show", args: []string{"profile", "show", "customer=id-1"}, out: "a•••@example.com"},
 		{name: "profile show, nobody", args: []string{"profile", "show", "customer=nobody"}, code: 1, err: "not found"},

@@ -80,7 +80,7 @@ var commandOf = map[string]string{
 	"list-destinations": "destination list", "show-destination": "destination show", "create-destination": "destination create", "delete-destination": "destination delete", "test-destination": "destination test",
 	"list-authorizations": "auth list", "show-authorization": "auth show", "create-authorization": "auth create", "delete-authorization": "auth delete", "list-providers": "provider list",
 	"list-streams": "stream list", "declare-stream": "stream declare", "stream-messages": "stream messages", "rebuild": "stream rebuild",
-	"list-fields": "field list", "declare-field": "field create", "list-mappings": "mapping list", "set-mappings": "mapping set", "show-load": "load show",
+	"list-fields": "field list", "declare-field": "field create", "list-mappings": "mapping list", "set-mappings": "mapping set", "show-load": "load show", "list-loads": "load list", "retry-load": "load retry", "discard-load": "load discard",
 	"collect-bulk": "import", "collect-json": "(import takes JSON by the bulk route)",
 	"lookup-profile": "profile show", "count-profiles": "profile count", "audit-log": "audit",
 }

@@ -39,7 +39,7 @@ func (f *fakeWarehouse) Schema(context.Context) (warehouse.Schema, error) {
 func (f *fakeWarehouse) Apply(_ context.Context, s warehouse.Schema) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.schema = MergeSchemas(f.schema, s)
+	f.schema = s
 	return nil, nil
 }
 

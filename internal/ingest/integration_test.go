@@ -75,10 +75,10 @@ func (p *plant) merged(t *testing.T, r ingest.Request) warehouse.LoadResult {
 
 func TestUploadsBecomeProfiles(t *testing.T) {
 	p := newPlant(t)
-	_, err := ingest.DeclareSchema(t.Context(), p.db, warehouse.Schema{
+	_, err := p.db.Apply(t.Context(), warehouse.Schema{
 		Fields: []warehouse.Field{
-			{Name: "email", Type: warehouse.Text, Rank: 1, PII: true},
-			{Name: "name", Type: warehouse.Text},
+			{Name: "email", Type: warehouse.Text, Merge: warehouse.Latest, Rank: 1, PII: true},
+			{Name: "name", Type: warehouse.Text, Merge: warehouse.Latest},
 			{Name: "orders", Type: warehouse.Integer, Merge: warehouse.Sum},
 		},
 		Streams: []warehouse.Stream{{Name: "customers", TimestampField: "since", DateOrder: "mdy"}, {Name: "orders"}},
@@ -123,7 +123,7 @@ func TestValuesReachTheWarehouseAsSent(t *testing.T) {
 		"'single'", "é😀", "#comment", "$90,000 ", "1,5", "=1+1", ";", "|", "\u00a0", "\ufeffmark", strings.Repeat("\n", 50), strings.Repeat("\"", 51), strings.Repeat("x", 5_000),
 	}
 	for _, stream := range []string{"from_csv", "from_json"} {
-		if _, err := ingest.ExtendSchema(t.Context(), p.db, warehouse.Schema{Streams: []warehouse.Stream{{Name: stream}}}); err != nil {
+		if _, err := p.db.Apply(t.Context(), warehouse.Schema{Streams: []warehouse.Stream{{Name: stream}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -48,6 +48,14 @@ func (m *Merger) Recent(ctx context.Context, stream string, limit int) ([]LoadSt
 	return out, nil
 }
 
+// Retry makes a failed upload pending again, in its old place; ErrConflict for
+// one that has not failed.
+func (m *Merger) Retry(ctx context.Context, id string) error { return m.cfg.Inbox.Retry(ctx, id) }
+
+// Discard forgets a failed upload and its rows; ErrConflict for one that has
+// not failed.
+func (m *Merger) Discard(ctx context.Context, id string) error { return m.cfg.Inbox.Discard(ctx, id) }
+
 func (m *Merger) status(l inbox.Load) LoadStatus {
 	s := LoadStatus{
 		ID: l.ID, Stream: l.Stream, Filename: l.Filename, ContentType: l.ContentType, Status: l.Status, Rejected: l.Rejected,

@@ -61,12 +61,7 @@ type Batch struct {
 	Run     activation.RunID
 	Item    activation.ItemID
 	Attempt int
-	// Sequence is the 1-based number of the item in its run; Final is true on
-	// the last one; Total is the estimated number of rows of the run.
-	Sequence int
-	Final    bool
-	Total    int64
-	Remote   RemoteID
+	Remote  RemoteID
 	// Op is OpAdd or OpRemove (a readd arrives as OpAdd).
 	Op activation.Op
 	// Keys are the columns; Values holds len(Keys) values for each row, row

@@ -153,7 +153,7 @@ func (c *Console) failed(v visit, err error) view {
 	case errors.Is(err, context.Canceled):
 		return trouble(499, "The request was given up", "")
 	case errors.Is(err, activation.ErrNotFound):
-		return trouble(http.StatusNotFound, "There is nothing here", "What this address named does not exist, or was removed. Runs and jobs that have ended are removed after 90 days.")
+		return trouble(http.StatusNotFound, "There is nothing here", "What this address named does not exist, or was removed.")
 	case errors.Is(err, activation.ErrConflict):
 		return trouble(http.StatusConflict, "Not possible now", sentence(reason(err)))
 	case activation.KindOf(err) == activation.Invalid:

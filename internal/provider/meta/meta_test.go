@@ -147,7 +147,7 @@ func batch(n int) provider.Batch {
 	}
 	b := provider.Batch{
 		Run: "0123456789abcdef0123456789abcdef", Item: "00000000000000000000000000000001",
-		Attempt: 1, Sequence: 1, Final: true, Total: int64(n), Remote: "238000001", Op: activation.OpAdd, Keys: keys,
+		Attempt: 1, Remote: "238000001", Op: activation.OpAdd, Keys: keys,
 	}
 	var buf []byte
 	for i := range n {
@@ -192,7 +192,7 @@ func golden(t *testing.T, name, got string) {
 func TestRequests(t *testing.T) {
 	ctx := context.Background()
 	remove := batch(2)
-	remove.Op, remove.Sequence, remove.Final = activation.OpRemove, 3, false
+	remove.Op = activation.OpRemove
 	audience := provider.Audience{Marker: "t1.g1", Name: "VIPs \"gold\""}
 	for _, tc := range []struct {
 		name    string

@@ -133,7 +133,7 @@ func (w *world) batch(op activation.Op, id provider.RemoteID, people ...person) 
 	b := provider.Batch{
 		Run:  activation.RunID(fmt.Sprintf("%032x", w.batches)),
 		Item: activation.ItemID(fmt.Sprintf("%032x", 0x1000+w.batches)), Attempt: 1,
-		Sequence: 1, Final: true, Total: int64(len(people)), Remote: id, Op: op, Keys: w.set.Keys,
+		Remote: id, Op: op, Keys: w.set.Keys,
 	}
 	for _, p := range people {
 		b.Values = append(b.Values, p...)

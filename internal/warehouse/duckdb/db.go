@@ -18,13 +18,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	_ "github.com/duckdb/duckdb-go/v2" // the driver this package wraps
+
+	"usher/internal/activation"
 )
 
 // Config says where the file is and how much memory DuckDB may use.
@@ -93,13 +98,21 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if limit <= 0 {
 		limit = defaultMemoryLimit()
 	}
-	dsn := fmt.Sprintf("%s?memory_limit=%dB&preserve_insertion_order=false&checkpoint_threshold=%dB", cfg.Path, limit, limit/checkpointShare)
+	if strings.ContainsAny(cfg.Path, "?#") {
+		return nil, &activation.Error{Kind: activation.Invalid, Code: "BADREQ-001", Field: "data", Message: "the data directory's path must hold no ? and no #"}
+	}
+	settings := url.Values{
+		"memory_limit":             {fmt.Sprintf("%dB", limit)},
+		"preserve_insertion_order": {"false"},
+		"checkpoint_threshold":     {fmt.Sprintf("%dB", limit/checkpointShare)},
+	}
 	if cfg.Threads > 0 {
-		dsn += fmt.Sprintf("&threads=%d", cfg.Threads)
+		settings.Set("threads", strconv.Itoa(cfg.Threads))
 	}
 	if cfg.Path != "" {
-		dsn += "&temp_directory=" + filepath.Join(filepath.Dir(cfg.Path), "duckdb-tmp")
+		settings.Set("temp_directory", filepath.Join(filepath.Dir(cfg.Path), "duckdb-tmp"))
 	}
+	dsn := cfg.Path + "?" + settings.Encode()
 	db, err := sql.Open("duckdb", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open warehouse %q: %w", cfg.Path, err)
