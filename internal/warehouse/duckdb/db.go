@@ -55,10 +55,11 @@ type DB struct {
 	log *slog.Logger
 	now func() time.Time
 
-	writes chan writeRequest
-	stop   chan struct{}
-	done   sync.WaitGroup
-	once   sync.Once
+	writes  chan writeRequest
+	waiting atomic.Int64 // writes that wait for the writer
+	stop    chan struct{}
+	done    sync.WaitGroup
+	once    sync.Once
 
 	state state // declared schema and audiences, cached; see schema.go and audience.go
 
@@ -177,12 +178,16 @@ func (d *DB) transact(ctx context.Context, fn func(context.Context, *sql.Tx) err
 // every statement's error; then nothing of it is kept.
 func (d *DB) write(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
 	r := writeRequest{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	d.waiting.Add(1)
 	select {
 	case d.writes <- r:
+		d.waiting.Add(-1)
 		return <-r.done
 	case <-ctx.Done():
+		d.waiting.Add(-1)
 		return context.Cause(ctx)
 	case <-d.stop:
+		d.waiting.Add(-1)
 		return errClosed
 	}
 }

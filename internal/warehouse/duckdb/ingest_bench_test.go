@@ -14,9 +14,9 @@ import (
 	"usher/internal/warehouse"
 )
 
-// The benchmarks' sizes may be set: USHER_BENCH_ROWS (of a bulk load, default
-// 1,000,000), USHER_BENCH_PROFILES (there before a micro-batch, default
-// 1,000,000), USHER_BENCH_MEMORY (bytes, default that of Open).
+// The benchmarks' sizes may be set: USHER_BENCH_SIZE (rows of a bulk load, people
+// there before a micro-batch; default 1,000,000) and USHER_BENCH_MEMORY (bytes,
+// default that of Open).
 
 func benchSize(b *testing.B, name string, otherwise int64) int64 {
 	b.Helper()
@@ -124,7 +124,7 @@ func benchMerge(b *testing.B, d *DB, l warehouse.Load) {
 
 // BenchmarkMergeRaw is a load that no mapping reads.
 func BenchmarkMergeRaw(b *testing.B) {
-	rows := benchSize(b, "USHER_BENCH_ROWS", 1_000_000)
+	rows := benchSize(b, "USHER_BENCH_SIZE", 1_000_000)
 	d, n := benchOpen(b), 0
 	l := benchNarrow(b, rows)
 	start := processorTime(b)
@@ -159,7 +159,7 @@ func benchNarrow(b *testing.B, rows int64) warehouse.Load {
 
 // BenchmarkMergeNew is a load of people none of whom was there before.
 func BenchmarkMergeNew(b *testing.B) {
-	rows := benchSize(b, "USHER_BENCH_ROWS", 1_000_000)
+	rows := benchSize(b, "USHER_BENCH_SIZE", 1_000_000)
 	l := benchSpool(b, "new", 0, 1, rows)
 	start := processorTime(b)
 	for b.Loop() {
@@ -170,7 +170,7 @@ func BenchmarkMergeNew(b *testing.B) {
 
 // BenchmarkMicroBatch is a small load about people who are there.
 func BenchmarkMicroBatch(b *testing.B) {
-	people := benchSize(b, "USHER_BENCH_PROFILES", 1_000_000)
+	people := benchSize(b, "USHER_BENCH_SIZE", 1_000_000)
 	d := benchOpen(b)
 	benchMerge(b, d, benchSpool(b, "people", 0, 1, people))
 	for _, rows := range []int64{1, 100, 1000, 10_000} {
@@ -190,7 +190,7 @@ func BenchmarkMicroBatch(b *testing.B) {
 
 // BenchmarkRebuild derives everybody anew.
 func BenchmarkRebuild(b *testing.B) {
-	people := benchSize(b, "USHER_BENCH_PROFILES", 1_000_000)
+	people := benchSize(b, "USHER_BENCH_SIZE", 1_000_000)
 	d := benchOpen(b)
 	benchMerge(b, d, benchSpool(b, "people", 0, 1, people))
 	start := processorTime(b)

@@ -13,9 +13,9 @@ import (
 )
 
 // benchPeople is how many profiles the benchmarks have, half of them members:
-// USHER_BENCH_PEOPLE=10000000 for the large ones.
+// USHER_BENCH_SIZE=10000000 for the large ones.
 func benchPeople(b *testing.B) int64 {
-	n, err := strconv.ParseInt(os.Getenv("USHER_BENCH_PEOPLE"), 10, 64)
+	n, err := strconv.ParseInt(os.Getenv("USHER_BENCH_SIZE"), 10, 64)
 	if err != nil {
 		n = 1_000_000
 	}
