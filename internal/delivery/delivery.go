@@ -34,6 +34,7 @@ type Ledger interface {
 	Fold(ctx context.Context, items []warehouse.FoldItem) ([]warehouse.FoldResult, error)
 	InRows(ctx context.Context, run activation.RunID, t activation.TargetID, generation int) (int64, error)
 	Reset(ctx context.Context, t activation.TargetID, generation int) error
+	Unstage(ctx context.Context, runs []activation.RunID) error
 }
 
 // Audiences is what delivery needs of audiences. warehouse.Audiences has it.
@@ -73,6 +74,9 @@ type Settings struct {
 	// Reevaluate is how often audiences whose rule uses date math are brought in
 	// step for real-time targets. Default 1 h.
 	Reevaluate time.Duration
+	// KeepRows is how long the staged rows of a run are kept after its end, for
+	// whoever looks at its items. Default 24 h.
+	KeepRows time.Duration
 	// Plans is how many runs are planned and staged at the same time. Default 2.
 	Plans int
 	// FoldItems is how many final items are folded in one transaction. Default 64.
@@ -91,6 +95,7 @@ func (s Settings) withDefaults() Settings {
 	or(&s.Reevaluate, time.Hour)
 	or(&s.FoldItems, 64)
 	or(&s.Plans, 2)
+	or(&s.KeepRows, 24*time.Hour)
 	return s
 }
 

@@ -28,6 +28,7 @@ type plane struct {
 	staged   map[activation.RunID][]change
 	folded   map[string]warehouse.FoldResult
 	wrong    bool // makes the next fold find counts that don't add up
+	late     int  // how many plans are overtaken by the people they are for
 	audience activation.AudienceID
 }
 
@@ -130,6 +131,10 @@ func (p *plane) Stage(_ context.Context, r warehouse.PlanRequest, stage func(act
 	}
 	defer p.lock()()
 	rows, plan := p.plan(r)
+	if p.late > 0 { // everybody came while the plan was made
+		p.late--
+		rows, plan = nil, warehouse.Plan{Counts: activation.Counts{Selected: plan.Counts.Selected, Eligible: plan.Counts.Eligible, Deferred: plan.Counts.Eligible}}
+	}
 	p.staged[r.Run] = rows
 	for v, row := range p.ledger[r.Generation] {
 		h := p.people[v.person]
@@ -379,4 +384,12 @@ func difference(got, must, may map[string]bool) string {
 		}
 	}
 	return b.String()
+}
+
+func (p *plane) Unstage(_ context.Context, runs []activation.RunID) error {
+	defer p.lock()()
+	for _, id := range runs {
+		delete(p.staged, id)
+	}
+	return nil
 }

@@ -28,6 +28,7 @@ type memory struct {
 	verdicts map[activation.TargetID]activation.GuardVerdict
 	asleep   map[activation.TargetID]time.Time
 	number   int64
+	unstaged map[activation.RunID]bool
 }
 
 func newMemory(now func() time.Time) *memory {
@@ -36,7 +37,7 @@ func newMemory(now func() time.Time) *memory {
 		items: map[activation.RunID][]activation.Item{}, receipts: map[activation.ItemID][]activation.Receipt{},
 		given: map[activation.ItemID]map[int]time.Time{}, jobs: map[activation.JobID]*activation.Job{},
 		dests: map[activation.DestinationID]activation.Destination{}, auds: map[activation.AudienceID]activation.Audience{},
-		verdicts: map[activation.TargetID]activation.GuardVerdict{}, asleep: map[activation.TargetID]time.Time{},
+		verdicts: map[activation.TargetID]activation.GuardVerdict{}, asleep: map[activation.TargetID]time.Time{}, unstaged: map[activation.RunID]bool{},
 	}
 }
 
@@ -284,6 +285,29 @@ func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End
 	t.DueNow = t.DueNow || end.Due || counts
 	if counts {
 		m.asleep[t.ID] = m.now().Add(time.Minute)
+	}
+	return nil
+}
+
+func (m *memory) UnstageableRuns(_ context.Context, before time.Time, _ int) ([]activation.RunID, error) {
+	defer m.lock()()
+	var out []activation.RunID
+	for id, r := range m.runs {
+		newest := true
+		for _, other := range m.runs {
+			newest = newest && (other.Number <= r.Number || other.StagedAt.IsZero())
+		}
+		if !r.StagedAt.IsZero() && !m.unstaged[id] && r.Status.Final() && r.EndedAt.Before(before) && (r.Status != activation.RunFailed || !newest) {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) MarkUnstaged(_ context.Context, runs []activation.RunID) error {
+	defer m.lock()()
+	for _, id := range runs {
+		m.unstaged[id] = true
 	}
 	return nil
 }

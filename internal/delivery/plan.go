@@ -71,17 +71,32 @@ func (x *execution) stage(ctx context.Context) (warehouse.Plan, error) {
 		}
 	}
 	var p warehouse.Plan
-	err = x.d.around(ctx, BeforeStage, AfterStage, func() (err error) {
-		p, err = x.d.ledger.Stage(ctx, req, x.staging(ctx))
-		return err
-	})
-	if err != nil {
-		return p, fmt.Errorf("stage: %w", err)
+	for tries := 1; ; tries++ {
+		err = x.d.around(ctx, BeforeStage, AfterStage, func() (err error) {
+			p, err = x.d.ledger.Stage(ctx, req, x.staging(ctx))
+			return err
+		})
+		if err != nil {
+			return p, fmt.Errorf("stage: %w", err)
+		}
+		if !overtaken(req, p) || tries == mostPlans {
+			break
+		}
 	}
 	resent := x.run.Counts.Resent
 	x.run.Counts, x.run.Seq, x.run.StagedAt = p.Counts, p.Seq, x.d.now()
 	x.run.Counts.Resent = resent
 	return p, planLaws(p)
+}
+
+// mostPlans is how often a plan is made anew because it was overtaken.
+const mostPlans = 3
+
+// overtaken reports whether much of the audience came while the plan was made
+// and was left to the next run, which in real time is a minute away: somebody
+// has just loaded the people this run is for.
+func overtaken(req warehouse.PlanRequest, p warehouse.Plan) bool {
+	return len(req.Awaiting) == 0 && p.Counts.Deferred*10 > p.Counts.Eligible
 }
 
 // staging returns the callback that stores each stage as it begins; a store

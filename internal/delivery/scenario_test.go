@@ -434,3 +434,48 @@ func TestGoneFoundByAPoll(t *testing.T) {
 		}
 	})
 }
+
+// TestStagedRowsGo: a day after its end nobody keeps a run's rows, unless it
+// failed and may be retried.
+func TestStagedRowsGo(t *testing.T) {
+	inBubble(t, 4, func(t *testing.T, w *world) {
+		p := w.plane.(*plane)
+		w.work(t)
+		w.join(4, 5)
+		w.net.badToken = true
+		time.Sleep(time.Hour)
+		failed := w.work(t)
+		w.store.setJob(w.job, activation.JobPaused) // no run carries what has failed
+		time.Sleep(25 * time.Hour)
+		w.work(t)
+		if len(p.staged) != 1 || p.staged[failed.ID] == nil {
+			t.Fatalf("rows of %d runs are kept, want those of the failed one", len(p.staged))
+		}
+		w.net.heal()
+		w.store.setJob(w.job, activation.JobRunnable)
+		w.work(t)
+		time.Sleep(25 * time.Hour)
+		if w.work(t); len(p.staged) != 0 {
+			t.Fatalf("rows of %d runs are kept", len(p.staged))
+		}
+	})
+}
+
+// TestPlanThatIsOvertaken: people who come while the plan is made go with this
+// run; if they keep coming, with the next.
+func TestPlanThatIsOvertaken(t *testing.T) {
+	inBubble(t, 4, func(t *testing.T, w *world) {
+		w.plane.(*plane).late = 2
+		r := w.work(t)
+		expect(t, r, activation.RunCompleted, "")
+		if r.Counts.Added != 4 {
+			t.Fatalf("counts %+v", r.Counts)
+		}
+		w.join(4, 6)
+		w.plane.(*plane).late = 9
+		time.Sleep(time.Hour)
+		if r = w.work(t); r.Status != activation.RunCompleted || r.Counts.Deferred != 6 {
+			t.Fatalf("run %s, counts %+v", r.Status, r.Counts)
+		}
+	})
+}

@@ -26,8 +26,8 @@ func (x *execution) send(ctx context.Context, items []activation.Item) error {
 	busy := 0
 	for i := 0; busy > 0 || (i < len(items) && x.goOn(ctx, all)); {
 		if i < len(items) && busy < max(1, x.def.Concurrency) && x.goOn(ctx, all) {
-			it, final := items[i], i == len(items)-1
-			go func() { results <- x.sendItem(ctx, it, final) }()
+			it := items[i]
+			go func() { results <- x.sendItem(ctx, it) }()
 			i, busy = i+1, busy+1
 			continue
 		}
@@ -73,7 +73,7 @@ func (x *execution) conclude(ctx context.Context, all []sent) error {
 }
 
 // sendItem claims one item, sends its rows and writes down what became of them.
-func (x *execution) sendItem(ctx context.Context, it activation.Item, final bool) sent {
+func (x *execution) sendItem(ctx context.Context, it activation.Item) sent {
 	release, err := x.d.slot(ctx, x.dest.Authorization, x.def.Concurrency)
 	if err != nil {
 		return sent{err: err}
@@ -86,7 +86,7 @@ func (x *execution) sendItem(ctx context.Context, it activation.Item, final bool
 	if err != nil {
 		return sent{err: err}
 	}
-	r, skipped, err := x.deliver(ctx, it, final)
+	r, skipped, err := x.deliver(ctx, it)
 	if err != nil {
 		return sent{err: err}
 	}
@@ -95,8 +95,8 @@ func (x *execution) sendItem(ctx context.Context, it activation.Item, final bool
 }
 
 // deliver reads the rows of a claimed item and sends them.
-func (x *execution) deliver(ctx context.Context, it activation.Item, final bool) (ruling, skips, error) {
-	b, skipped, err := x.batch(ctx, it, final)
+func (x *execution) deliver(ctx context.Context, it activation.Item) (ruling, skips, error) {
+	b, skipped, err := x.batch(ctx, it)
 	switch {
 	case err != nil: // nothing was sent
 		e := asError(fmt.Errorf("read the rows of item %d: %w", it.Number, err))
@@ -122,10 +122,10 @@ func (x *execution) deliver(ctx context.Context, it activation.Item, final bool)
 
 // batch reads the rows of an item. Rows that were staged longer ago than
 // Settings.Recheck are checked again; who is no longer wanted so is skipped.
-func (x *execution) batch(ctx context.Context, it activation.Item, final bool) (provider.Batch, skips, error) {
+func (x *execution) batch(ctx context.Context, it activation.Item) (provider.Batch, skips, error) {
 	b := provider.Batch{
-		Run: it.Run, Item: it.ID, Attempt: it.Attempt, Sequence: it.Number, Final: final,
-		Total: x.run.Counts.Staged - x.run.Counts.Withheld, Remote: provider.RemoteID(x.target.RemoteID), Op: it.Op, Keys: x.keys.Keys,
+		Run: it.Run, Item: it.ID, Attempt: it.Attempt,
+		Remote: provider.RemoteID(x.target.RemoteID), Op: it.Op, Keys: x.keys.Keys,
 	}
 	if b.Op == activation.OpReadd {
 		b.Op = activation.OpAdd

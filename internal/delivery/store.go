@@ -80,6 +80,11 @@ type RunStore interface {
 	// stays and is worked on again at end.Until. An error it carries then counts
 	// at once, and not again when the run fails in the end.
 	FinishRun(ctx context.Context, r activation.Run, end End) error
+	// UnstageableRuns lists ended runs whose staged rows are still kept and
+	// needed no more: ended before the given time, and not a failed run that may
+	// be retried. MarkUnstaged notes that they are dropped.
+	UnstageableRuns(ctx context.Context, before time.Time, limit int) ([]activation.RunID, error)
+	MarkUnstaged(ctx context.Context, runs []activation.RunID) error
 	// NewGeneration: the remote audience is gone or another one. Generation + 1,
 	// remote id cleared, queued items withdrawn, awaiting ones unknown (of every
 	// run of the old generation), r ends as status with code REMOTE-GONE and r's

@@ -15,6 +15,8 @@ const (
 	KindRun = "run"
 	// KindEvaluate: an audience whose rule uses date math is to be brought in step.
 	KindEvaluate = "evaluate"
+	// KindUnstage: a run's staged rows are needed no more.
+	KindUnstage = "unstage"
 )
 
 // Worker is one kind of work for the engine.
@@ -36,12 +38,14 @@ func (w *Worker) Due(ctx context.Context, limit int) ([]activation.Work, error) 
 func (w *Worker) Do(ctx context.Context, x activation.Work) error { return w.do(ctx, x.ID) }
 
 // Workers returns the workers of delivery: targets that want a run are given
-// one, runs are worked on, and time-dependent audiences are kept in step.
+// one, runs are worked on, time-dependent audiences are kept in step, and staged
+// rows that nobody needs are dropped.
 func (d *Delivery) Workers() []*Worker {
 	return []*Worker{
 		{KindTarget, d.dueTargets, func(ctx context.Context, id string) error { return d.open(ctx, activation.TargetID(id)) }},
 		{KindRun, d.dueRuns, func(ctx context.Context, id string) error { return d.execute(ctx, activation.RunID(id)) }},
 		{KindEvaluate, d.dueAudiences, func(ctx context.Context, id string) error { return d.evaluate(ctx, activation.AudienceID(id)) }},
+		{KindUnstage, d.dueUnstage, func(ctx context.Context, id string) error { return d.unstage(ctx, activation.RunID(id)) }},
 	}
 }
 
@@ -173,4 +177,27 @@ func (d *Delivery) evaluate(ctx context.Context, id activation.AudienceID) error
 		d.wake(KindTarget, "")
 	}
 	return nil
+}
+
+// dueUnstage lists the runs whose staged rows may go.
+func (d *Delivery) dueUnstage(ctx context.Context, limit int) ([]activation.Work, error) {
+	runs, err := d.store.UnstageableRuns(ctx, d.now().Add(-d.set.KeepRows), min(limit, 100))
+	if err != nil {
+		return nil, fmt.Errorf("list runs to unstage: %w", err)
+	}
+	works := make([]activation.Work, len(runs))
+	for i, id := range runs {
+		works[i] = activation.Work{Kind: KindUnstage, ID: string(id), Lease: "warehouse:unstage"}
+	}
+	return works, nil
+}
+
+// unstage drops the staged rows of a run, then notes it: a crash in between
+// drops nothing a second time.
+func (d *Delivery) unstage(ctx context.Context, id activation.RunID) error {
+	runs := []activation.RunID{id}
+	if err := d.ledger.Unstage(ctx, runs); err != nil {
+		return fmt.Errorf("drop the staged rows of run %q: %w", id, err)
+	}
+	return d.store.MarkUnstaged(ctx, runs)
 }

@@ -141,7 +141,7 @@ func (t *tx) unpark(id activation.AuthorizationID) error {
 		if _, err := t.exec(`UPDATE targets SET state = 'runnable', sleep_reason = NULL, sleep_until = NULL, due_at = $1 WHERE id = $2`, t.micros(), target.ID); err != nil {
 			return err
 		}
-		if err := t.retryLast(target); err != nil {
+		if err := t.retryLast(target, byItself); err != nil {
 			return err
 		}
 		t.Enqueue(WakeTarget, string(target.ID))

@@ -58,7 +58,7 @@ func (s *Store) Bounce(ctx context.Context, id activation.JobID, user string) er
 			return err
 		}
 		for _, target := range targets {
-			if err := t.retryLast(target); err != nil {
+			if err := t.retryLast(target, byPerson); err != nil {
 				return err
 			}
 		}
@@ -68,19 +68,19 @@ func (s *Store) Bounce(ctx context.Context, id activation.JobID, user string) er
 
 // retryLast retries the last run of a target where that is allowed; otherwise
 // the target stays as it is, due for a new run. Never both.
-func (t *tx) retryLast(target activation.Target) error {
+func (t *tx) retryLast(target activation.Target, who retrier) error {
 	last, err := collectOne(t, scanRun, `SELECT `+runColumns+` FROM runs r WHERE r.target_id = $1 ORDER BY r.number DESC LIMIT 1`, target.ID)
 	if err != nil || last == nil {
 		return err
 	}
-	facts, err := t.retryFacts(last.ID)
+	facts, err := t.retryFacts(last.ID, who)
 	if err != nil {
 		return err
 	}
 	if ok, _ := activation.RetryRule(facts); !ok {
 		return nil
 	}
-	return t.retry(last.ID)
+	return t.retry(last.ID, who)
 }
 
 // RunNow makes a job due now. A target with an open run refuses with

@@ -10,7 +10,7 @@ import (
 // RetryVerdict reports whether a run may be retried, and when not, why.
 func (s *Store) RetryVerdict(ctx context.Context, id activation.RunID) (ok bool, reason string, err error) {
 	err = s.view(ctx, func(t *tx) error {
-		facts, err := t.retryFacts(id)
+		facts, err := t.retryFacts(id, byPerson)
 		if err == nil {
 			ok, reason = activation.RetryRule(facts)
 		}
@@ -32,7 +32,7 @@ func (s *Store) Retry(ctx context.Context, id activation.RunID, user string) err
 		if err != nil {
 			return err
 		}
-		if err := t.retry(id); err != nil {
+		if err := t.retry(id, byPerson); err != nil {
 			return err
 		}
 		if err := t.audit(activation.AuditEntry{Actor: user, Verb: "retry", SubjectType: "run", SubjectID: string(id)}); err != nil {
@@ -46,9 +46,18 @@ func (s *Store) Retry(ctx context.Context, id activation.RunID, user string) err
 	return nil
 }
 
+// A retrier is who sends items again, by the states it may take them from, as
+// SQL. Only a person's word sends again what may have taken effect.
+type retrier string
+
+const (
+	byPerson retrier = `('failed', 'unknown')`
+	byItself retrier = `('failed')`
+)
+
 // retry is the move itself, for Retry, bounce and a mended authorization.
-func (t *tx) retry(id activation.RunID) error {
-	facts, err := t.retryFacts(id)
+func (t *tx) retry(id activation.RunID, who retrier) error {
+	facts, err := t.retryFacts(id, who)
 	if err != nil {
 		return err
 	}
@@ -57,7 +66,7 @@ func (t *tx) retry(id activation.RunID) error {
 	}
 	r := facts.Run
 	if _, err := t.exec(`UPDATE items SET state = 'queued', folded = FALSE, code = '', message = '', updated_at = $1
-		WHERE run_id = $2 AND state IN ('failed', 'unknown')`, t.micros(), id); err != nil {
+		WHERE run_id = $2 AND state IN `+string(who), t.micros(), id); err != nil {
 		return err
 	}
 	if err := t.must(activation.ErrConflict, `UPDATE runs SET status = 'running', attempt = attempt + 1, ended_at = NULL,
@@ -76,7 +85,7 @@ func (t *tx) retry(id activation.RunID) error {
 }
 
 // retryFacts gathers what the Retry rule looks at.
-func (t *tx) retryFacts(id activation.RunID) (activation.RetryFacts, error) {
+func (t *tx) retryFacts(id activation.RunID, who retrier) (activation.RetryFacts, error) {
 	r, err := t.run(id)
 	if err != nil {
 		return activation.RetryFacts{}, err
@@ -87,7 +96,7 @@ func (t *tx) retryFacts(id activation.RunID) (activation.RetryFacts, error) {
 	}
 	err = t.row(`SELECT t.generation, coalesce(o.number, 0), coalesce(a.status, 'healthy'),
 			(SELECT coalesce(max(l.number), 0) FROM runs l WHERE l.target_id = t.id AND l.number > $2 AND l.staged_at IS NOT NULL),
-			(SELECT count(*) FROM items i WHERE i.run_id = $1 AND i.state IN ('failed', 'unknown'))
+			(SELECT count(*) FROM items i WHERE i.run_id = $1 AND i.state IN `+string(who)+`)
 		FROM targets t JOIN destinations d ON d.id = t.destination_id
 		LEFT JOIN authorizations a ON a.id = d.authorization_id
 		LEFT JOIN runs o ON o.id = t.open_run

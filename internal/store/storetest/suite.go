@@ -42,6 +42,8 @@ func Run(t *testing.T, env Env) {
 		{"tokens", tokens},
 		{"settings", settings},
 		{"wake-ups", wakeUps},
+		{"unstaging", unstaging},
+		{"mending", mending},
 		{"two nodes", twoNodes},
 		{"two owners", twoOwners},
 	}

@@ -140,6 +140,7 @@ CREATE TABLE runs (
   reason          TEXT CHECK (reason IN ('approval')),
   reason_until    BIGINT,
   staged_at       BIGINT,
+  unstaged        BOOLEAN NOT NULL DEFAULT FALSE CHECK (unstaged IN (0, 1)),
   counts          TEXT NOT NULL,
   timings         TEXT NOT NULL,
   verdict         TEXT CHECK (verdict IN ('approved', 'declined')),
@@ -171,6 +172,7 @@ CREATE INDEX runs_job ON runs (job_id, number);
 CREATE INDEX runs_target ON runs (target_id, number);
 CREATE INDEX runs_triggered ON runs (triggered_by, number);
 CREATE INDEX runs_started ON runs (started_at);
+CREATE INDEX runs_staged ON runs (ended_at) WHERE staged_at IS NOT NULL AND NOT unstaged;
 CREATE INDEX runs_verdict ON runs (target_id, verdict_at) WHERE verdict IS NOT NULL;
 
 CREATE TABLE items (
