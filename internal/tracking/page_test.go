@@ -21,14 +21,14 @@ var codes = map[string][]string{
 	"api":              {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000"},
 	"catalog":          {"BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
 	"delivery":         {"MAPPING", "NO-ANSWER"},
-	"ingest":           {"BADREQ-001", "JSON-BADREQ-025", "SCHEMA-INVALID-018"},
+	"ingest":           {"BADREQ-001", "JSON-BADREQ-025"},
 	"outbound":         {"OUTBOUND-ADDRESS", "OUTBOUND-NOANSWER", "OUTBOUND-PACED", "OUTBOUND-PAUSED", "OUTBOUND-UNREACHABLE"},
 	"provider/meta":    {"META-ACCOUNT", "META-ANSWER", "META-AUTH", "META-BLOCKED", "META-DATA", "META-FLAGGED", "META-GONE", "META-PERMISSION", "META-REQUEST", "META-SETTINGS", "META-SHARE", "META-SIZE", "META-TERMS", "META-THROTTLE", "META-TOOSMALL", "META-UNAVAILABLE"},
 	"server":           {"PROVIDER-NOTFOUND-016"},
 	"store":            {"CONFLICT", "JOB-BADREQ-002", "BADREQ-001"},
 	"tracking":         {"UNPLACED", "UNKNOWN-000"},
 	"vault":            {"VAULT-KEY"},
-	"warehouse/duckdb": {"COUNTS", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
+	"warehouse/duckdb": {"BADREQ-001", "COUNTS", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
 	"warehouse/inbox":  {"INTERNAL-019"},
 }
 
