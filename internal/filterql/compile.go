@@ -178,7 +178,7 @@ func (c *compiler) test(op Op, t Type, column string, params []string, values []
 		if t == Set {
 			return c.forms.setHasLike(column, like)
 		}
-		return column + like
+		return c.forms.likeColumn(column, values[0].Text) + like
 	case In, Intersects:
 		if t == Set {
 			return c.forms.setHasAny(column, params)

@@ -25,6 +25,8 @@ type forms struct {
 	setHas     func(set, param string) string
 	setHasAny  func(set string, params []string) string
 	setHasLike func(set, like string) string // like begins with " LIKE "
+	// likeColumn is a text column as it is compared with this rule pattern.
+	likeColumn func(column, pattern string) string
 }
 
 func (d Dialect) forms() (forms, error) {
@@ -50,6 +52,19 @@ var duckDB = forms{
 	setHasLike: func(set, like string) string {
 		return "len(list_filter(" + set + ", lambda x: x" + like + ")) > 0"
 	},
+	likeColumn: duckDBLikeColumn,
+}
+
+// duckDBLikeColumn hides the column from an optimization that DuckDB 1.5.5 makes
+// of LIKE: it looks for the text after the pattern's prefix by adding one to the
+// prefix's last byte, and fails the query where that makes no UTF-8 (characters
+// that end with the byte BF, such as U+07FF, and DEL).
+func duckDBLikeColumn(column, pattern string) string {
+	prefix, _, _ := strings.Cut(pattern, "*")
+	if strings.HasSuffix(prefix, "\xbf") || strings.HasSuffix(prefix, "\x7f") {
+		return "concat(" + column + ", '')"
+	}
+	return column
 }
 
 // quoteIdent quotes a name; both dialects quote alike.
