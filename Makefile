@@ -47,7 +47,7 @@ test: deps ## Every test, with the race detector
 
 .PHONY: kill
 kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeats one, KILLS=n)
-	USHER_KILLS=$(or $(KILLS),50) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run 'TestKill' -v ./internal/server/
+	USHER_KILLS=$(or $(KILLS),50) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run 'TestKill|TestTakeover' -v ./internal/server/
 
 .PHONY: conformance
 conformance: ## The suite every provider passes, case by case
