@@ -390,12 +390,17 @@ func (d *demo) settle(ctx context.Context, name string, n int, deliveries ...str
 	runs := map[string]runView{}
 	bars := d.progress(d.cmd)
 	for _, slug := range demoAudiences {
-		r, err := d.await(ctx, d.jobs[slug], n)
+		b := bar(bars, name+" "+slug, 0, decor.CountersNoUnit("%d / %d"))
+		r, err := d.await(ctx, d.jobs[slug], n, func(r runView) {
+			b.SetTotal(r.Counts.Staged, false)
+			b.SetCurrent(r.Counts.Sent)
+		})
 		if err != nil {
+			b.Abort(false)
 			bars.Wait()
 			return fmt.Errorf("%s of %s: %w", name, slug, err)
 		}
-		b := bar(bars, name+" "+slug, max(1, r.Counts.Staged), decor.CountersNoUnit("%d / %d"))
+		b.SetTotal(r.Counts.Staged, false)
 		b.SetCurrent(r.Counts.Sent)
 		b.SetTotal(-1, true)
 		runs[slug] = r
@@ -408,8 +413,9 @@ func (d *demo) settle(ctx context.Context, name string, n int, deliveries ...str
 	return d.report(name, runs, expected)
 }
 
-// await waits until the job has n runs that have ended, and returns the newest.
-func (d *demo) await(ctx context.Context, job activation.JobID, n int) (runView, error) {
+// await waits until the job has n runs that have ended, and returns the newest;
+// each is told how far the newest is.
+func (d *demo) await(ctx context.Context, job activation.JobID, n int, each func(runView)) (runView, error) {
 	for {
 		var runs []runView
 		if _, err := d.api.Do(ctx, http.MethodGet, "/v2/run?job_id="+string(job), nil, &runs); err != nil {
@@ -426,6 +432,9 @@ func (d *demo) await(ctx context.Context, job activation.JobID, n int) (runView,
 		}
 		if ended >= n {
 			return runs[0], nil
+		}
+		if len(runs) > 0 {
+			each(runs[0])
 		}
 		select {
 		case <-ctx.Done():
