@@ -1,6 +1,6 @@
 // Package sqlite opens the control plane in one SQLite file.
 //
-// It owns the file, its schema (migrations) and what differs from other
+// It owns the file, its schema (package migrations) and what differs from other
 // databases; the queries are package store's. One connection writes, a pool
 // reads, in WAL mode, so that readers never wait and writers never deadlock.
 // It is built for a kill at any moment (WAL, synchronous commits) and for a
@@ -10,10 +10,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"runtime"
 	"time"
@@ -23,10 +21,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"usher/internal/store"
+	"usher/internal/store/migrations"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Options say how the database is opened.
 type Options struct {
@@ -76,7 +72,7 @@ func dsn(path, mode, extra string) string {
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := migrations.SQLite()
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,12 @@ CREATE TABLE targets (
   remote_id          TEXT NOT NULL,
   remote_name        TEXT NOT NULL,
   generation         BIGINT NOT NULL CHECK (generation > 0),
+-- +only sqlite
   open_run           TEXT UNIQUE REFERENCES runs (id),
+-- +only end
+-- +only postgres
+  open_run           TEXT COLLATE "C" UNIQUE, -- its key comes with the runs
+-- +only end
   due_at             BIGINT, -- from when on it wants a run whatever else is so
   dirty_seq          BIGINT NOT NULL,
   done_seq           BIGINT NOT NULL,
@@ -160,6 +165,9 @@ CREATE TABLE runs (
   CHECK (status <> 'failed' OR error_code <> ''),
   CHECK ((verdict IS NULL) = (verdict_at IS NULL) AND (verdict IS NULL) = (verdict_removes IS NULL))
 );
+-- +only postgres
+ALTER TABLE targets ADD FOREIGN KEY (open_run) REFERENCES runs (id);
+-- +only end
 -- At most one run of a target is open, whatever the code does.
 CREATE UNIQUE INDEX runs_one_open ON runs (target_id)
   WHERE status = 'running' OR (status = 'pending' AND reason IS NULL);
@@ -267,6 +275,7 @@ CREATE TABLE sign_ins (
   expires_at BIGINT NOT NULL
 );
 
+-- +only sqlite
 -- +goose StatementBegin
 CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
@@ -275,3 +284,12 @@ BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 -- +goose StatementEnd
+-- +only end
+-- +only postgres
+-- +goose StatementBegin
+CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+  FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only();
+-- +only end
