@@ -112,12 +112,15 @@ func (r Role) Includes(other Role) bool {
 
 // Token is an API token. Only the SHA-256 of its text is kept.
 type Token struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	Hash      []byte    `json:"-"`
-	Role      Role      `json:"scope"`
-	CreatedBy string    `json:"created_by"`
-	CreatedAt time.Time `json:"created"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Hash []byte `json:"-"`
+	Role Role   `json:"scope"`
+	// User is whose token it is; "" for one of the server's own.
+	User        UserID    `json:"user_id,omitempty"`
+	Description string    `json:"description,omitempty"`
+	CreatedBy   string    `json:"created_by"`
+	CreatedAt   time.Time `json:"created"`
 	// ExpiresAt is zero for a token that does not expire.
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
@@ -125,8 +128,10 @@ type Token struct {
 
 // Session is a signed-in browser. Only the SHA-256 of its cookie is kept.
 type Session struct {
-	Hash      []byte
-	User      string
+	Hash []byte
+	User string
+	// UserID is "" for the machine's one-time sign-in.
+	UserID    UserID
 	Role      Role
 	CSRF      string
 	CreatedAt time.Time

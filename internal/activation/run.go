@@ -40,26 +40,43 @@ type Job struct {
 	Config      map[string]string `json:"config"`
 	Destination DestinationID     `json:"destination_id"`
 	Audiences   []AudienceID      `json:"segment_ids"`
-	State       JobState          `json:"status"`
-	SleepReason SleepReason       `json:"sleep_reason,omitempty"`
-	SleepUntil  time.Time         `json:"sleep_until,omitzero"`
+	// Authorizations are those the job uses itself; an export job uses its
+	// destination's.
+	Authorizations []AuthorizationID `json:"auth_ids"`
+	State          JobState          `json:"status"`
+	SleepReason    SleepReason       `json:"sleep_reason,omitempty"`
+	SleepUntil     time.Time         `json:"sleep_until,omitzero"`
 	// ConsecutiveErrors counts errors since the last success.
 	ConsecutiveErrors int       `json:"consecutive_errors"`
 	FailingSince      time.Time `json:"failing_since,omitzero"`
 	// FailAfter is how long errors may last before the job fails. Default 10h.
-	FailAfter  time.Duration `json:"fail_after"`
-	Continuous bool          `json:"continuous_update"` // false = once, then Completed
-	// Every is the time between scheduled runs; 0 = in real time where the job
-	// is continuous (a run as soon as changes wait), else only when asked.
-	Every     time.Duration `json:"run_frequency"`
-	CreatedBy string        `json:"created_by"`
-	CreatedAt time.Time     `json:"created"`
-	UpdatedAt time.Time     `json:"updated"`
-	LastRunAt time.Time     `json:"last_run,omitzero"`
+	FailAfter time.Duration `json:"fail_after"`
+	// StallAfter is how long a run may make no progress before it is restarted.
+	// Default 15m.
+	StallAfter time.Duration `json:"stall_after"`
+	Schedule
+	Reach
+	OnEnd OnEnd `json:"on_end"`
+	// Tag and Hidden are for lists; VerboseLogging logs every queue item.
+	Tag            string    `json:"tag,omitempty"`
+	Hidden         bool      `json:"hidden"`
+	VerboseLogging bool      `json:"verbose_logging"`
+	Deleted        bool      `json:"deleted"`
+	CreatedBy      string    `json:"created_by"`
+	CreatedAt      time.Time `json:"created"`
+	UpdatedAt      time.Time `json:"updated"`
+	// StateSince is when the job entered its state.
+	StateSince time.Time `json:"status_since"`
+	LastRunAt  time.Time `json:"last_run,omitzero"`
+	// NextRunAt is the next scheduled time of any of its targets; zero for a job
+	// in real time and for one that will not run again by itself.
+	NextRunAt time.Time `json:"next_run,omitzero"`
+	// StalledAt is since when a run of it has made no progress.
+	StalledAt time.Time `json:"stalled_at,omitzero"`
 }
 
-// RealTime reports whether changes alone make the job's targets due.
-func (j Job) RealTime() bool { return j.Continuous && j.Every == 0 }
+// Once reports whether the job completes after one success.
+func (j Job) Once() bool { return !j.Continuous || j.BackfillOnly }
 
 // Target is one audience kept at one destination.
 type Target struct {
@@ -81,7 +98,11 @@ type Target struct {
 	ConsecutiveErrors int         `json:"consecutive_errors"`
 	FailingSince      time.Time   `json:"failing_since,omitzero"`
 	LastOpenedAt      time.Time   `json:"last_opened_at,omitzero"`
-	CreatedAt         time.Time   `json:"created"`
+	// NextAt is the next scheduled time, by the job's schedule.
+	NextAt time.Time `json:"next_at,omitzero"`
+	// Release is empty or delete while the remote audience is to be given up.
+	Release   OnEnd     `json:"release,omitempty"`
+	CreatedAt time.Time `json:"created"`
 }
 
 // Run is one execution of an export job for one target: a row of Sync Tracking.
@@ -107,12 +128,19 @@ type Run struct {
 	Seq int64     `json:"seq"`
 	Now time.Time `json:"now,omitzero"`
 	// KeySet is the id of the key set the rows were staged under.
-	KeySet    string      `json:"key_set,omitempty"`
-	WaitUntil time.Time   `json:"wait_until,omitzero"` // provider's wait inside the run
-	Reason    SleepReason `json:"reason,omitempty"`    // approval
-	StagedAt  time.Time   `json:"staged_at,omitzero"`
-	Counts    Counts      `json:"counts"`
-	Timings   []Timing    `json:"stages"`
+	KeySet    string    `json:"key_set,omitempty"`
+	WaitUntil time.Time `json:"wait_until,omitzero"` // provider's wait inside the run
+	// ProgressAt is when anything of the run last moved; StalledAt is set while
+	// nothing has for the job's stall limit, and Stalls counts how often.
+	ProgressAt time.Time `json:"progress_at,omitzero"`
+	StalledAt  time.Time `json:"stalled_at,omitzero"`
+	Stalls     int       `json:"stalls,omitempty"`
+	// Release is set on the run that gives the remote audience up.
+	Release  OnEnd       `json:"release,omitempty"`
+	Reason   SleepReason `json:"reason,omitempty"` // approval
+	StagedAt time.Time   `json:"staged_at,omitzero"`
+	Counts   Counts      `json:"counts"`
+	Timings  []Timing    `json:"stages"`
 	// ErrorKind, ErrorCode and ErrorText tell why a run failed.
 	ErrorKind Kind      `json:"error_kind,omitempty"`
 	ErrorCode string    `json:"error_code,omitempty"`

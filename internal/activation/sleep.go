@@ -27,16 +27,15 @@ type RunEnd struct {
 	// Until is when the provider takes calls again, for WaitUntil.
 	Until time.Time
 	At    time.Time
-	// OpenedAt is when the run was opened; the next scheduled time counts from it.
-	OpenedAt time.Time
 }
 
 // Rhythm is what the job says about when and how long to try.
 type Rhythm struct {
 	// FailAfter is how long errors may last; 0 = DefaultFailAfter.
 	FailAfter time.Duration
-	// Every is the time between scheduled runs; 0 = no schedule.
-	Every time.Duration
+	// Next is the next scheduled time; zero = no schedule. One that is past
+	// makes the target due at once: missed runs are caught up once.
+	Next time.Time
 	// Once is true for a job that completes after one success.
 	Once bool
 }
@@ -92,10 +91,8 @@ func afterSuccess(e RunEnd, r Rhythm) Rest {
 	if r.Once {
 		return Rest{State: TargetCompleted}
 	}
-	if r.Every > 0 {
-		if next := e.OpenedAt.Add(r.Every); next.After(e.At) {
-			return Rest{State: TargetSleeping, Reason: SleepSchedule, Until: next}
-		}
+	if r.Next.After(e.At) {
+		return Rest{State: TargetSleeping, Reason: SleepSchedule, Until: r.Next}
 	}
 	return Rest{State: TargetRunnable}
 }

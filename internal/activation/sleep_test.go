@@ -72,15 +72,15 @@ func TestNextSleep(t *testing.T) {
 			activation.Rhythm{},
 			activation.Rest{State: activation.TargetSleeping, Reason: activation.SleepAuthorization, Until: start.Add(10 * time.Hour), ConsecutiveErrors: 4, FailingSince: start},
 		},
-		{"success in real time", failing, activation.RunEnd{At: at, OpenedAt: start}, activation.Rhythm{}, activation.Rest{State: activation.TargetRunnable}},
+		{"success in real time", failing, activation.RunEnd{At: at}, activation.Rhythm{}, activation.Rest{State: activation.TargetRunnable}},
 		{
 			"success on schedule", failing,
-			activation.RunEnd{At: at, OpenedAt: start},
-			activation.Rhythm{Every: time.Hour},
-			activation.Rest{State: activation.TargetSleeping, Reason: activation.SleepSchedule, Until: start.Add(time.Hour)},
+			activation.RunEnd{At: at},
+			activation.Rhythm{Next: at.Add(time.Hour)},
+			activation.Rest{State: activation.TargetSleeping, Reason: activation.SleepSchedule, Until: at.Add(time.Hour)},
 		},
-		{"success after the next time", failing, activation.RunEnd{At: at, OpenedAt: start}, activation.Rhythm{Every: time.Minute}, activation.Rest{State: activation.TargetRunnable}},
-		{"success of a job that runs once", failing, activation.RunEnd{At: at, OpenedAt: start}, activation.Rhythm{Once: true, Every: time.Hour}, activation.Rest{State: activation.TargetCompleted}},
+		{"success after the next time", failing, activation.RunEnd{At: at}, activation.Rhythm{Next: at.Add(-time.Minute)}, activation.Rest{State: activation.TargetRunnable}},
+		{"success of a job that runs once", failing, activation.RunEnd{At: at}, activation.Rhythm{Once: true, Next: at.Add(time.Hour)}, activation.Rest{State: activation.TargetCompleted}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestSleepDoublesUntilItFails(t *testing.T) {
 		errorCount := 0
 		for range rapid.IntRange(1, 30).Draw(t, "runs") {
 			kind := rapid.SampledFrom([]activation.Kind{"", activation.Unavailable, activation.Unavailable, activation.Unavailable, activation.Internal, activation.WaitUntil}).Draw(t, "kind")
-			rest = activation.NextSleep(rest, activation.RunEnd{Kind: kind, At: now, OpenedAt: now}, how)
+			rest = activation.NextSleep(rest, activation.RunEnd{Kind: kind, At: now}, how)
 			switch kind {
 			case "":
 				errorCount, since = 0, time.Time{}

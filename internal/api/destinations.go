@@ -123,9 +123,10 @@ func (a *API) authorizations(h huma.API) {
 			for n, k := range d.RuleSet.Keys {
 				keys[n] = matchKey{k.Name, k.Help, k.Hash, k.Identifies}
 			}
-			out[i] = shown{
-				Slug: d.Name, Name: d.Title, Description: d.Description, Categories: []string{"export"}, AuthFields: d.AuthFields,
-				Workflows: []workflow{{d.Workflow, d.WorkflowTitle, "export", d.JobFields, d.DestinationFields, keys}},
+			out[i] = shown{Slug: d.Name, Name: d.Title, Description: d.Description, AuthFields: d.AuthFields}
+			for _, w := range d.Workflows {
+				out[i].Categories = append(out[i].Categories, string(w.Direction))
+				out[i].Workflows = append(out[i].Workflows, workflow{w.Name, w.Title, string(w.Direction), w.Fields, d.DestinationFields, keys})
 			}
 		}
 		return ok(ctx, out)

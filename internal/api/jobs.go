@@ -137,7 +137,7 @@ func (a *API) jobByWorkflow(h huma.API) {
 
 // within does what is asked of a job of the workflow in the path.
 func within[T any](ctx context.Context, a *API, in *WorkflowJobPath, do func(context.Context, string) (*reply[T], error)) (*reply[T], error) {
-	def, err := a.Catalog.Workflow(in.Workflow)
+	workflow, _, err := a.Catalog.Workflow(in.Workflow)
 	if err != nil {
 		return nil, a.fail(ctx, fmt.Errorf("%w: %w", activation.ErrNotFound, err))
 	}
@@ -145,7 +145,7 @@ func within[T any](ctx context.Context, a *API, in *WorkflowJobPath, do func(con
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	if job.Workflow != def.Workflow {
+	if job.Workflow != workflow.Name {
 		return nil, a.fail(ctx, activation.ErrNotFound)
 	}
 	return do(ctx, in.ID)

@@ -120,22 +120,23 @@ func (c *Catalog) Definition(name string) (provider.Definition, error) {
 	return c.Providers[i], nil
 }
 
-// Workflow returns the definition that has the named workflow, in kebab or
-// snake case.
-func (c *Catalog) Workflow(name string) (provider.Definition, error) {
+// Workflow returns the named workflow, in kebab or snake case, and the provider
+// it belongs to.
+func (c *Catalog) Workflow(name string) (provider.Workflow, provider.Definition, error) {
 	name = strings.ReplaceAll(name, "-", "_")
-	i := slices.IndexFunc(c.Providers, func(d provider.Definition) bool { return d.Workflow == name })
-	if i < 0 {
-		names := make([]string, len(c.Providers))
-		for i, d := range c.Providers {
-			names[i] = d.Workflow
+	var names []string
+	for _, d := range c.Providers {
+		if w, ok := d.Workflow(name); ok {
+			return w, d, nil
 		}
-		return provider.Definition{}, &activation.Error{
-			Kind: activation.Invalid, Code: "WF-NOTFOUND-005", Field: "workflow",
-			Message: "no such workflow; there are " + strings.Join(names, ", "),
+		for _, w := range d.Workflows {
+			names = append(names, w.Name)
 		}
 	}
-	return c.Providers[i], nil
+	return provider.Workflow{}, provider.Definition{}, &activation.Error{
+		Kind: activation.Invalid, Code: "WF-NOTFOUND-005", Field: "workflow",
+		Message: "no such workflow; there are " + strings.Join(names, ", "),
+	}
 }
 
 // word is what a slug looks like.

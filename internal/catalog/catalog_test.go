@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"usher/internal/activation"
 	"usher/internal/catalog"
@@ -32,7 +31,7 @@ func TestWrongDeclarations(t *testing.T) {
 			t.Errorf("provider %q: %v", name, err)
 		}
 	}
-	if _, err := w.Workflow("a-value"); activation.CodeOf(err) != "WF-NOTFOUND-005" {
+	if _, _, err := w.Workflow("a-value"); activation.CodeOf(err) != "WF-NOTFOUND-005" {
 		t.Errorf("workflow: %v", err)
 	}
 	w.isEmpty(t)
@@ -180,7 +179,7 @@ func TestDeclare(t *testing.T) {
 }
 
 func TestFrequency(t *testing.T) {
-	for text, want := range map[string]time.Duration{"": 0, "realtime": 0, "hourly": time.Hour, "daily": 24 * time.Hour, "weekly": 168 * time.Hour, "90m": 90 * time.Minute, "1m": time.Minute} {
+	for text, want := range map[string]string{"": "realtime", "realtime": "realtime", "hourly": "hourly", "90m": "90m"} {
 		if got, err := catalog.Frequency(text); err != nil || got != want {
 			t.Errorf("%q is %s, %v; want %s", text, got, err, want)
 		}

@@ -26,13 +26,13 @@ type NewJob struct {
 
 // CreateJob checks and stores a job; it is due at once.
 func (c *Catalog) CreateJob(ctx context.Context, n NewJob, user string) (activation.Job, error) {
-	def, err := c.Workflow(n.Workflow)
+	workflow, def, err := c.Workflow(n.Workflow)
 	if err != nil {
 		return activation.Job{}, err
 	}
 	var p problems
 	p.name("name", n.Name)
-	config := p.check("config.", def.JobFields, n.Config)
+	config := p.check("config.", workflow.Fields, n.Config)
 	every, err := Frequency(n.Every)
 	if err != nil {
 		p.add("run_frequency", "%s", err.Error())
@@ -65,29 +65,25 @@ func (c *Catalog) CreateJob(ctx context.Context, n NewJob, user string) (activat
 		return activation.Job{}, err
 	}
 	return c.Store.CreateJob(ctx, activation.Job{
-		Name: n.Name, Description: n.Description, Workflow: def.Workflow, Provider: def.Name, Type: "export",
-		Config: config, Destination: d.ID, Audiences: audiences, Continuous: n.Continuous, Every: every, CreatedBy: user,
+		Name: n.Name, Description: n.Description, Workflow: workflow.Name, Provider: def.Name, Type: string(workflow.Direction),
+		Config: config, Destination: d.ID, Audiences: audiences, Schedule: activation.Schedule{Continuous: n.Continuous, Frequency: every}, CreatedBy: user,
 	})
 }
 
 // Frequency reads realtime, hourly, daily, weekly or a duration of at least a
 // minute. 0 = in real time.
-func Frequency(s string) (time.Duration, error) {
+func Frequency(s string) (string, error) {
 	switch s {
-	case "", "realtime":
-		return 0, nil
-	case "hourly":
-		return time.Hour, nil
-	case "daily":
-		return 24 * time.Hour, nil
-	case "weekly":
-		return 7 * 24 * time.Hour, nil
+	case "", activation.Realtime:
+		return activation.Realtime, nil
+	case "hourly", "daily", "weekly":
+		return s, nil
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d < time.Minute {
-		return 0, fmt.Errorf("must be realtime, hourly, daily, weekly or a duration of at least 1m, such as 6h")
+	if err == nil && d >= time.Minute {
+		return s, nil
 	}
-	return d, nil
+	return "", fmt.Errorf("must be realtime, hourly, daily, weekly or a duration of at least 1m, such as 6h")
 }
 
 // Command tells a job to pause, resume, bounce or end, and returns it as

@@ -142,7 +142,7 @@ func declare(t *testing.T, s *store.Store, w *world) activation.AudienceID {
 	must(err)
 	job, err := s.CreateJob(ctx, activation.Job{
 		Name: "j", Workflow: "fake", Provider: "fake", Type: "export", Destination: dest.ID,
-		Audiences: []activation.AudienceID{audience.ID}, Continuous: true, CreatedBy: "ann", FailAfter: 1000 * time.Hour,
+		Audiences: []activation.AudienceID{audience.ID}, Schedule: activation.Schedule{Continuous: true}, CreatedBy: "ann", FailAfter: 1000 * time.Hour,
 	})
 	must(err)
 	targets, err := s.Targets(ctx, store.TargetFilter{Job: job.ID})

@@ -118,7 +118,7 @@ func inMemory(seed uint64, replay provider.Replay, async bool) *world {
 	p.audience, w.job, w.target = "audience", "job", "target"
 	m.auds["audience"] = activation.Audience{ID: "audience", Name: "Audience"}
 	m.dests["dest"] = activation.Destination{ID: "dest", Provider: "fake", Authorization: "auth", Enabled: true, Mapping: map[string]string{"EMAIL": "email", "PHONE": "phone"}}
-	m.jobs["job"] = &activation.Job{ID: "job", State: activation.JobRunnable, Continuous: true, Destination: "dest"}
+	m.jobs["job"] = &activation.Job{ID: "job", State: activation.JobRunnable, Schedule: activation.Schedule{Continuous: true}, Destination: "dest"}
 	m.targets["target"] = &activation.Target{ID: "target", Destination: "dest", Audience: "audience", Job: "job", Generation: 1}
 	w.boot()
 	return w

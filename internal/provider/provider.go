@@ -13,6 +13,7 @@ package provider
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -104,7 +105,7 @@ type Field struct {
 	Name     string   `json:"name"`
 	Label    string   `json:"label"`
 	Help     string   `json:"help"`
-	Type     string   `json:"type"` // string, bool, int, duration, select, url
+	Type     string   `json:"type"` // string, text, bool, int, duration, select, url, list
 	Default  string   `json:"default,omitempty"`
 	Required bool     `json:"required"`
 	Secret   bool     `json:"secret"`
@@ -121,15 +122,11 @@ type Definition struct {
 	// DestinationType is its group in Sync Tracking: "Facebook Ads".
 	DestinationType string
 	Description     string
-	// Workflow is the name of the export, such as "meta_custom_audience".
-	Workflow      string
-	WorkflowTitle string
-	Kind          Kind
-	// AuthFields are the credentials; DestinationFields the account settings;
-	// JobFields the settings of one job.
+	// Workflows are what it can do.
+	Workflows []Workflow
+	// AuthFields are the credentials; DestinationFields the account settings.
 	AuthFields        []Field
 	DestinationFields []Field
-	JobFields         []Field
 	// AccountHelp says what the destination's account id is and where to find it.
 	AccountHelp string
 	RuleSet     matchkey.RuleSet
@@ -150,15 +147,20 @@ type Definition struct {
 	Concurrency int
 	// NewDestination builds the client. nil = the provider does not play this part.
 	NewDestination func(Deps) (Destination, error)
+	// NewAlert builds what sends notices. nil = the provider does not play this
+	// part.
+	NewAlert func(Deps) (Alert, error)
 }
 
 // Deps is what a provider is built with.
 type Deps struct {
-	// Auth are the opened credentials by field name. Account and Config are
-	// the destination's.
+	// Auth are the opened credentials by field name. Account and Config are the
+	// destination's; for what has no destination, Config is the job's.
 	Auth    map[string]Secret
 	Account string
 	Config  map[string]string
+	// Dial opens connections that are not HTTP, with the same guard.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// HTTP is the outbound client: timeouts, pacing, guard against internal
 	// addresses. The provider sets paths and headers, nothing else.
 	HTTP *http.Client

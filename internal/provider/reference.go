@@ -12,9 +12,41 @@ func (d Definition) Reference() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", d.Description)
 	b.WriteString("| | |\n|---|---|\n")
-	for _, row := range [][2]string{
+	rows := [][2]string{
 		{"Provider", "`" + d.Name + "`"},
-		{"Workflow", "`" + d.Workflow + "` (" + d.WorkflowTitle + ")"},
+		{"Workflows", workflowList(d.Workflows)},
+	}
+	if d.NewDestination != nil {
+		rows = append(rows, destinationRows(d)...)
+	}
+	for _, row := range rows {
+		fmt.Fprintf(&b, "| %s | %s |\n", row[0], row[1])
+	}
+	fieldTable(&b, "Authorization", d.AuthFields)
+	fieldTable(&b, "Destination", d.DestinationFields)
+	for _, w := range d.Workflows {
+		fieldTable(&b, "Job: "+w.Title, w.Fields)
+	}
+	if len(d.RuleSet.Keys) == 0 {
+		return b.String()
+	}
+	fmt.Fprintf(&b, "\n### Match keys (%s)\n\n| Key | Hashed | Finds a person alone | What it is |\n|---|---|---|---|\n", d.RuleSet.Name)
+	for _, k := range d.RuleSet.Keys {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, yes(k.Hash), yes(k.Identifies), k.Help)
+	}
+	return b.String()
+}
+
+func workflowList(all []Workflow) string {
+	names := make([]string, len(all))
+	for i, w := range all {
+		names[i] = "`" + w.Name + "` (" + w.Title + ")"
+	}
+	return strings.Join(names, ", ")
+}
+
+func destinationRows(d Definition) [][2]string {
+	return [][2]string{
 		{"Shown as", d.DestinationType},
 		{"Account", d.AccountHelp},
 		{"Rows per call", fmt.Sprintf("at most %d", d.MaxRows)},
@@ -24,17 +56,7 @@ func (d Definition) Reference() string {
 		{"Sent twice", replayText(d)},
 		{"Members are kept", kept(d.Refresh)},
 		{"Answers", map[bool]string{false: "at once", true: "later; Usher asks for them"}[d.Async]},
-	} {
-		fmt.Fprintf(&b, "| %s | %s |\n", row[0], row[1])
 	}
-	fieldTable(&b, "Authorization", d.AuthFields)
-	fieldTable(&b, "Destination", d.DestinationFields)
-	fieldTable(&b, "Job", d.JobFields)
-	fmt.Fprintf(&b, "\n### Match keys (%s)\n\n| Key | Hashed | Finds a person alone | What it is |\n|---|---|---|---|\n", d.RuleSet.Name)
-	for _, k := range d.RuleSet.Keys {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, yes(k.Hash), yes(k.Identifies), k.Help)
-	}
-	return b.String()
 }
 
 func fieldTable(b *strings.Builder, title string, fields []Field) {

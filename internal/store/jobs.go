@@ -10,12 +10,16 @@ import (
 )
 
 const jobColumns = `j.id, j.name, j.description, j.workflow, j.provider, j.type, j.config, j.destination_id, j.audiences, j.state, j.sleep_reason, j.sleep_until,
-	j.consecutive_errors, j.failing_since, j.fail_after, j.continuous, j.every, j.created_by, j.created_at, j.updated_at, j.last_run_at`
+	j.consecutive_errors, j.failing_since, j.fail_after, j.stall_after, j.schedule, j.reach, j.auth_ids, j.on_end, j.tag, j.hidden, j.verbose_logging, j.deleted_at IS NOT NULL,
+	j.created_by, j.created_at, j.updated_at, j.state_since, j.last_run_at,
+	CASE WHEN j.state IN ('runnable', 'sleeping') THEN coalesce((SELECT min(n.next_at) FROM targets n WHERE n.job_id = j.id), j.next_at) END,
+	(SELECT min(s.stalled_at) FROM runs s WHERE s.job_id = j.id AND s.stalled_at IS NOT NULL AND s.status = 'running')`
 
 func scanJob(r scanner) (activation.Job, error) {
 	var j activation.Job
 	err := r.Scan(&j.ID, &j.Name, &j.Description, &j.Workflow, &j.Provider, &j.Type, object{&j.Config}, word[activation.DestinationID]{&j.Destination}, object{&j.Audiences}, &j.State, word[activation.SleepReason]{&j.SleepReason}, stamp{&j.SleepUntil},
-		&j.ConsecutiveErrors, stamp{&j.FailingSince}, span{&j.FailAfter}, &j.Continuous, span{&j.Every}, &j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.LastRunAt})
+		&j.ConsecutiveErrors, stamp{&j.FailingSince}, span{&j.FailAfter}, span{&j.StallAfter}, object{&j.Schedule}, object{&j.Reach}, object{&j.Authorizations}, &j.OnEnd, &j.Tag, &j.Hidden, &j.VerboseLogging, &j.Deleted,
+		&j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.StateSince}, stamp{&j.LastRunAt}, stamp{&j.NextRunAt}, stamp{&j.StalledAt})
 	return j, err
 }
 
@@ -90,16 +94,24 @@ func (t *tx) newJob(j activation.Job) activation.Job {
 	if j.FailAfter <= 0 {
 		j.FailAfter = activation.DefaultFailAfter
 	}
+	if j.StallAfter <= 0 {
+		j.StallAfter = activation.DefaultStallAfter
+	}
+	if j.OnEnd == "" {
+		j.OnEnd = activation.EndKeep
+	}
 	j.State, j.SleepReason, j.SleepUntil = activation.JobRunnable, "", time.Time{}
 	j.ConsecutiveErrors, j.FailingSince, j.LastRunAt = 0, time.Time{}, time.Time{}
-	j.CreatedAt, j.UpdatedAt = t.now, t.now
+	j.CreatedAt, j.UpdatedAt, j.StateSince = t.now, t.now, t.now
 	return j
 }
 
 func (t *tx) insertJob(j activation.Job) error {
-	_, err := t.exec(`INSERT INTO jobs (id, name, description, workflow, provider, type, config, destination_id, audiences, state, state_since, consecutive_errors, fail_after, continuous, every, created_by, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'runnable', $10, 0, $11, $12, $13, $14, $10, $10)`,
-		j.ID, j.Name, j.Description, j.Workflow, j.Provider, j.Type, encode(j.Config), text(j.Destination), encode(j.Audiences), t.micros(), j.FailAfter.Microseconds(), j.Continuous, j.Every.Microseconds(), j.CreatedBy)
+	_, err := t.exec(`INSERT INTO jobs (id, name, description, workflow, provider, type, config, destination_id, audiences, state, state_since, consecutive_errors, fail_after,
+		stall_after, schedule, realtime, once, reach, auth_ids, on_end, tag, hidden, verbose_logging, expires_at, created_by, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'runnable', $10, 0, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $10, $10)`,
+		j.ID, j.Name, j.Description, j.Workflow, j.Provider, j.Type, encode(j.Config), text(j.Destination), encode(j.Audiences), t.micros(), j.FailAfter.Microseconds(),
+		j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach), encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), j.CreatedBy)
 	return err
 }
 

@@ -143,12 +143,23 @@ func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) er
 		if j.FailAfter <= 0 {
 			j.FailAfter = activation.DefaultFailAfter
 		}
-		_, err := t.exec(`UPDATE jobs SET name = $1, description = $2, config = $3, fail_after = $4, every = $5, continuous = $6, updated_at = $7 WHERE id = $8`,
-			j.Name, j.Description, encode(j.Config), j.FailAfter.Microseconds(), j.Every.Microseconds(), j.Continuous, t.micros(), j.ID)
+		if j.StallAfter <= 0 {
+			j.StallAfter = activation.DefaultStallAfter
+		}
+		if j.OnEnd == "" {
+			j.OnEnd = activation.EndKeep
+		}
+		_, err := t.exec(`UPDATE jobs SET name = $1, description = $2, config = $3, fail_after = $4, stall_after = $5, schedule = $6, realtime = $7, once = $8, reach = $9,
+			auth_ids = $10, on_end = $11, tag = $12, hidden = $13, verbose_logging = $14, expires_at = $15, updated_at = $16 WHERE id = $17`,
+			j.Name, j.Description, encode(j.Config), j.FailAfter.Microseconds(), j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach),
+			encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), t.micros(), j.ID)
 		if isConflict(err) {
 			return conflict("a job named %q of workflow %q exists already", j.Name, before.Workflow)
 		}
 		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE targets SET next_at = $1 WHERE job_id = $2`, at(next(j, t.now)), j.ID); err != nil {
 			return err
 		}
 		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogUpdated, Message: "updated", Context: activation.LogContext{User: user}}); err != nil {

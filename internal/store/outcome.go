@@ -13,7 +13,7 @@ import (
 // run stops for it, also if it still awaits answers then, and never again when
 // they are there: it may be mended by that time.
 func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
-	kind, opened := r.ErrorKind, stored.StartedAt
+	kind := r.ErrorKind
 	switch {
 	case stored.Status == activation.RunAwaiting && stored.ErrorKind != "":
 		return nil
@@ -34,13 +34,14 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 		return err
 	}
 	rhythm := rhythmOf(job)
+	rhythm.Next = target.NextAt
 	if r.SyncType == activation.SyncPIIUpdate {
 		if _, goes, err := t.goesOn(target); err != nil || !goes {
 			return err
 		}
 		rhythm.Once = false // a forget is not the one run of a job
 	}
-	rest := activation.NextSleep(restOf(target), activation.RunEnd{Kind: kind, Until: until, At: t.now, OpenedAt: opened}, rhythm)
+	rest := activation.NextSleep(restOf(target), activation.RunEnd{Kind: kind, Until: until, At: t.now}, rhythm)
 	if err := t.setRest(target.ID, rest); err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func restOf(t activation.Target) activation.Rest {
 }
 
 func rhythmOf(j activation.Job) activation.Rhythm {
-	return activation.Rhythm{FailAfter: j.FailAfter, Every: j.Every, Once: !j.Continuous}
+	return activation.Rhythm{FailAfter: j.FailAfter, Once: j.Once()}
 }
 
 // setRest stores the rest of a target.

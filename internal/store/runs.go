@@ -10,13 +10,13 @@ import (
 
 const runColumns = `r.id, r.number, r.target_id, r.job_id, r.destination_id, r.audience_id, r.generation, r.run_key, r.sync_type,
 	r.triggered_by, r.status, r.stage, r.attempt, r.node, r.lease_until, r.seq, r.plan_now, r.key_set, r.wait_until, r.reason, r.staged_at,
-	r.counts, r.timings, r.error_kind, r.error_code, r.error_text, r.started_at, r.ended_at`
+	r.counts, r.timings, r.error_kind, r.error_code, r.error_text, r.progress_at, r.stalled_at, r.stalls, r.release_mode, r.started_at, r.ended_at`
 
 func scanRun(row scanner) (activation.Run, error) {
 	var r activation.Run
 	err := row.Scan(&r.ID, &r.Number, &r.Target, word[activation.JobID]{&r.Job}, &r.Destination, &r.Audience, &r.Generation, &r.Key, &r.SyncType,
 		&r.TriggeredBy, &r.Status, &r.Stage, &r.Attempt, word[string]{&r.Node}, stamp{&r.LeaseUntil}, &r.Seq, stamp{&r.Now}, &r.KeySet, stamp{&r.WaitUntil}, word[activation.SleepReason]{&r.Reason}, stamp{&r.StagedAt},
-		object{&r.Counts}, object{&r.Timings}, &r.ErrorKind, &r.ErrorCode, &r.ErrorText, stamp{&r.StartedAt}, stamp{&r.EndedAt})
+		object{&r.Counts}, object{&r.Timings}, &r.ErrorKind, &r.ErrorCode, &r.ErrorText, stamp{&r.ProgressAt}, stamp{&r.StalledAt}, &r.Stalls, word[activation.OnEnd]{&r.Release}, stamp{&r.StartedAt}, stamp{&r.EndedAt})
 	return r, err
 }
 
@@ -123,8 +123,12 @@ func (t *tx) takeTarget(r activation.Run, aside, owed bool) error {
 	if owed {
 		dueAt = t.now.Add(runGap).UnixMicro()
 	}
-	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = $2, last_opened_at = $3,
-		state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $4 AND open_run IS NULL`, r.ID, dueAt, t.micros(), r.Target)
+	job, err := t.job(r.Job)
+	if err != nil {
+		return err
+	}
+	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = $2, last_opened_at = $3, next_at = $4,
+		state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $5 AND open_run IS NULL`, r.ID, dueAt, t.micros(), at(next(job, t.now)), r.Target)
 }
 
 // openConflict is the ErrConflict that names the target's open run.

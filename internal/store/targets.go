@@ -10,13 +10,13 @@ import (
 
 const targetColumns = `t.id, t.destination_id, t.audience_id, t.job_id, t.remote_id, t.remote_name, t.generation,
 	t.open_run, t.due_at IS NOT NULL, t.dirty_seq, t.done_seq, t.state, t.sleep_reason, t.sleep_until,
-	t.consecutive_errors, t.failing_since, t.last_opened_at, t.created_at`
+	t.consecutive_errors, t.failing_since, t.last_opened_at, t.next_at, t.release_mode, t.created_at`
 
 func scanTarget(r scanner) (activation.Target, error) {
 	var t activation.Target
 	err := r.Scan(&t.ID, &t.Destination, &t.Audience, word[activation.JobID]{&t.Job}, &t.RemoteID, &t.RemoteName, &t.Generation,
 		word[activation.RunID]{&t.OpenRun}, &t.DueNow, &t.DirtySeq, &t.DoneSeq, &t.State, word[activation.SleepReason]{&t.SleepReason}, stamp{&t.SleepUntil},
-		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.CreatedAt})
+		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.NextAt}, word[activation.OnEnd]{&t.Release}, stamp{&t.CreatedAt})
 	return t, err
 }
 
@@ -88,9 +88,9 @@ func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target,
 			    AND ((t.sleep_until <= $1 AND t.sleep_reason <> 'authorization') OR t.sleep_reason = 'approval')))
 			  AND NOT EXISTS (SELECT 1 FROM runs w WHERE w.target_id = t.id AND w.status = 'pending' AND w.seq >= t.dirty_seq)
 			  AND (t.due_at <= $1
-			    OR (j.continuous AND j.every = 0 AND t.dirty_seq > t.done_seq
+			    OR (j.realtime AND t.dirty_seq > t.done_seq
 			      AND (t.last_opened_at IS NULL OR t.last_opened_at <= $2 OR t.dirty_seq - t.done_seq >= $3))
-			    OR (j.every > 0 AND (t.last_opened_at IS NULL OR t.last_opened_at + j.every <= $1)))
+			    OR t.next_at <= $1)
 			ORDER BY t.last_opened_at IS NOT NULL, t.last_opened_at, t.id
 			LIMIT $4`, t.micros(), t.now.Add(-runGap).UnixMicro(), realTimeBacklog, limit)
 		out, err = collect(rows, err, scanTarget)

@@ -183,7 +183,7 @@ func jobJSON(j activation.Job) string {
 	e.SetIndent("", "  ")
 	_ = e.Encode(map[string]any{ // plain values always encode
 		"workflow": j.Workflow, "provider": j.Provider, "destination_id": j.Destination, "segment_ids": j.Audiences, "config": j.Config,
-		"continuous_update": j.Continuous, "run_frequency": j.Every.String(), "fail_after": j.FailAfter.String(),
+		"continuous_update": j.Continuous, "run_frequency": j.Frequency, "fail_after": j.FailAfter.String(),
 	})
 	return b.String()
 }

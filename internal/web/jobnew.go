@@ -33,20 +33,22 @@ func (c *Console) jobForm(v visit, workflow string, wrong map[string]string) (vi
 	out := view{Template: "job-new", Title: "New job", Section: "/jobs", Crumbs: []link{{"/jobs", "Jobs"}}}
 	p := newJobPage{Wrong: wrong[""], CSRF: v.who.CSRF, Continuous: v.Method != http.MethodPost || v.post("continuous") != ""}
 	if workflow == "" && len(c.Providers) == 1 {
-		workflow = c.Providers[0].Workflow
+		workflow = c.Providers[0].Workflows[0].Name
 	}
 	for _, d := range c.Providers {
-		p.Workflows = append(p.Workflows, link{"/jobs/new?workflow=" + url.QueryEscape(d.Workflow), d.Title + ": " + d.WorkflowTitle})
+		for _, w := range d.Workflows {
+			p.Workflows = append(p.Workflows, link{"/jobs/new?workflow=" + url.QueryEscape(w.Name), d.Title + ": " + w.Title})
+		}
 	}
 	if workflow == "" {
 		out.Body = p
 		return out, nil
 	}
-	def, err := c.Catalog.Workflow(workflow)
+	declaration, def, err := c.Catalog.Workflow(workflow)
 	if err != nil {
 		return view{}, err
 	}
-	p.Workflow, p.WorkflowTitle = def.Workflow, def.Title+": "+def.WorkflowTitle
+	p.Workflow, p.WorkflowTitle = declaration.Name, def.Title+": "+declaration.Title
 	p.Name = field{Name: "name", Label: "Name", Type: "text", Required: true, Value: v.post("name"), Error: wrong["name"]}
 	p.Destination = field{Name: "destination_id", Label: "Destination", Type: "select", Required: true, Error: wrong["destination_id"]}
 	destinations, err := c.Store.Destinations(v.Context())
@@ -72,7 +74,7 @@ func (c *Console) jobForm(v visit, workflow string, wrong map[string]string) (vi
 		p.Missing = append(p.Missing, link{"/audiences/new", "Make an audience first"})
 	}
 	p.AudiencesWrong = wrong["segment_ids"]
-	p.Settings = declared(v, "config.", def.JobFields, wrong)
+	p.Settings = declared(v, "config.", declaration.Fields, wrong)
 	p.When = field{Name: "run_frequency", Label: "When", Type: "select", Error: wrong["run_frequency"], Options: choose([]option{
 		{"realtime", "In real time, as changes come", false}, {"hourly", "Hourly", false}, {"daily", "Daily", false}, {"weekly", "Weekly", false},
 	}, orText(v.post("run_frequency"), "realtime"))}
@@ -85,16 +87,16 @@ func (c *Console) jobForm(v visit, workflow string, wrong map[string]string) (vi
 
 func (c *Console) createJob(v visit) (view, error) {
 	workflow := v.post("workflow")
-	def, err := c.Catalog.Workflow(workflow)
+	declaration, _, err := c.Catalog.Workflow(workflow)
 	if err != nil {
 		return refused("/jobs/new", err)
 	}
 	j, err := c.Catalog.CreateJob(v.Context(), catalog.NewJob{
 		Workflow: workflow, Name: v.post("name"), Destination: activation.DestinationID(v.post("destination_id")), Audiences: v.PostForm["segment_ids"],
-		Config: values(v, "config.", def.JobFields), Every: v.post("run_frequency"), Continuous: v.post("continuous") != "",
+		Config: values(v, "config.", declaration.Fields), Every: v.post("run_frequency"), Continuous: v.post("continuous") != "",
 	}, v.who.Name)
 	names := []string{"name", "destination_id", "segment_ids", "run_frequency"}
-	for _, f := range def.JobFields {
+	for _, f := range declaration.Fields {
 		names = append(names, "config."+f.Name)
 	}
 	wrong, err := wrongFields(err, names...)

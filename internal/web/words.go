@@ -237,21 +237,8 @@ func every(j activation.Job) string {
 	switch {
 	case j.RealTime():
 		return "In real time"
-	case j.Every == 0:
+	case j.Once():
 		return "Once"
-	case j.Every%(24*time.Hour) == 0 && j.Every > 24*time.Hour:
-		return fmt.Sprintf("Every %d days", j.Every/(24*time.Hour))
-	case j.Every == 24*time.Hour:
-		return "Daily"
-	case j.Every == time.Hour:
-		return "Hourly"
 	}
-	text := j.Every.String() // such as 6h0m0s
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return "Every " + text
+	return "By schedule: " + j.Frequency
 }

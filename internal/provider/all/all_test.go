@@ -52,28 +52,36 @@ func TestPagesAreCurrent(t *testing.T) {
 func TestDefinitionsAreWhole(t *testing.T) {
 	names, workflows := map[string]bool{}, map[string]bool{}
 	for _, d := range Definitions() {
-		if names[d.Name] || workflows[d.Workflow] || d.Name == "" || d.Workflow == "" {
-			t.Errorf("%s, %s: name and workflow must be there once", d.Name, d.Workflow)
+		if names[d.Name] || d.Name == "" || d.Title == "" || d.Description == "" || len(d.Workflows) == 0 {
+			t.Errorf("%s: a name that is there once, a title, a description and a workflow are needed", d.Name)
 		}
-		names[d.Name], workflows[d.Workflow] = true, true
-		for what, text := range map[string]string{
-			"title": d.Title, "destination type": d.DestinationType, "description": d.Description,
-			"workflow title": d.WorkflowTitle, "account help": d.AccountHelp, "kind": string(d.Kind), "replay": string(d.Replay),
-		} {
-			if text == "" {
-				t.Errorf("%s has no %s", d.Name, what)
+		names[d.Name] = true
+		fields := slices.Concat(d.AuthFields, d.DestinationFields)
+		for _, w := range d.Workflows {
+			if workflows[w.Name] || w.Name == "" || w.Title == "" || w.Description == "" || !slices.Contains(provider.Directions, w.Direction) || w.Subject == "" {
+				t.Errorf("%s: workflow %q needs a name that is there once, a title, a description, a direction and a subject", d.Name, w.Name)
 			}
+			if !w.RealTime && !w.Scheduled && !w.Once {
+				t.Errorf("%s: workflow %q can't start", d.Name, w.Name)
+			}
+			if (w.Direction == provider.Export) != (w.Kind != "") || (w.Direction == provider.Export && d.NewDestination == nil) || (w.Direction == provider.Alerting && d.NewAlert == nil) {
+				t.Errorf("%s: workflow %q has no kind or no constructor", d.Name, w.Name)
+			}
+			workflows[w.Name] = true
+			fields = append(fields, w.Fields...)
 		}
-		if d.MaxRows <= 0 || d.Concurrency <= 0 || d.NewDestination == nil {
-			t.Errorf("%s: limits or constructor are missing", d.Name)
+		if d.NewDestination != nil && (d.DestinationType == "" || d.AccountHelp == "" || d.Replay == "" || d.MaxRows <= 0 || d.Concurrency <= 0) {
+			t.Errorf("%s: what a destination must say is missing", d.Name)
 		}
 		if (d.Replay == provider.ReplayDeduplicated) != (d.ReplayWindow > 0) {
 			t.Errorf("%s: a replay window goes with deduplication", d.Name)
 		}
-		for _, f := range slices.Concat(d.AuthFields, d.DestinationFields, d.JobFields) {
+		for _, f := range fields {
 			checkField(t, d.Name, f)
 		}
-		checkRules(t, d)
+		if d.NewDestination != nil {
+			checkRules(t, d)
+		}
 	}
 }
 
@@ -88,7 +96,7 @@ func TestConfiguredSetsTheLargestRequest(t *testing.T) {
 
 func checkField(t *testing.T, owner string, f provider.Field) {
 	t.Helper()
-	types := []string{"string", "bool", "int", "duration", "select", "url"}
+	types := []string{"string", "bool", "int", "duration", "select", "url", "text", "list"}
 	switch {
 	case f.Name == "" || f.Label == "" || f.Help == "":
 		t.Errorf("%s: field %q lacks name, label or help", owner, f.Name)

@@ -140,7 +140,7 @@ func (m *destination) create(ctx context.Context, a provider.Audience) (provider
 		"name":                 a.Name,
 		"description":          "Kept in step by Usher, which finds it by this mark: " + markerText(a.Marker),
 		"subtype":              "CUSTOM",
-		"customer_file_source": provider.Setting(Definition().JobFields, a.Config, "customer_file_source"),
+		"customer_file_source": provider.Setting(Definition().Workflows[0].Fields, a.Config, customerFileSource),
 	})
 	if err != nil {
 		return "", &activation.Error{Kind: activation.Internal, Message: "the audience cannot be written as JSON", Err: err}

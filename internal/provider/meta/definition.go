@@ -11,6 +11,8 @@ const (
 	// defaultVersion is the newest version known (docs/graph-api/changelog/versions).
 	// Meta serves an expired version by the next usable one without a word.
 	defaultVersion = "v26.0"
+	// customerFileSource is the setting that says who gave the data.
+	customerFileSource = "customer_file_source"
 	// maxRows is the most rows of one call (audiences guide).
 	maxRows = 10_000
 	// maxBytes is the most bytes of one request. Meta publishes no limit; other
@@ -25,9 +27,18 @@ func Definition() provider.Definition {
 		Title:           "Meta (Facebook Ads)",
 		DestinationType: "Facebook Ads",
 		Description:     "Keeps custom audiences of an ad account in step for ads on Facebook, Instagram and Messenger.",
-		Workflow:        "meta_custom_audience",
-		WorkflowTitle:   "Custom audience",
-		Kind:            provider.State,
+		Workflows: []provider.Workflow{{
+			Name: "meta_custom_audience", Title: "Custom audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
+			Description: "Adds people to a custom audience when they enter an audience here, and removes them when they leave it.",
+			RealTime:    true, Scheduled: true, Once: true,
+			Fields: []provider.Field{
+				{
+					Name: customerFileSource, Label: "Where the data comes from", Type: "select", Default: "USER_PROVIDED_ONLY",
+					Options: []string{"USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"},
+					Help:    "Who gave you these people's data: they themselves, a partner, or both. Meta shows it to people who ask why they see an ad.",
+				},
+			},
+		}},
 		AuthFields: []provider.Field{
 			{
 				Name: "access_token", Label: "Access token", Type: "string", Required: true, Secret: true,
@@ -58,13 +69,6 @@ func Definition() provider.Definition {
 			{
 				Name: "regain_unit", Label: "Unit of waiting times", Type: "select", Default: "minutes", Options: []string{"minutes", "seconds"},
 				Help: "The unit of estimated_time_to_regain_access in Meta's usage headers, which no page names.",
-			},
-		},
-		JobFields: []provider.Field{
-			{
-				Name: "customer_file_source", Label: "Where the data comes from", Type: "select", Default: "USER_PROVIDED_ONLY",
-				Options: []string{"USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"},
-				Help:    "Who gave you these people's data: they themselves, a partner, or both. Meta shows it to people who ask why they see an ad.",
 			},
 		},
 		AccountHelp: "The id of the ad account: the digits after act= in the address of Ads Manager, with or without act_ before them.",

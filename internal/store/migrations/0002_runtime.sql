@@ -36,6 +36,7 @@ ALTER TABLE targets ADD COLUMN baseline BOOLEAN NOT NULL DEFAULT FALSE;
 
 ALTER TABLE runs ADD COLUMN progress_at BIGINT;
 ALTER TABLE runs ADD COLUMN stalled_at BIGINT;
+CREATE INDEX runs_stalled ON runs (job_id) WHERE stalled_at IS NOT NULL AND status = 'running';
 ALTER TABLE runs ADD COLUMN stalls BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN release_mode TEXT CHECK (release_mode IN ('empty', 'delete'));
 -- What of the run's counts the metrics hold already.

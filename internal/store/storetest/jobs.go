@@ -87,7 +87,7 @@ func waiting(w *world) {
 // scheduled jobs sleep until their next time; a job that runs once completes.
 func scheduled(w *world) {
 	ctx := w.t.Context()
-	hourly, targets := w.job("hourly", func(j *activation.Job) { j.Every = time.Hour }, w.audience("a"))
+	hourly, targets := w.job("hourly", func(j *activation.Job) { j.Frequency = "hourly" }, w.audience("a"))
 	w.ok(w.RaiseDirty(ctx, map[activation.AudienceID]int64{targets[0].Audience: 9}))
 	w.succeed(targets[0].ID)
 	job, err := w.Job(ctx, hourly.ID)
@@ -374,12 +374,12 @@ func overdue(w *world) {
 func updating(w *world) {
 	ctx := w.t.Context()
 	j, _ := w.job("vips", nil, w.audience("vips"))
-	j.Name, j.Config, j.Every = "very important", map[string]string{"password_like": "hunter2"}, time.Hour
+	j.Name, j.Config, j.Frequency = "very important", map[string]string{"password_like": "hunter2"}, "hourly"
 	w.ok(w.UpdateJob(ctx, j, "bob"))
 	got, err := w.Job(ctx, j.ID)
 	w.ok(err)
 	w.equal("very important", got.Name)
-	w.equal(time.Hour, got.Every)
+	w.equal("hourly", got.Frequency)
 	w.equal(activation.DefaultFailAfter, got.FailAfter)
 	entries, err := w.Audit(ctx, store.AuditFilter{SubjectType: "job", Verb: "update"})
 	w.ok(err)

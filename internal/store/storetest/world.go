@@ -115,7 +115,7 @@ func (w *world) audience(slug string) activation.Audience {
 // job creates a real-time job with one target per audience, and returns them.
 func (w *world) job(name string, change func(*activation.Job), audiences ...activation.Audience) (activation.Job, []activation.Target) {
 	w.t.Helper()
-	j := activation.Job{Name: name, Workflow: "meta_custom_audience", Provider: "meta", Type: "export", Destination: w.dest.ID, Continuous: true, CreatedBy: "ann"}
+	j := activation.Job{Name: name, Workflow: "meta_custom_audience", Provider: "meta", Type: "export", Destination: w.dest.ID, Schedule: activation.Schedule{Continuous: true}, CreatedBy: "ann"}
 	for _, a := range audiences {
 		j.Audiences = append(j.Audiences, a.ID)
 	}

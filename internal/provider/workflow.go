@@ -1,0 +1,95 @@
+package provider
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// Direction is which way data goes in a workflow.
+type Direction string
+
+const (
+	// Export keeps audiences in step at the provider, or sends it events.
+	Export Direction = "export"
+	// Import brings data in.
+	Import Direction = "import"
+	// Enrichment sends people out and stores what comes back.
+	Enrichment Direction = "enrichment"
+	// Alerting tells somebody what happens in Usher.
+	Alerting Direction = "alert"
+)
+
+// Directions lists them in the order the docs use.
+var Directions = []Direction{Export, Import, Enrichment, Alerting}
+
+// Subject is what a workflow moves.
+type Subject string
+
+const (
+	// Profiles are people.
+	Profiles Subject = "profiles"
+	// RawEvents are messages as they were received.
+	RawEvents Subject = "raw events"
+	// SystemEvents are what happens in Usher itself.
+	SystemEvents Subject = "system events"
+)
+
+// Workflow is one thing a provider can do. Form, CLI flags, API validation,
+// docs and redaction of its jobs come from this declaration alone.
+type Workflow struct {
+	// Name is unique in the program, in snake case: "meta_custom_audience".
+	Name        string
+	Title       string
+	Description string
+	Direction   Direction
+	Subject     Subject
+	// Kind says what an export keeps.
+	Kind Kind
+	// RealTime, Scheduled and Once say how its jobs may start and end.
+	RealTime, Scheduled, Once bool
+	// Fields are the settings of one job.
+	Fields []Field
+}
+
+// Workflow returns the provider's workflow of that name.
+func (d Definition) Workflow(name string) (Workflow, bool) {
+	i := slices.IndexFunc(d.Workflows, func(w Workflow) bool { return w.Name == name })
+	if i < 0 {
+		return Workflow{}, false
+	}
+	return d.Workflows[i], true
+}
+
+// NoAuth reports whether the provider needs no credentials.
+func (d Definition) NoAuth() bool { return len(d.AuthFields) == 0 }
+
+// Alert tells somebody what happened. Its methods may be called in parallel;
+// their errors are those of Destination.
+type Alert interface {
+	// Check proves credentials and settings as far as that is possible without
+	// telling anybody anything.
+	Check(ctx context.Context) error
+	// Notify sends one notice. It is called again with the same notice when its
+	// outcome is not known, so whatever the far side can use to drop a
+	// repetition carries Notice.ID. answer is what it replied, short and safe
+	// to keep.
+	Notify(ctx context.Context, n Notice) (answer string, err error)
+}
+
+// Notice is what an alert tells.
+type Notice struct {
+	// ID is the same however often the notice is sent.
+	ID string
+	At time.Time
+	activation.Event
+	// Recovery is true when the subject works again after a notice that it did
+	// not.
+	Recovery bool
+	// Job is the name of the alert job; Link leads to the subject in the
+	// console, "" where the server does not know its own address.
+	Job  string
+	Link string
+}
