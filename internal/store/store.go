@@ -2,10 +2,12 @@
 // jobs, targets, runs, queue items, receipts, leases, logs and tokens.
 //
 // It owns the queries, one SQL text with $n placeholders that every database
-// runs; package sqlite opens one and holds its migrations. Every method is one
-// transaction, and every transition is one guarded UPDATE made by a named
-// method: it matches the state it leaves and the attempt it belongs to, so
-// that a worker thought dead cannot finish somebody else's attempt.
+// runs; packages sqlite and postgres open one, package migrations is its schema.
+// Every method is one transaction, as if it were alone: SQLite lets one writer
+// in at a time, PostgreSQL refuses what could not have happened one after the
+// other, and do begins it again. Every transition is one guarded UPDATE made by
+// a named method: it matches the state it leaves and the attempt it belongs to,
+// so that a worker thought dead cannot finish somebody else's attempt.
 //
 // It must not hold personal data (no e-mail, no hash, no row), must not decide
 // what to send, and must not import those that use it. It is built for these
@@ -18,6 +20,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"usher/internal/activation"
@@ -32,6 +35,12 @@ type Dialect struct {
 	// ForUpdate is appended to a SELECT that locks the rows it reads; empty
 	// where writers are alone anyway.
 	ForUpdate string
+	// Writing and Reading are the isolation of transactions: the one as if alone,
+	// the other one state of all tables. Zero where every transaction is so.
+	Writing, Reading sql.IsolationLevel
+	// Again reports whether err means that a transaction was undone because
+	// another was in its way, and is to be done again. nil = never.
+	Again func(err error) bool
 }
 
 // Config is what a Store is made of.
@@ -54,9 +63,10 @@ const (
 
 // Store is an open control plane. Its methods may be called by any goroutine.
 type Store struct {
-	write, read *sql.DB
-	d           Dialect
-	wake        func(kind, id string)
+	write *sql.DB
+	read  pool
+	d     Dialect
+	wake  func(kind, id string)
 }
 
 // New returns a store over open pools. Close closes them.
@@ -64,7 +74,10 @@ func New(cfg Config) *Store {
 	if cfg.Wake == nil {
 		cfg.Wake = func(string, string) {}
 	}
-	return &Store{write: cfg.Write, read: cfg.Read, d: cfg.Dialect, wake: cfg.Wake}
+	if cfg.Dialect.Again == nil {
+		cfg.Dialect.Again = func(error) bool { return false }
+	}
+	return &Store{write: cfg.Write, read: pool{cfg.Read}, d: cfg.Dialect, wake: cfg.Wake}
 }
 
 // Close closes both pools.
@@ -93,10 +106,39 @@ func (t *tx) Enqueue(kind, id string) {
 	t.wakeUps = append(t.wakeUps, w)
 }
 
+// maxTries is how often a transaction is begun that others are in the way of.
+const maxTries = 50
+
 // do runs fn in one writing transaction. An error rolls everything back, a
-// dead context writes nothing, and wake-ups leave after the commit.
+// dead context writes nothing, and wake-ups leave after the commit. fn runs
+// again when another transaction was in the way, so it must set what it hands
+// out, and not add to it.
 func (s *Store) do(ctx context.Context, fn func(t *tx) error) error {
-	sqlTx, err := s.write.BeginTx(ctx, nil)
+	for try := 1; ; try++ {
+		err := s.once(ctx, fn)
+		if err == nil || try == maxTries || !s.d.Again(err) {
+			return err
+		}
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits a random while that grows with the tries, up to 100 ms.
+func pause(ctx context.Context, try int) error {
+	t := time.NewTimer(rand.N(min(time.Millisecond<<min(try, 10), 100*time.Millisecond)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) once(ctx context.Context, fn func(t *tx) error) error {
+	sqlTx, err := s.write.BeginTx(ctx, &sql.TxOptions{Isolation: s.d.Writing})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -121,7 +163,7 @@ func (s *Store) do(ctx context.Context, fn func(t *tx) error) error {
 
 // view runs fn in one reading transaction, which sees one state of the tables.
 func (s *Store) view(ctx context.Context, fn func(t *tx) error) error {
-	sqlTx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	sqlTx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.d.Reading})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -135,7 +177,7 @@ func (s *Store) view(ctx context.Context, fn func(t *tx) error) error {
 
 // exec runs a statement and returns how many rows it changed.
 func (t *tx) exec(query string, args ...any) (int64, error) {
-	res, err := t.sql.ExecContext(t.ctx, query, args...)
+	res, err := t.sql.ExecContext(t.ctx, query, storable(args)...)
 	if err != nil {
 		if t.d.IsUnique(err) {
 			return 0, fmt.Errorf("%w: %w", activation.ErrConflict, err)
@@ -159,11 +201,11 @@ func (t *tx) must(otherwise error, query string, args ...any) error {
 }
 
 func (t *tx) row(query string, args ...any) *sql.Row {
-	return t.sql.QueryRowContext(t.ctx, query, args...)
+	return t.sql.QueryRowContext(t.ctx, query, storable(args)...)
 }
 
 func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
-	return t.sql.QueryContext(t.ctx, query, args...)
+	return t.sql.QueryContext(t.ctx, query, storable(args)...)
 }
 
 // micros is now as it is stored.

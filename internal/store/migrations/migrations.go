@@ -1,11 +1,11 @@
 // Package migrations is the schema of the control plane, one neutral text for
 // every database.
 //
-// It owns the files NNNN_name.sql beside it and the rewriting of their text
-// into what one database understands. It must not open a database; those that
-// do are packages sqlite and postgres, which hand the files to goose. It is
-// built for this failure: a schema that differs between two databases, so that
-// what was tested on one breaks on the other.
+// It owns the files NNNN_name.sql beside it, the rewriting of their text into
+// what one database understands, and bringing a database up to date. It must
+// not open one; packages sqlite and postgres do. It is built for these failures:
+// a schema that differs between two databases, so that what was tested on one
+// breaks on the other, and a program older than the database it opens.
 //
 // A migration that was released is never edited (goose knows files by number
 // alone) and there is no way down. A file begins with "-- +goose Up" and is one
@@ -29,22 +29,58 @@
 package migrations
 
 import (
+	"context"
+	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
 	"strings"
 	"testing/fstest"
+
+	"github.com/pressly/goose/v3"
 )
 
 //go:embed *.sql
 var neutral embed.FS
 
-// SQLite returns the files as SQLite reads them.
-func SQLite() (fs.FS, error) { return rewritten("sqlite", nil) }
+// ErrNewer: the database was made by a newer program, whose tables this one
+// does not know.
+var ErrNewer = errors.New("the database is of a newer version of Usher; start that version, or one that is newer still")
 
-// Postgres returns the files as PostgreSQL reads them.
-func Postgres() (fs.FS, error) { return rewritten("postgres", postgres) }
+// SQLite brings a SQLite database up to date.
+func SQLite(ctx context.Context, db *sql.DB) error {
+	return apply(ctx, db, goose.DialectSQLite3, "sqlite", nil)
+}
+
+// Postgres brings a PostgreSQL database, in the schema that db's connections
+// create in, up to date. Only one process may do it at a time.
+func Postgres(ctx context.Context, db *sql.DB) error {
+	return apply(ctx, db, goose.DialectPostgres, "postgres", postgres)
+}
+
+func apply(ctx context.Context, db *sql.DB, dialect goose.Dialect, name string, rules []rule) error {
+	files, err := rewritten(name, rules)
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(dialect, db, files)
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read version of the schema: %w", err)
+	}
+	if have > want {
+		return ErrNewer
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
 
 // A rule replaces what matches in every line.
 type rule struct {

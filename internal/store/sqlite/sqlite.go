@@ -16,7 +16,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -47,7 +46,7 @@ func Open(ctx context.Context, path string, opt Options) (*store.Store, error) {
 		return nil, fmt.Errorf("open control store %q: %w", path, err)
 	}
 	write.SetMaxOpenConns(1)
-	if err := migrate(ctx, write); err != nil {
+	if err := migrations.SQLite(ctx, write); err != nil {
 		return nil, errors.Join(fmt.Errorf("open control store %q: %w", path, err), write.Close())
 	}
 	read, err := sql.Open("sqlite", dsn(path, "rw", "_pragma=query_only(1)"))
@@ -69,21 +68,6 @@ func dsn(path, mode, extra string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: fmt.Sprintf(
 		"_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&mode=%s&%s",
 		busyTimeout.Milliseconds(), mode, extra)}).String()
-}
-
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := migrations.SQLite()
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
 }
 
 func isUnique(err error) bool {
