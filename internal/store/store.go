@@ -112,11 +112,12 @@ const maxTries = 50
 // do runs fn in one writing transaction. An error rolls everything back, a
 // dead context writes nothing, and wake-ups leave after the commit. fn runs
 // again when another transaction was in the way, so it must set what it hands
-// out, and not add to it.
+// out, and not add to it. A row that was there already is looked at twice, for
+// another transaction may have made it after fn looked.
 func (s *Store) do(ctx context.Context, fn func(t *tx) error) error {
 	for try := 1; ; try++ {
 		err := s.once(ctx, fn)
-		if err == nil || try == maxTries || !s.d.Again(err) {
+		if err == nil || try == maxTries || !(s.d.Again(err) || try == 1 && s.d.IsUnique(err)) {
 			return err
 		}
 		if err := pause(ctx, try); err != nil {
