@@ -31,6 +31,7 @@ deps: ## Install what the tests need (as root, with apt-get) or say what is miss
 	command -v g++ >/dev/null || missing="$$missing g++"; \
 	command -v git >/dev/null || missing="$$missing git"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing:$$missing"; \
@@ -43,7 +44,7 @@ deps: ## Install what the tests need (as root, with apt-get) or say what is miss
 
 .PHONY: test
 test: deps ## Every test, with the race detector
-	USHER_MUST_RUN=browser $(GO) test -race -shuffle=on -timeout 14m $(PKG)
+	USHER_MUST_RUN=browser,postgres $(GO) test -race -shuffle=on -timeout 14m $(PKG)
 
 .PHONY: kill
 kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeats one, KILLS=n)
