@@ -66,3 +66,13 @@ var OnEnds = []OnEnd{EndKeep, EndEmpty, EndDelete}
 // DefaultStallAfter is how long a run may make no progress before it is shown
 // as stalled and taken from the node that holds it.
 const DefaultStallAfter = 15 * time.Minute
+
+// Once makes a creation happen once: the same person, key and digest of the
+// request within a day creates nothing a second time. The zero value asks for
+// nothing of that.
+type Once struct {
+	Person string
+	Key    string
+	// Digest is the SHA-256 of the request.
+	Digest []byte
+}

@@ -65,8 +65,26 @@ const ConfigRemoteID = "remote_id"
 // (or named remote audience) that a living job owns is Invalid naming the
 // owner; one whose owner was killed or completed is adopted, ledger included.
 func (s *Store) CreateJob(ctx context.Context, j activation.Job) (activation.Job, error) {
+	return s.CreateJobOnce(ctx, j, activation.Once{})
+}
+
+// CreateJobOnce is CreateJob; a repetition of once returns the job that the
+// first request made, and its key with another digest is Invalid.
+func (s *Store) CreateJobOnce(ctx context.Context, j activation.Job, once activation.Once) (activation.Job, error) {
+	given := j
 	err := s.do(ctx, func(t *tx) error {
-		j = t.newJob(j)
+		made, err := t.earlier(once)
+		if err != nil {
+			return err
+		}
+		if made != "" {
+			j, err = t.job(activation.JobID(made))
+			return err
+		}
+		j = t.newJob(given)
+		if err := t.remember(once, string(j.ID)); err != nil {
+			return err
+		}
 		if err := t.insertJob(j); err != nil {
 			if isConflict(err) {
 				return conflict("a job named %q of workflow %q exists already", j.Name, j.Workflow)
@@ -211,6 +229,33 @@ func (t *tx) nameRemote(id activation.TargetID, remote string) error {
 	}
 	return t.must(invalid(ConfigRemoteID, "the target has another remote audience already"),
 		`UPDATE targets SET remote_id = $1 WHERE id = $2 AND remote_id = ''`, remote, id)
+}
+
+// retarget gives a job the targets of its audiences: new ones are made or
+// adopted, those of audiences it no longer names are free to be adopted. A run
+// of theirs that is under way ends by itself.
+func (t *tx) retarget(before, after activation.Job) error {
+	if slices.Equal(before.Audiences, after.Audiences) {
+		return nil
+	}
+	if _, err := t.exec(`UPDATE jobs SET audiences = $1 WHERE id = $2`, encode(after.Audiences), after.ID); err != nil {
+		return err
+	}
+	for _, audience := range before.Audiences {
+		if slices.Contains(after.Audiences, audience) {
+			continue
+		}
+		if _, err := t.exec(`UPDATE targets SET job_id = NULL, due_at = NULL, next_at = NULL WHERE job_id = $1 AND audience_id = $2`, after.ID, audience); err != nil {
+			return err
+		}
+	}
+	fresh := after
+	fresh.Destination = before.Destination
+	fresh.Audiences = slices.DeleteFunc(slices.Clone(after.Audiences), func(a activation.AudienceID) bool { return slices.Contains(before.Audiences, a) })
+	if len(fresh.Audiences) == 0 {
+		return nil
+	}
+	return t.createTargets(fresh)
 }
 
 // settleJob derives what a job shows from its targets, and logs it when that

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"usher/internal/activation"
@@ -71,34 +72,99 @@ func (s *Store) RunCounts(ctx context.Context, f RunFilter) (map[activation.RunS
 	return out, nil
 }
 
-// JobFilter narrows Jobs; empty fields match all.
+// JobFilter narrows Jobs; empty fields match all that are neither hidden nor
+// deleted.
 type JobFilter struct {
-	State       []activation.JobState
-	Workflow    string
-	Destination activation.DestinationID
-	Audience    activation.AudienceID
-	Name        string
+	// State lists the states to show. Fault shows those that sleep because of an
+	// error, beside them.
+	State []activation.JobState
+	Fault bool
+	// Hidden and Deleted show such jobs too.
+	Hidden, Deleted bool
+	Workflow        string
+	Provider        string
+	Type            string
+	Tag             string
+	Destination     activation.DestinationID
+	Audience        activation.AudienceID
+	// Authorizations are those that the job or its destination uses, any of them.
+	Authorizations []activation.AuthorizationID
+	Name           string
+	// Text is part of the name, in any case.
+	Text string
+	// After is the id of the job to page on from: only those listed after it.
+	After activation.JobID
 	// Limit is the most jobs; 0 = 1000.
 	Limit int
 }
 
 func (f JobFilter) where() *where {
 	w := &where{}
-	w.add("j.deleted_at IS NULL")
-	in(w, "j.state", f.State)
+	if !f.Deleted {
+		w.add("j.deleted_at IS NULL")
+	}
+	if !f.Hidden {
+		w.add("NOT j.hidden")
+	}
+	f.states(w)
 	equal(w, "j.workflow", f.Workflow)
+	equal(w, "j.provider", f.Provider)
+	equal(w, "j.type", f.Type)
+	equal(w, "j.tag", f.Tag)
 	equal(w, "j.destination_id", f.Destination)
 	equal(w, "j.name", f.Name)
 	if f.Audience != "" {
 		w.add("EXISTS (SELECT 1 FROM targets t WHERE t.job_id = j.id AND t.audience_id = $%d)", string(f.Audience))
 	}
+	if f.Text != "" {
+		w.add("lower(j.name) LIKE lower($%d) ESCAPE '!'", "%"+likeLiteral(f.Text)+"%")
+	}
+	if len(f.Authorizations) > 0 {
+		f.users(w)
+	}
 	return w
 }
 
-// Jobs lists the jobs that are not deleted, newest first.
+// states narrows to the states, or to those that sleep because of an error.
+func (f JobFilter) states(w *where) {
+	inner := &where{args: w.args}
+	in(inner, "j.state", f.State)
+	w.args = inner.args
+	switch states := strings.Join(inner.conditions, " AND "); {
+	case f.Fault && states != "":
+		w.conditions = append(w.conditions, "("+states+" OR j.sleep_reason IN ('error', 'authorization'))")
+	case f.Fault:
+		w.conditions = append(w.conditions, "j.sleep_reason IN ('error', 'authorization')")
+	case states != "":
+		w.conditions = append(w.conditions, states)
+	}
+}
+
+// users narrows to the jobs that use any of the authorizations.
+func (f JobFilter) users(w *where) {
+	var uses []string
+	for _, id := range f.Authorizations {
+		uses = append(uses, "j.auth_ids LIKE "+w.next(`%"`+likeLiteral(string(id))+`"%`)+" ESCAPE '!'")
+	}
+	inner := &where{args: w.args}
+	in(inner, "d.authorization_id", f.Authorizations)
+	w.args = inner.args
+	uses = append(uses, "EXISTS (SELECT 1 FROM destinations d"+inner.sql()+" AND d.id = j.destination_id)")
+	w.conditions = append(w.conditions, "("+strings.Join(uses, " OR ")+")")
+}
+
+// likeLiteral makes LIKE with ESCAPE '!' take a text as it is.
+func likeLiteral(s string) string {
+	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s)
+}
+
+// Jobs lists jobs, newest first. Page on with After = the last one's id.
 func (s *Store) Jobs(ctx context.Context, f JobFilter) ([]activation.Job, error) {
 	w := f.where()
-	rows, err := s.read.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs j`+w.sql()+` ORDER BY j.created_at DESC, j.id LIMIT `+w.next(orDefault(f.Limit, 1000)), w.args...)
+	if f.After != "" {
+		w.add("(j.created_at, j.id) < (SELECT p.created_at, p.id FROM jobs p WHERE p.id = $%d)", string(f.After))
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs j`+w.sql()+` ORDER BY j.created_at DESC, j.id DESC LIMIT `+w.next(orDefault(f.Limit, 1000)), w.args...)
 	out, err := collect(rows, err, scanJob)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)

@@ -159,6 +159,9 @@ func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) er
 		if err != nil {
 			return err
 		}
+		if err := t.retarget(before, j); err != nil {
+			return err
+		}
 		if _, err := t.exec(`UPDATE targets SET next_at = $1 WHERE job_id = $2`, at(next(j, t.now)), j.ID); err != nil {
 			return err
 		}

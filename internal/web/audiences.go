@@ -141,7 +141,7 @@ func (c *Console) audienceFacts(ctx context.Context, a activation.Audience, sche
 		return err
 	}
 	p.Columns, p.Sample = table(schema, people)
-	jobs, err := c.Store.Jobs(ctx, store.JobFilter{Audience: a.ID})
+	jobs, err := c.Store.Jobs(ctx, store.JobFilter{Audience: a.ID, Hidden: true})
 	if err != nil {
 		return err
 	}
