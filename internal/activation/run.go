@@ -67,7 +67,9 @@ type Job struct {
 	UpdatedAt      time.Time `json:"updated"`
 	// StateSince is when the job entered its state.
 	StateSince time.Time `json:"status_since"`
-	LastRunAt  time.Time `json:"last_run,omitzero"`
+	// ResumeAt is when a paused job resumes by itself; zero = it does not.
+	ResumeAt  time.Time `json:"resume_at,omitzero"`
+	LastRunAt time.Time `json:"last_run,omitzero"`
 	// NextRunAt is the next scheduled time of any of its targets; zero for a job
 	// in real time and for one that will not run again by itself.
 	NextRunAt time.Time `json:"next_run,omitzero"`

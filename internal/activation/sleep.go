@@ -51,8 +51,12 @@ func (r Rhythm) failAfter() time.Duration {
 // "errors and sleep": a success resets, a provider's wait is not counted, an
 // invalid configuration fails at once, and everything else sleeps twice as
 // long as before, never past the moment at which the errors have lasted
-// FailAfter.
+// FailAfter. A target that has failed or completed stays so whatever the last
+// answers to its runs are.
 func NextSleep(s Rest, e RunEnd, r Rhythm) Rest {
+	if s.State == TargetFailed || s.State == TargetCompleted {
+		return s
+	}
 	switch e.Kind {
 	case "":
 		return afterSuccess(e, r)
@@ -87,14 +91,73 @@ func Park(s Rest, at time.Time, r Rhythm) Rest {
 	return s
 }
 
+// NewRest is the rest of a new target, or of one that a job adopts: due now, or
+// asleep until first, the job's time of day, where that is set.
+func NewRest(at, first time.Time) Rest {
+	if first.After(at) {
+		return Rest{State: TargetSleeping, Reason: SleepSchedule, Until: first}
+	}
+	return Rest{State: TargetRunnable}
+}
+
+// Roused is the rest of a target that a person's command makes due now, and
+// whether it is: those that are completed stay so, and those that wait for
+// their authorization or an approval wait on. Where failedToo is set those that
+// have failed start with a clean slate; the errors of others still count.
+func Roused(s Rest, failedToo bool) (_ Rest, due bool) {
+	switch {
+	case s.State == TargetCompleted,
+		s.State == TargetFailed && !failedToo,
+		s.State == TargetSleeping && (s.Reason == SleepAuthorization || s.Reason == SleepApproval):
+		return s, false
+	case s.State == TargetFailed:
+		return Rest{State: TargetRunnable}, true
+	}
+	return awake(s), true
+}
+
+// Opened is the rest of a target whose run begins.
+func Opened(s Rest) Rest { return awake(s) }
+
+// RetriedRest is the rest of a target whose failed run goes on. A failed target
+// starts with a clean slate; a completed one stays completed.
+func RetriedRest(s Rest) Rest {
+	switch s.State {
+	case TargetCompleted:
+		return s
+	case TargetFailed:
+		return Rest{State: TargetRunnable}
+	case TargetRunnable, TargetSleeping:
+	}
+	return awake(s)
+}
+
+// Asking is the rest of a target whose run waits for a person's approval.
+func Asking(s Rest, until time.Time) Rest {
+	s.State, s.Reason, s.Until = TargetSleeping, SleepApproval, until
+	return s
+}
+
+// WokenFrom is the rest of a target when what it slept for is settled: the
+// approval is answered, the authorization mended. Another sleep goes on.
+func WokenFrom(s Rest, reason SleepReason) Rest {
+	if s.State != TargetSleeping || s.Reason != reason {
+		return s
+	}
+	return awake(s)
+}
+
+// awake is a rest without its sleep; the errors still count.
+func awake(s Rest) Rest {
+	s.State, s.Reason, s.Until = TargetRunnable, "", time.Time{}
+	return s
+}
+
 func afterSuccess(e RunEnd, r Rhythm) Rest {
 	if r.Once {
 		return Rest{State: TargetCompleted}
 	}
-	if r.Next.After(e.At) {
-		return Rest{State: TargetSleeping, Reason: SleepSchedule, Until: r.Next}
-	}
-	return Rest{State: TargetRunnable}
+	return NewRest(e.At, r.Next)
 }
 
 // waiting obeys the provider; a wait without a time is the shortest sleep.
