@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,14 +16,16 @@ import (
 
 	"usher/internal/access"
 	"usher/internal/activation"
+	"usher/internal/store"
 	"usher/internal/store/sqlite"
 )
 
 type bench struct {
 	*access.Access
-	t   *testing.T
-	now time.Time
-	log bytes.Buffer
+	store *store.Store
+	t     *testing.T
+	now   time.Time
+	log   bytes.Buffer
 }
 
 // newBench returns an Access over a real store, with a clock that stands still.
@@ -38,9 +41,16 @@ func newBench(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
-	b.Access = access.New(access.Config{Store: s, Now: func() time.Time { return b.now }, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
+	b.store = s
+	b.Access = access.New(access.Config{Store: s, Cost: cheap, Now: func() time.Time { return b.now }, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
 	return b
 }
+
+// cheap is a cost for tests.
+var cheap = access.Cost{MemoryKiB: 64, Passes: 1, Lanes: 1}
+
+// machine is a caller that is no person: the command line on the machine.
+var machine = access.Caller{Name: "token:cli", Role: activation.RoleAdmin, Token: "cli"}
 
 func (b *bench) request(method, auth string, cookie *http.Cookie) *http.Request {
 	r := httptest.NewRequestWithContext(b.t.Context(), method, "/", nil)
@@ -53,13 +63,20 @@ func (b *bench) request(method, auth string, cookie *http.Cookie) *http.Request 
 	return r
 }
 
+// from is a request from an address.
+func (b *bench) from(address string) *http.Request {
+	r := b.request("POST", "", nil)
+	r.RemoteAddr = net.JoinHostPort(address, "1234")
+	return r
+}
+
 func (b *bench) signedIn() *http.Cookie {
 	b.t.Helper()
 	token, err := b.OneTimeToken(b.t.Context())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	c, err := b.SignIn(b.t.Context(), token, "192.0.2.1")
+	c, err := b.SignInOnce(b.from("192.0.2.1"), token)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -68,7 +85,7 @@ func (b *bench) signedIn() *http.Cookie {
 
 func TestTokens(t *testing.T) {
 	b := newBench(t)
-	text, stored, err := b.CreateToken(t.Context(), activation.Token{Name: "ci", Role: activation.RoleOperator, CreatedBy: "ann", ExpiresAt: b.now.Add(time.Hour)})
+	text, stored, err := b.MakeToken(t.Context(), activation.Token{Name: "ci", Role: activation.RoleOperator, ExpiresAt: b.now.Add(time.Hour)}, machine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,15 +117,15 @@ func TestTokens(t *testing.T) {
 
 func TestTokenIsRevoked(t *testing.T) {
 	b := newBench(t)
-	text, stored, err := b.CreateToken(t.Context(), activation.Token{Name: "ci", Role: activation.RoleViewer})
+	text, stored, err := b.MakeToken(t.Context(), activation.Token{Name: "ci", Role: activation.RoleViewer}, machine)
 	if err != nil || !b.ValidToken(t.Context(), text+"\n") {
 		t.Fatal("a new token is refused", err)
 	}
-	list, err := b.Tokens(t.Context())
+	list, err := b.Tokens(t.Context(), machine)
 	if err != nil || len(list) != 1 || !list[0].LastUsedAt.Equal(b.now) {
 		t.Fatalf("%+v %v", list, err)
 	}
-	if err := b.RevokeToken(t.Context(), stored.ID, "ann"); err != nil {
+	if err := b.RevokeToken(t.Context(), stored.ID, machine); err != nil {
 		t.Fatal(err)
 	}
 	if b.ValidToken(t.Context(), text) {
@@ -119,9 +136,10 @@ func TestTokenIsRevoked(t *testing.T) {
 func TestTokenDeclaration(t *testing.T) {
 	b := newBench(t)
 	for field, wrong := range map[string]activation.Token{
-		"name": {Role: activation.RoleViewer}, "scope": {Name: "x", Role: "owner"}, "expires_at": {Name: "x", Role: activation.RoleViewer, ExpiresAt: b.now},
+		"name": {Role: activation.RoleViewer}, "scope": {Name: "x", Role: "owner"}, "expires": {Name: "x", Role: activation.RoleViewer, ExpiresAt: b.now},
+		"description": {Name: "x", Role: activation.RoleViewer, Description: "two\nlines"},
 	} {
-		_, _, err := b.CreateToken(t.Context(), wrong)
+		_, _, err := b.MakeToken(t.Context(), wrong, machine)
 		var e *activation.Error
 		if !errors.As(err, &e) || e.Kind != activation.Invalid || e.Field != field {
 			t.Errorf("%s: %v", field, err)
@@ -135,7 +153,7 @@ func TestTokenDeclaration(t *testing.T) {
 	if err != nil || first == second || b.ValidToken(t.Context(), first) || !b.ValidToken(t.Context(), second) {
 		t.Fatal("the server's own token is not replaced", err)
 	}
-	if _, _, err := b.CreateToken(t.Context(), activation.Token{Name: "own", Role: activation.RoleViewer}); !errors.Is(err, activation.ErrConflict) {
+	if _, _, err := b.MakeToken(t.Context(), activation.Token{Name: "own", Role: activation.RoleViewer}, machine); !errors.Is(err, activation.ErrConflict) {
 		t.Fatalf("a name twice: %v", err)
 	}
 }
@@ -150,7 +168,7 @@ func TestSignInWorksOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.SignIn(t.Context(), old, "192.0.2.1"); activation.KindOf(err) != activation.Unauthorized {
+	if _, err := b.SignInOnce(b.from("192.0.2.1"), old); activation.KindOf(err) != activation.Unauthorized {
 		t.Fatalf("one that was replaced: %v", err)
 	}
 	var winners atomic.Int64
@@ -158,7 +176,7 @@ func TestSignInWorksOnce(t *testing.T) {
 	for range 5 {
 		go func() {
 			defer func() { done <- struct{}{} }()
-			if _, err := b.SignIn(t.Context(), token, "192.0.2.2"); err == nil {
+			if _, err := b.SignInOnce(b.from("192.0.2.2"), token); err == nil {
 				winners.Add(1)
 			}
 		}()
@@ -174,7 +192,7 @@ func TestSignInWorksOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.now = b.now.Add(access.SignInTime)
-	if _, err := b.SignIn(t.Context(), late, "192.0.2.1"); activation.KindOf(err) != activation.Unauthorized {
+	if _, err := b.SignInOnce(b.from("192.0.2.1"), late); activation.KindOf(err) != activation.Unauthorized {
 		t.Fatalf("an expired one: %v", err)
 	}
 }
@@ -182,7 +200,7 @@ func TestSignInWorksOnce(t *testing.T) {
 func TestSession(t *testing.T) {
 	b := newBench(t)
 	c := b.signedIn()
-	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.MaxAge != int(access.SessionTime.Seconds()) {
+	if !c.HttpOnly || c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.MaxAge != int(access.SessionTime.Seconds()) {
 		t.Fatalf("cookie %+v", c)
 	}
 	who, ok := b.Caller(b.request("GET", "", c))
@@ -249,7 +267,7 @@ func TestCSRF(t *testing.T) {
 func TestFailedSignInsAreLimited(t *testing.T) {
 	b := newBench(t)
 	try := func(token, from string) activation.Kind {
-		_, err := b.SignIn(t.Context(), token, from)
+		_, err := b.SignInOnce(b.from(from), token)
 		return activation.KindOf(err)
 	}
 	for range 10 {

@@ -5,64 +5,74 @@ import (
 	"time"
 )
 
-// The limit on failed sign-ins: so many from one address within the window, and
-// no more from anywhere than maxAddresses are remembered.
+// The limits on failed sign-ins: so many from one address and so many for one
+// login within the window, and no more of either than maxKept are remembered.
+// There are more for a login, so that who mistypes is stopped at their own
+// address before they stop the owner of the login everywhere.
 const (
-	maxFailures  = 10
+	maxByAddress = 10
+	maxByLogin   = 20
 	failWindow   = 15 * time.Minute
-	maxAddresses = 10_000
+	maxKept      = 10_000
 )
 
-// limit remembers failed sign-ins by address. It forgets at a restart, which
-// also replaces what could be guessed.
+// limit remembers tries by key. It forgets at a restart.
 type limit struct {
-	mu       sync.Mutex
-	failures map[string][]time.Time
+	most  int
+	mu    sync.Mutex
+	tries map[string][]time.Time
 }
 
-// until returns when an address may try again; the zero time means now.
-func (l *limit) until(from string, now time.Time) time.Time {
+func newLimit(most int) *limit { return &limit{most: most, tries: map[string][]time.Time{}} }
+
+// take counts a try before it is made, so that many at once are no way around:
+// it returns how many are left after it, or when one may be made again, and
+// then counts nothing.
+func (l *limit) take(key string, now time.Time) (left int, until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	recent := l.recent(from, now)
-	if len(recent) < maxFailures {
-		return time.Time{}
+	recent := l.recent(key, now)
+	if len(recent) >= l.most {
+		return 0, recent[len(recent)-l.most].Add(failWindow)
 	}
-	return recent[len(recent)-maxFailures].Add(failWindow)
-}
-
-// fail notes a failure.
-func (l *limit) fail(from string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.failures) >= maxAddresses {
-		for address := range l.failures {
-			l.recent(address, now)
+	if len(l.tries) >= maxKept {
+		for other := range l.tries {
+			l.recent(other, now)
 		}
 	}
-	if len(l.failures) >= maxAddresses {
-		clear(l.failures) // an attack from everywhere; remembering it helps nobody
+	if len(l.tries) >= maxKept {
+		clear(l.tries) // an attack from everywhere; remembering it helps nobody
 	}
-	l.failures[from] = append(l.recent(from, now), now)
+	l.tries[key] = append(recent, now)
+	return l.most - len(recent) - 1, time.Time{}
 }
 
-// clear forgets the failures of an address that has signed in.
-func (l *limit) clear(from string) {
+// give takes back a try that was no failure.
+func (l *limit) give(key string, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.failures, from)
+	list := l.tries[key]
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Equal(at) {
+			list = append(list[:i:i], list[i+1:]...)
+			break
+		}
+	}
+	if l.tries[key] = list; len(list) == 0 {
+		delete(l.tries, key)
+	}
 }
 
-// recent drops the failures that are out of the window, and returns the others.
-func (l *limit) recent(from string, now time.Time) []time.Time {
-	list := l.failures[from]
+// recent drops the tries that are out of the window, and returns the others.
+func (l *limit) recent(key string, now time.Time) []time.Time {
+	list := l.tries[key]
 	for len(list) > 0 && !now.Before(list[0].Add(failWindow)) {
 		list = list[1:]
 	}
 	if len(list) == 0 {
-		delete(l.failures, from)
+		delete(l.tries, key)
 		return nil
 	}
-	l.failures[from] = list
+	l.tries[key] = list
 	return list
 }

@@ -37,38 +37,19 @@ func (a *Access) OneTimeToken(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-// SignIn uses up a one-time token and starts an administrator's session. from
-// is the address that the request came from; too many failures from it are
-// refused with WaitUntil.
-func (a *Access) SignIn(ctx context.Context, token, from string) (*http.Cookie, error) {
-	now := a.now()
-	if until := a.limit.until(from, now); until.After(now) {
-		return nil, &activation.Error{Kind: activation.WaitUntil, Code: "UNAUTHORIZED-017", Message: "too many failed sign-ins from this address", Until: until}
-	}
-	if err := a.store.UseSignIn(ctx, hashOf(token), now); err != nil {
-		a.limit.fail(from, now)
-		return nil, unknown(err)
-	}
-	a.limit.clear(from)
-	return a.start(ctx, "admin", activation.RoleAdmin)
-}
-
-// start makes a session and its cookie.
-func (a *Access) start(ctx context.Context, user string, role activation.Role) (*http.Cookie, error) {
+// session returns a new session and the text of its cookie.
+func (a *Access) newSession() (text string, s activation.Session) {
 	text, hash := newSecret()
 	csrf, _ := newSecret()
 	now := a.now()
-	err := a.store.CreateSession(ctx, activation.Session{Hash: hash, User: user, Role: role, CSRF: csrf, CreatedAt: now, ExpiresAt: now.Add(SessionTime)})
-	if err != nil {
-		return nil, fmt.Errorf("start session: %w", err)
-	}
-	return cookie(text, int(SessionTime.Seconds())), nil
+	return text, activation.Session{Hash: hash, CSRF: csrf, CreatedAt: now, ExpiresAt: now.Add(SessionTime)}
 }
 
-// cookie is the session cookie. It is not marked Secure, because a server on
-// one's own machine speaks plain HTTP; a proxy that speaks TLS adds it.
-func cookie(value string, maxAge int) *http.Cookie {
-	return &http.Cookie{Name: CookieName, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+// cookie is the session cookie. It is marked Secure when the request came by
+// TLS, to the server or to a proxy it trusts: a server on one's own machine
+// speaks plain HTTP.
+func (a *Access) cookie(r *http.Request, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{Name: CookieName, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: a.ByTLS(r)}
 }
 
 // SignOut ends the session of a request, and returns the cookie that takes the
@@ -79,10 +60,12 @@ func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
 			return nil, fmt.Errorf("end session: %w", err)
 		}
 	}
-	return cookie("", -1), nil
+	return a.cookie(r, "", -1), nil
 }
 
 // session finds the session of a request that is not over, and moves its end.
+// Whose it is and what they may do is read anew each time: rights that were
+// taken are gone with the next request.
 func (a *Access) session(r *http.Request) (activation.Session, error) {
 	c, err := r.Cookie(CookieName)
 	if err != nil {
@@ -96,6 +79,16 @@ func (a *Access) session(r *http.Request) (activation.Session, error) {
 	now := a.now()
 	if subtle.ConstantTimeCompare(s.Hash, hash) != 1 || !now.Before(s.ExpiresAt) {
 		return activation.Session{}, errUnknown
+	}
+	if s.UserID != "" {
+		u, err := a.store.User(r.Context(), s.UserID)
+		if err != nil {
+			return activation.Session{}, unknown(err)
+		}
+		if u.Disabled {
+			return activation.Session{}, errUnknown
+		}
+		s.User, s.Role = u.Login, u.Role
 	}
 	if until := now.Add(SessionTime); until.Sub(s.ExpiresAt) >= extendEvery {
 		if err := a.store.ExtendSession(r.Context(), hash, until); err != nil {

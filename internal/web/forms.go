@@ -37,6 +37,8 @@ type field struct {
 	Required                bool
 	Options                 []option
 	Rows                    int
+	// Complete is what a browser may fill in; "" = nothing.
+	Complete string
 }
 
 type option struct {

@@ -68,11 +68,12 @@ type pageData struct {
 }
 
 // sections are the pages of the sidebar, and nothing that does not exist.
-func sections(current string) []navGroup {
+func sections(current string, role activation.Role) []navGroup {
 	groups := []navGroup{
 		{"", "Operate", []navLink{{"/", "Overview", "layout-dashboard", false}, {"/jobs", "Jobs", "arrows-exchange", false}, {"/sync", "Sync tracking", "activity", false}}},
 		{"Customer data", "Customer data", []navLink{{"/audiences", "Audiences", "users-group", false}, {"/data", "Data", "database", false}}},
 		{"Set-up", "Set-up", []navLink{{"/destinations", "Destinations", "target", false}, {"/authorizations", "Authorizations", "key", false}}},
+		settings(role),
 	}
 	for _, g := range groups {
 		for i := range g.Links {
@@ -84,7 +85,7 @@ func sections(current string) []navGroup {
 
 func (c *Console) data(v visit, out view) pageData {
 	d := pageData{
-		view: out, Nav: sections(out.Section), User: v.who.Name, Version: c.Version, CSRF: v.who.CSRF, Now: c.Now().UTC(),
+		view: out, Nav: sections(out.Section, v.who.Role), User: v.who.Name, Version: c.Version, CSRF: v.who.CSRF, Now: c.Now().UTC(),
 		May: v.who.May(activation.RoleOperator),
 	}
 	if out.Page != "" {
@@ -115,17 +116,6 @@ func (c *Console) render(w http.ResponseWriter, v visit, out view) {
 		return
 	}
 	send(w, out.Status, b.Bytes())
-}
-
-func (c *Console) renderLogin(w http.ResponseWriter, status int, p loginPage) {
-	p.Version = c.Version
-	var b bytes.Buffer
-	if err := c.templates["login"].ExecuteTemplate(&b, "login", p); err != nil {
-		c.Log.Error("page not rendered", slog.String("template", "login"), slog.Any("err", err))
-		http.Error(w, "this page could not be made", http.StatusInternalServerError)
-		return
-	}
-	send(w, status, b.Bytes())
 }
 
 func send(w http.ResponseWriter, status int, body []byte) {

@@ -80,6 +80,8 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerAudiences(mux)
 	c.registerDestinations(mux)
 	c.registerData(mux)
+	c.registerPeople(mux)
+	c.registerTokens(mux)
 	c.page(mux, "/help/{page}", "", c.help)
 	mux.HandleFunc("GET /events", c.events)
 	mux.HandleFunc("GET /", c.nothingHere)

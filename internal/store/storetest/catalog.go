@@ -184,46 +184,6 @@ func listing(w *world) {
 	}
 }
 
-// tokens, sessions and sign-ins are found by their hashes alone.
-func tokens(w *world) {
-	ctx := w.t.Context()
-	hash := []byte("0123")
-	v, err := w.CreateToken(ctx, activation.Token{Name: "ci", Hash: hash, Role: activation.RoleOperator, CreatedBy: "ann"})
-	w.ok(err)
-	_, err = w.CreateToken(ctx, activation.Token{Name: "ci", Hash: []byte("4567"), Role: activation.RoleViewer})
-	w.is(activation.ErrConflict, err)
-	w.ok(w.TouchToken(ctx, v.ID, w.clock.Now()))
-	got, err := w.TokenByHash(ctx, hash)
-	w.ok(err)
-	v.LastUsedAt = w.clock.Now()
-	w.equal(v, got)
-	_, err = w.TokenByHash(ctx, []byte("nope"))
-	w.is(activation.ErrNotFound, err)
-	w.ok(w.DeleteToken(ctx, v.ID, "ann"))
-	list, err := w.Tokens(ctx)
-	w.ok(err)
-	w.equal(0, len(list))
-
-	w.ok(w.ReplaceSignIn(ctx, []byte("a"), w.clock.Now().Add(time.Minute)))
-	w.ok(w.ReplaceSignIn(ctx, []byte("b"), w.clock.Now().Add(time.Minute)))
-	w.is(activation.ErrNotFound, w.UseSignIn(ctx, []byte("a"), w.clock.Now()))
-	w.is(activation.ErrNotFound, w.UseSignIn(ctx, []byte("b"), w.clock.Now().Add(time.Minute)))
-	w.ok(w.UseSignIn(ctx, []byte("b"), w.clock.Now()))
-	w.is(activation.ErrNotFound, w.UseSignIn(ctx, []byte("b"), w.clock.Now()))
-
-	s := activation.Session{Hash: hash, User: "ann", Role: activation.RoleAdmin, CSRF: "c", CreatedAt: w.clock.Now(), ExpiresAt: w.clock.Now().Add(time.Hour)}
-	w.ok(w.CreateSession(ctx, s))
-	w.ok(w.ExtendSession(ctx, hash, w.clock.Now().Add(2*time.Hour)))
-	s.ExpiresAt = s.CreatedAt.Add(2 * time.Hour)
-	found, err := w.SessionByHash(ctx, hash)
-	w.ok(err)
-	w.equal(s, found)
-	w.ok(w.DeleteSession(ctx, hash))
-	w.ok(w.DeleteSession(ctx, hash))
-	_, err = w.SessionByHash(ctx, hash)
-	w.is(activation.ErrNotFound, err)
-}
-
 // settings are words by name.
 func settings(w *world) {
 	ctx := w.t.Context()
