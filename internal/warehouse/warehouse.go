@@ -219,6 +219,17 @@ type PlanRequest struct {
 	Awaiting []Range
 	// RefreshBefore: members delivered before it are added again. Zero = never.
 	RefreshBefore time.Time
+	// Nobody is wanted: all that the network holds goes.
+	Nobody bool
+	// Keep: nobody is removed, and no old key.
+	Keep bool
+	// Begun names the beginning of a job; "" = none. Those who are members at
+	// the first plan under this name are left out (Counts.Excluded) until they
+	// have left and come back. Whom the ledger holds is never left out.
+	Begun string
+	// Limit is how many people may be newly added; nil = all. The others are
+	// left to later runs (Counts.Capped), those with the highest profile ids.
+	Limit *int64
 }
 
 // Range is a range of staged ordinals of a run, both ends included.
@@ -233,7 +244,9 @@ type Segment struct {
 	Phase int
 	Op    activation.Op
 	// Plain removals are people who leave (they are what the removal guard
-	// counts); a removal that is not plain takes an old key away.
+	// counts); a removal that is not plain takes an old key away. Plain adds are
+	// people who newly come; one that is not plain is of somebody the network
+	// may hold already.
 	Plain       bool
 	First, Last int64
 }
@@ -333,6 +346,11 @@ type Ledger interface {
 	InRows(ctx context.Context, run activation.RunID, t activation.TargetID, generation int) (int64, error)
 	// Reset forgets the ledger of generations older than this one.
 	Reset(ctx context.Context, t activation.TargetID, generation int) error
+	// Forget drops the ledger of generations older than this one and the
+	// beginning of the target's job. Where nothing was ever staged it does nothing.
+	Forget(ctx context.Context, t activation.TargetID, generation int) error
+	// Baseline is how many people are left of the beginning of the target's job.
+	Baseline(ctx context.Context, t activation.TargetID) (int64, error)
 	// Unstage drops the staged rows of runs that can no longer be retried.
 	Unstage(ctx context.Context, runs []activation.RunID) error
 }

@@ -65,6 +65,16 @@ type modelPlan struct {
 	counts activation.Counts
 }
 
+// holds reports whether the network may have the person under any keys.
+func (l modelLedger) holds(pid int64) bool {
+	for _, row := range l {
+		if row.pid == pid && (row.state == stateIn || row.state == stateMaybe) {
+			return true
+		}
+	}
+	return false
+}
+
 // plan decides per person, first match wins.
 func (l modelLedger) plan(members map[int64]values, awaiting map[int64]bool, refreshBefore int64) modelPlan {
 	var p modelPlan
@@ -103,10 +113,10 @@ func (l modelLedger) plan(members map[int64]values, awaiting map[int64]bool, ref
 			c.Unchanged++
 		case moved[pid]:
 			c.Update++
-			p.rows = append(p.rows, modelStaged{2, activation.OpReadd, false, pid, now, now})
+			p.rows = append(p.rows, modelStaged{2, activation.OpReadd, !l.holds(pid), pid, now, now})
 		default:
 			c.Add++
-			p.rows = append(p.rows, modelStaged{1, activation.OpAdd, true, pid, now, now})
+			p.rows = append(p.rows, modelStaged{1, activation.OpAdd, !l.holds(pid), pid, now, now})
 		}
 	}
 	leaving := map[int64]bool{}

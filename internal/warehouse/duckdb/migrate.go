@@ -14,6 +14,7 @@ import (
 //	reference_<n>(_key, c1, c2 …)                     the present row per key of a reference stream
 //	keys_<n>(pid, version, src_seq, fp, k1, k2 …)    present match keys; keys_<n>_old holds earlier versions
 //	ledger_<n>(generation, pid, keyset, version, fp, state, held, code, delivered_at)   what a network holds of one target
+//	baseline_<n>(pid)                                 who was there when the job of a target began (reach.go)
 //	staging.run_<id>(…)                              staged rows of one run
 //
 // Columns that begin with an underscore, or hold two of them, are ours: field
@@ -42,6 +43,7 @@ var migrations = []string{
 	CREATE TABLE refreshed (keyset INTEGER, audience INTEGER, profile_seq BIGINT, change_seq BIGINT);
 	CREATE TABLE targets (id VARCHAR, n INTEGER, generation INTEGER);
 	CREATE TABLE folded (item VARCHAR, attempt INTEGER, became_in BIGINT, left_in BIGINT);`,
+	`CREATE TABLE baselines (target INTEGER, job VARCHAR, seq BIGINT);`,
 }
 
 func (d *DB) migrate(ctx context.Context) error {

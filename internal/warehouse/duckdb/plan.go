@@ -14,6 +14,7 @@ import (
 // planner makes the plan of one run in one snapshot (delivery.md, step 2). Its
 // intermediate results are temporary tables of its own connection:
 //
+//	plan_excluded, plan_capped, plan_wanted   who of the members is not wanted, and who is (reach.go)
 //	plan_awaiting   people whose outcome the network still owes, and holders of values it may yet take away
 //	plan_diff       audience against ledger, without what is in and stays in
 //	plan_old        ledger rows of keys that are to go, with their values
@@ -33,11 +34,23 @@ type planner struct {
 	// a dry run that table with fresh keys laid over it.
 	present       string
 	refreshBefore int64 // Unix microseconds; 0 = never
+	// nobody, keep, begun and limit are Nobody, Keep, Begun and Limit of the
+	// request (reach.go).
+	nobody, keep bool
+	begun        string
+	limit        *int64
+	since        int64 // what beginning found
 }
 
 // plan fills plan_rows.
 func (p *planner) plan(ctx context.Context, awaiting []warehouse.Range) error {
+	if err := p.choose(ctx); err != nil {
+		return err
+	}
 	if err := p.await(ctx, awaiting); err != nil {
+		return err
+	}
+	if err := p.cap(ctx); err != nil {
 		return err
 	}
 	if err := p.diff(ctx); err != nil {
@@ -62,11 +75,6 @@ func (p *planner) exec(ctx context.Context, what, format string, args ...any) er
 func (p *planner) count(ctx context.Context, what, format string, args ...any) (n int64, err error) {
 	err = queryRow(ctx, p.tx, what, fmt.Sprintf(format, args...), nil, &n)
 	return n, err
-}
-
-// members is the audience's members, as SQL.
-func (p *planner) members() string {
-	return fmt.Sprintf(`(SELECT pid FROM membership WHERE audience = %d)`, p.audience)
 }
 
 // ledger is the ledger of the target's generation, as SQL.
@@ -147,7 +155,10 @@ func (p *planner) old(ctx context.Context) error {
 		(pid BIGINT, keyset INTEGER, version INTEGER, fp UUID, state VARCHAR, held BIGINT, lost BOOLEAN, %s)`, p.keys.each("k%d BLOB", ", ")); err != nil {
 		return err
 	}
-	const going = `NOT wanted AND state IN ('in', 'maybe', 'shared') AND pid NOT IN (SELECT pid FROM plan_awaiting)`
+	going := `NOT wanted AND state IN ('in', 'maybe', 'shared') AND pid NOT IN (SELECT pid FROM plan_awaiting)`
+	if p.keep {
+		going = `false`
+	}
 	sets, err := p.numbers(ctx, `SELECT DISTINCT keyset FROM plan_diff WHERE `+going)
 	if err != nil {
 		return err
@@ -264,7 +275,7 @@ func (p *planner) rows(ctx context.Context) error {
 		       pid, keyset, version, fp, state AS prior, held, %[2]s
 		FROM plan_remove WHERE %[3]s
 		UNION ALL
-		SELECT CASE WHEN d.moved THEN 2 ELSE 1 END, CASE WHEN d.moved THEN 'readd' ELSE 'add' END, NOT d.moved,
+		SELECT CASE WHEN d.moved THEN 2 ELSE 1 END, CASE WHEN d.moved THEN 'readd' ELSE 'add' END, %[12]s,
 		       d.pid, %[4]d, d.version, d.fp, d.state, 0, %[5]s
 		FROM (SELECT *, pid IN %[6]s AS moved FROM plan_diff WHERE wanted AND fp <> %[7]s AND state IS DISTINCT FROM 'refused' AND pid NOT IN %[8]s) d
 		JOIN %[9]s k ON k.pid = d.pid
@@ -277,7 +288,7 @@ func (p *planner) rows(ctx context.Context) error {
 		SELECT NULL, 'drop', NULL, pid, keyset, version, fp, state, 0, %[10]s FROM plan_remove WHERE covered
 		UNION ALL
 		SELECT NULL, 'doubt', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'in' AND delivered_at > %[11]d`,
-		allKeys, p.keys.each("k%d", ", "), sent, p.keys.n, keys, moved, noKeys, awaiting, p.present, none, doubted)
+		allKeys, p.keys.each("k%d", ", "), sent, p.keys.n, keys, moved, noKeys, awaiting, p.present, none, doubted, newcomer)
 }
 
 // numbers runs a query of one column of numbers.

@@ -13,13 +13,19 @@ import (
 func (p *planner) counts(ctx context.Context) (warehouse.Plan, error) {
 	var plan warehouse.Plan
 	c := &plan.Counts
+	excluded, capped := `SELECT 0`, `SELECT 0`
+	if p.choosy() {
+		excluded, capped = `SELECT count(*) FROM plan_excluded`, `SELECT count(*) FROM plan_capped`
+	}
 	const omitted = `wanted AND pid NOT IN (SELECT pid FROM plan_awaiting) AND (fp = %s OR state = 'refused')`
 	for _, q := range []struct {
 		into  *int64
 		what  string
 		query string
 	}{
-		{&c.Selected, "count members", fmt.Sprintf(`SELECT count(*) FROM %s`, p.members())},
+		{&c.Selected, "count members", fmt.Sprintf(`SELECT count(*) FROM %s`, p.all())},
+		{&c.Excluded, "count excluded", excluded},
+		{&c.Capped, "count capped", capped},
 		{&c.Deferred, "count deferred", fmt.Sprintf(`SELECT count(*) FROM %s WHERE pid IN (SELECT pid FROM plan_awaiting)`, p.members())},
 		{&c.Omitted, "count omitted", fmt.Sprintf(`SELECT count(*) FROM plan_diff WHERE `+omitted, noKeys)},
 		{&c.Unchanged, "count unchanged", p.unchanged()},

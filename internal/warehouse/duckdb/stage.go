@@ -13,11 +13,11 @@ import (
 // stagedTable is the table of a run's staged rows:
 //
 //	n           ordinal from 1, dense; NULL for rows never sent (op drop and doubt)
-//	phase, op, plain   rows are ordered by them, then by pid
+//	phase, op, plain   rows are ordered by them, then by pid; plain are people who leave or newly come
 //	keyset, version, fp   the version of the person's keys the row is about
 //	prior       state of that version in the ledger when staged
 //	held        mask of keys kept back because a wanted person holds the value
-//	present, audience   key set and audience of the run, the same in all rows
+//	present, audience   key set and audience (0 = nobody) of the run, the same in all rows
 //	k1, k2 …    the values to send
 func stagedTable(run activation.RunID) string {
 	return "staging." + quote("run_"+string(run))
@@ -37,8 +37,10 @@ func (d *DB) Stage(ctx context.Context, r warehouse.PlanRequest, stage func(acti
 	if err != nil {
 		return warehouse.Plan{}, err
 	}
-	if err := p.refresh.into(ctx); err != nil {
-		return warehouse.Plan{}, err
+	if !p.nobody {
+		if err := p.refresh.into(ctx); err != nil {
+			return warehouse.Plan{}, err
+		}
 	}
 	stage(activation.StageAudiences)
 	var plan warehouse.Plan
@@ -50,6 +52,9 @@ func (d *DB) Stage(ctx context.Context, r warehouse.PlanRequest, stage func(acti
 			}
 			stage(activation.StageStaging)
 			if plan.Segments, err = p.stage(ctx, "TABLE "+stagedTable(r.Run), stagedTable(r.Run)); err != nil {
+				return err
+			}
+			if err := p.begin(ctx); err != nil {
 				return err
 			}
 			return p.forget(ctx)
@@ -101,8 +106,11 @@ func (d *DB) DryRun(ctx context.Context, r warehouse.PlanRequest) (warehouse.Pla
 // one saw it already.
 func (d *DB) prepare(ctx context.Context, r warehouse.PlanRequest) (*planner, int64, error) {
 	audience, seq, err := audienceNumber(ctx, d.sql, r.Audience)
-	if err != nil {
+	if err != nil && (!r.Nobody || !errors.Is(err, activation.ErrNotFound)) {
 		return nil, 0, err
+	}
+	if r.Nobody {
+		audience = 0
 	}
 	sources, err := keySources(d.state.snapshot(), r.Keys)
 	if err != nil {
@@ -125,6 +133,7 @@ func (d *DB) prepare(ctx context.Context, r warehouse.PlanRequest) (*planner, in
 	}
 	p := &planner{
 		target: t, sets: sets, generation: r.Generation, audience: audience, keys: keys, present: keys.table(),
+		nobody: r.Nobody, keep: r.Keep, begun: r.Begun, limit: r.Limit,
 		refresh: &refresh{d: d, keys: keys, set: r.Keys, sources: sources, audience: audience},
 	}
 	if !r.RefreshBefore.IsZero() {
@@ -178,7 +187,11 @@ func segments(ctx context.Context, q queryer, table string) ([]warehouse.Segment
 // forget drops the plan's temporary tables; the connection lives on.
 func (p *planner) forget(ctx context.Context) error {
 	var drops []string
-	for _, t := range []string{"awaiting", "diff", "old", "now", "remove", "rows"} {
+	tables := []string{"awaiting", "diff", "old", "now", "remove", "rows"}
+	if p.choosy() {
+		tables = append(tables, "excluded", "capped", "wanted")
+	}
+	for _, t := range tables {
 		drops = append(drops, "DROP TABLE plan_"+t)
 	}
 	for _, i := range p.keys.identifying() {

@@ -37,8 +37,8 @@ func TestStageLines(t *testing.T) {
 		{"no row", "", nothing, false, []string{"1 add 7 EMAIL"}, activation.Counts{Selected: 1, Eligible: 1, Add: 1, Staged: 1}},
 		{"no row, no usable key", "", empty, false, nil, activation.Counts{Selected: 1, Eligible: 1, Omitted: 1}},
 		{"in", activation.Accepted, nothing, false, nil, activation.Counts{Selected: 1, Eligible: 1, Unchanged: 1}},
-		{"in too long ago", activation.Accepted, nothing, true, []string{"1 add 7 EMAIL"}, activation.Counts{Selected: 1, Eligible: 1, Add: 1, Staged: 1, InBefore: 1}},
-		{"maybe", activation.Unknown, nothing, false, []string{"1 add 7 EMAIL"}, activation.Counts{Selected: 1, Eligible: 1, Add: 1, Staged: 1}},
+		{"in too long ago", activation.Accepted, nothing, true, []string{"1 add moved 7 EMAIL"}, activation.Counts{Selected: 1, Eligible: 1, Add: 1, Staged: 1, InBefore: 1}},
+		{"maybe", activation.Unknown, nothing, false, []string{"1 add moved 7 EMAIL"}, activation.Counts{Selected: 1, Eligible: 1, Add: 1, Staged: 1}},
 		{"refused", activation.Rejected, nothing, false, nil, activation.Counts{Selected: 1, Eligible: 1, Omitted: 1}},
 		{"refused, other key", activation.Rejected, moved, false, []string{"1 add 7 EMAIL"}, activation.Counts{Selected: 1, Eligible: 1, Add: 1, Staged: 1}},
 		{
@@ -169,7 +169,7 @@ func TestComingBackAfterSomebodyElsesRemoval(t *testing.T) {
 	same(t, "ledger", w.ledger(), []string{"1 in"})
 	w.members(1)
 	plan = w.stage("3")
-	same(t, "one comes back", w.lines("3", plan), []string{"1 add 1 EMAIL"})
+	same(t, "one comes back", w.lines("3", plan), []string{"1 add moved 1 EMAIL"})
 	w.fold("3", plan, activation.Accepted)
 	if plan = w.stage("4"); plan.Counts.Unchanged != 1 {
 		t.Errorf("counts %+v", plan.Counts)

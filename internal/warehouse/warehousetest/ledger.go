@@ -17,7 +17,7 @@ import (
 // Ledger judges how a warehouse plans, stages and folds runs. The audience is
 // everybody from Denmark.
 func Ledger(t *testing.T, open Open) {
-	for _, c := range ledgerCases {
+	for _, c := range slices.Concat(ledgerCases, reachCases) {
 		t.Run(c.name, func(t *testing.T) {
 			w, err := open()
 			if err != nil {
@@ -36,6 +36,8 @@ type account struct {
 	*shop
 	generation int
 	runs       int
+	// with says more about each plan; may be nil.
+	with func(*warehouse.PlanRequest)
 }
 
 const accountTarget activation.TargetID = "target"
@@ -53,7 +55,11 @@ func (a *account) request(run string) warehouse.PlanRequest {
 	a.t.Helper()
 	set, err := matchkey.NewSet(accountRules, map[string]string{"EMAIL": "email", "PHONE": "phone", "COUNTRY": "country"}, "")
 	a.must(err)
-	return warehouse.PlanRequest{Run: activation.RunID(run), Target: accountTarget, Generation: a.generation, Audience: idOf("danes"), Keys: set}
+	r := warehouse.PlanRequest{Run: activation.RunID(run), Target: accountTarget, Generation: a.generation, Audience: idOf("danes"), Keys: set}
+	if a.with != nil {
+		a.with(&r)
+	}
+	return r
 }
 
 func (a *account) stage(run string) warehouse.Plan {
@@ -146,10 +152,12 @@ func (a *account) wantHoldings(want warehouse.Holdings) {
 	}
 }
 
-var ledgerCases = []struct {
+type ledgerCase struct {
 	name string
 	run  func(t *testing.T, a *account)
-}{
+}
+
+var ledgerCases = []ledgerCase{
 	{"people are added, kept and removed", func(_ *testing.T, a *account) {
 		a.customers("ann country=DK email=ann@example.com", "bob country=DK phone=2", "eve country=DK", "kim country=SE phone=4")
 		a.deliver(activation.Accepted, "add EMAIL COUNTRY=DK", "add PHONE=2 COUNTRY=DK")
