@@ -40,6 +40,14 @@ type Destination interface {
 	Poll(ctx context.Context, token string, rows int64) (activation.Receipt, error)
 }
 
+// Deleter is a Destination that can delete a remote audience. Whether a
+// provider's is one, its Definition says.
+type Deleter interface {
+	// DeleteAudience deletes a remote audience. For one that is not there any
+	// more the error is of kind Gone.
+	DeleteAudience(ctx context.Context, id RemoteID) error
+}
+
 // RemoteID is the network's id of an audience.
 type RemoteID string
 
@@ -139,6 +147,8 @@ type Definition struct {
 	// Refresh is how long the network keeps a member that is not sent again;
 	// 0 = until removed.
 	Refresh time.Duration
+	// Deletes: the destination is a Deleter.
+	Deletes bool
 	// Async networks answer a batch later (Poll).
 	Async bool
 	// MinInterval is the least time between two runs of a target.

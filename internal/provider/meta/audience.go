@@ -135,6 +135,25 @@ func (m *destination) find(ctx context.Context, marker string) (provider.RemoteI
 	return "", e
 }
 
+// DeleteAudience deletes the audience for good (audiences guide, "delete").
+func (m *destination) DeleteAudience(ctx context.Context, id provider.RemoteID) error {
+	if !numberPattern.MatchString(string(id)) {
+		return invalid("remote", "the id of the audience is not one of meta's")
+	}
+	var done struct {
+		Success bool `json:"success"`
+	}
+	if _, err := m.call(ctx, http.MethodDelete, string(id), nil, nil, &done); err != nil {
+		return m.missing(ctx, notABatch(err))
+	}
+	if !done.Success {
+		e := classAnswer.error(envelope{})
+		e.MayHaveApplied = true
+		return e
+	}
+	return nil
+}
+
 func (m *destination) create(ctx context.Context, a provider.Audience) (provider.RemoteID, error) {
 	text, err := json.Marshal(map[string]string{
 		"name":                 a.Name,

@@ -81,6 +81,7 @@ func Definition() provider.Definition {
 		// other. Order across requests is not promised: what is removed and what
 		// is added again must not be under way at once, which phases see to.
 		Concurrency:    4,
+		Deletes:        true,
 		NewDestination: New,
 	}
 }

@@ -16,6 +16,8 @@ func audienceChecks() []check {
 		{"an audience is made once", false, ensureOnce},
 		{"the audience is gone", false, gone},
 		{"a bad token is not a gone audience", false, notGone},
+		{"an audience is deleted", false, deleted},
+		{"a bad token deletes nothing", false, notDeleted},
 	}
 }
 
@@ -121,4 +123,73 @@ func notGone(w *world) error {
 	_, err = w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance", Remote: id})
 	_, err = wantError(err, activation.Unauthorized, false)
 	return err
+}
+
+// deleter is the destination as a Deleter; ok is false where the definition
+// rightly says that it is none.
+func (w *world) deleter() (d provider.Deleter, ok bool, err error) {
+	d, is := w.dest.(provider.Deleter)
+	if is != w.h.Definition.Deletes {
+		return nil, false, fmt.Errorf("the definition says deletes: %t, the destination is a deleter: %t", w.h.Definition.Deletes, is)
+	}
+	return d, is, nil
+}
+
+func deleted(w *world) error {
+	d, ok, err := w.deleter()
+	if err != nil || !ok {
+		return err
+	}
+	id, err := w.audience()
+	if err != nil {
+		return err
+	}
+	beside, err := w.ensure(provider.Audience{Marker: "target-1.g10", Name: "Conformance"})
+	if err != nil {
+		return err
+	}
+	err = d.DeleteAudience(w.ctx, id)
+	w.said.hear(err)
+	if err != nil {
+		return err
+	}
+	if n := w.net.Audiences(); n != 1 {
+		return fmt.Errorf("%d audiences are left of two", n)
+	}
+	err = d.DeleteAudience(w.ctx, id)
+	w.said.hear(err)
+	if _, err := wantError(err, activation.Gone, false); err != nil {
+		return fmt.Errorf("delete again: %w", err)
+	}
+	again, err := w.ensure(provider.Audience{Marker: "target-1.g10", Name: "Conformance", Remote: beside})
+	if err != nil {
+		return fmt.Errorf("the audience beside it: %w", err)
+	}
+	if again != beside {
+		return fmt.Errorf("the audience beside it is %q now, was %q", again, beside)
+	}
+	return nil
+}
+
+func notDeleted(w *world) error {
+	d, ok, err := w.deleter()
+	if err != nil || !ok {
+		return err
+	}
+	id, err := w.audience()
+	if err != nil {
+		return err
+	}
+	if err := w.net.Fail(Fault{Kind: BadToken}); err != nil {
+		return err
+	}
+	err = d.DeleteAudience(w.ctx, id)
+	w.said.hear(err)
+	if _, err := wantError(err, activation.Unauthorized, false); err != nil {
+		return err
+	}
+	if n := w.net.Audiences(); n != 1 {
+		return fmt.Errorf("%d audiences are left of one", n)
+	}
+	return nil
 }
