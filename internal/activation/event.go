@@ -75,4 +75,6 @@ type Event struct {
 	Message string `json:"message"`
 	// Run is the number of the run it happened in, 0 = none.
 	Run int64 `json:"run,omitempty"`
+	// PerMille is, of rejected_rows, how many of 1,000 rows were rejected.
+	PerMille int64 `json:"per_mille,omitempty"`
 }

@@ -27,11 +27,24 @@ UPDATE jobs SET realtime = (continuous AND every = 0), once = NOT continuous,
     || CASE WHEN every = 0 THEN 'realtime' ELSE CAST(every / 1000000 AS TEXT) || 's' END || '"}';
 ALTER TABLE jobs DROP COLUMN every;
 ALTER TABLE jobs DROP COLUMN continuous;
+-- What only time brings about is found by indexes that hold nothing else.
+CREATE INDEX jobs_expires ON jobs (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX jobs_quiet_from ON jobs (quiet_from) WHERE quiet_from IS NOT NULL;
+CREATE INDEX jobs_quiet_until ON jobs (quiet_until) WHERE quiet_until IS NOT NULL;
 CREATE INDEX jobs_state_since ON jobs (state_since) WHERE state IN ('paused', 'completed', 'failed', 'killed');
 
 ALTER TABLE targets ADD COLUMN next_at BIGINT;
 -- What is to become of a remote audience that is given up.
 ALTER TABLE targets ADD COLUMN release_mode TEXT CHECK (release_mode IN ('empty', 'delete'));
+CREATE INDEX targets_due ON targets (due_at)
+  WHERE open_run IS NULL AND state IN ('runnable', 'sleeping') AND coalesce(sleep_reason, '') <> 'authorization' AND due_at IS NOT NULL;
+CREATE INDEX targets_next ON targets (next_at)
+  WHERE open_run IS NULL AND state IN ('runnable', 'sleeping') AND coalesce(sleep_reason, '') <> 'authorization' AND next_at IS NOT NULL;
+CREATE INDEX targets_dirty ON targets (job_id)
+  WHERE open_run IS NULL AND state IN ('runnable', 'sleeping') AND coalesce(sleep_reason, '') <> 'authorization' AND dirty_seq > done_seq;
+CREATE INDEX targets_parked ON targets (sleep_until) WHERE sleep_reason = 'authorization';
+DROP INDEX targets_audience;
+CREATE INDEX targets_audience ON targets (audience_id, dirty_seq);
 ALTER TABLE targets ADD COLUMN baseline BOOLEAN NOT NULL DEFAULT FALSE;
 
 ALTER TABLE runs ADD COLUMN progress_at BIGINT;
@@ -89,7 +102,8 @@ CREATE TABLE events (
   level        TEXT NOT NULL CHECK (level IN ('info', 'warn', 'error')),
   code         TEXT NOT NULL,
   message      TEXT NOT NULL,
-  run          BIGINT NOT NULL
+  run          BIGINT NOT NULL,
+  per_mille    BIGINT NOT NULL
 );
 CREATE INDEX events_subject ON events (source, subject_id, id);
 CREATE INDEX events_at ON events (at);
@@ -133,7 +147,9 @@ CREATE TABLE notices (
   code         TEXT NOT NULL,
   message      TEXT NOT NULL,
   run          BIGINT NOT NULL,
+  per_mille    BIGINT NOT NULL,
   recovery     BOOLEAN NOT NULL,
+  repeat       BIGINT NOT NULL,
   state        TEXT NOT NULL CHECK (state IN ('pending', 'sending', 'sent', 'failed', 'unknown', 'silenced')),
   attempts     BIGINT NOT NULL CHECK (attempts >= 0),
   event_at     BIGINT NOT NULL,
@@ -142,7 +158,7 @@ CREATE TABLE notices (
   answer       TEXT NOT NULL DEFAULT '',
   error_code   TEXT NOT NULL DEFAULT '',
   error_text   TEXT NOT NULL DEFAULT '',
-  UNIQUE (job_id, event_id),
+  UNIQUE (job_id, event_id, repeat),
   CHECK ((state = 'sent') = (sent_at IS NOT NULL))
 );
 CREATE INDEX notices_job ON notices (job_id, created_at);
