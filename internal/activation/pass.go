@@ -23,3 +23,6 @@ type Pass struct {
 	StartedAt  time.Time        `json:"started"`
 	EndedAt    time.Time        `json:"ended,omitzero"`
 }
+
+// CodeStalled: a pass made no progress for the stall limit of its job.
+const CodeStalled = "STALLED"

@@ -66,6 +66,8 @@ type LogContext struct {
 	Removed int64  `json:"removed,omitempty"`
 	Omitted int64  `json:"omitted,omitempty"`
 	User    string `json:"user,omitempty"`
+	// Counts are those of a pass, by name.
+	Counts map[string]int64 `json:"counts,omitempty"`
 }
 
 // AuditEntry is one line of the audit log: who did what to which thing. Before

@@ -95,10 +95,11 @@ func orElse(err error, fn func() error) error {
 }
 
 // DeleteAuthorization removes an authorization; ErrConflict while destinations
-// use it.
+// or living jobs use it.
 func (s *Store) DeleteAuthorization(ctx context.Context, id activation.AuthorizationID, user string) error {
 	return s.remove(ctx, "authorization", string(id), user, `DELETE FROM authorizations WHERE id = $1`,
-		`SELECT count(*) FROM destinations WHERE authorization_id = $1`, "%d destinations use the authorization")
+		`SELECT (SELECT count(*) FROM destinations WHERE authorization_id = $1)
+			+ (SELECT count(*) FROM jobs WHERE deleted_at IS NULL AND state <> 'killed' AND auth_ids LIKE '%"' || CAST($1 AS TEXT) || '"%')`, "%d destinations and jobs use the authorization")
 }
 
 // MarkHealthy records that an authorization works. What slept because of it
@@ -147,10 +148,13 @@ func (t *tx) unpark(id activation.AuthorizationID) error {
 		t.Enqueue(WakeTarget, string(target.ID))
 		jobs[target.Job] = activation.Job{}
 	}
+	if err := t.unparkPasses(id); err != nil {
+		return err
+	}
 	return t.settleAll(jobs)
 }
 
-// ReplaceAuthorization moves every destination from one authorization to
+// ReplaceAuthorization moves every destination and job from one authorization to
 // another of the same provider, and wakes what slept because of the old one.
 // That the new one can open their remote audiences is the caller's to check.
 func (s *Store) ReplaceAuthorization(ctx context.Context, from, to activation.AuthorizationID, user string) error {
@@ -160,6 +164,10 @@ func (s *Store) ReplaceAuthorization(ctx context.Context, from, to activation.Au
 			return orErr(err, invalid("with", "the authorizations are not of the same provider"))
 		}
 		if _, err := t.exec(`UPDATE destinations SET authorization_id = $1, updated_at = $2 WHERE authorization_id = $3`, to, t.micros(), from); err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE jobs SET auth_ids = replace(auth_ids, $1, $2), updated_at = $3 WHERE auth_ids LIKE '%' || CAST($1 AS TEXT) || '%'`,
+			encode(from), encode(to), t.micros()); err != nil {
 			return err
 		}
 		if err := t.unpark(to); err != nil {

@@ -157,7 +157,7 @@ func keysOf(m map[string]string) []string {
 // createTargets makes or adopts a target for each audience of the job.
 func (t *tx) createTargets(j activation.Job) error {
 	if j.Destination == "" {
-		return nil
+		return t.beginPasses(j)
 	}
 	remote := j.Config[ConfigRemoteID]
 	if remote != "" && len(j.Audiences) != 1 {
@@ -266,8 +266,8 @@ func (t *tx) settleJob(id activation.JobID) error {
 	}
 	rows, err := t.query(`SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1`, id)
 	targets, err := collect(rows, err, scanTarget)
-	if err != nil {
-		return err
+	if err != nil || len(targets) == 0 {
+		return err // a job without targets keeps its rest itself
 	}
 	job, err := t.job(id)
 	if err != nil {
@@ -283,7 +283,7 @@ func (t *tx) settleJob(id activation.JobID) error {
 		}
 	}
 	state, reason, until := activation.JobRest(rests)
-	if job.State == activation.JobPaused || job.State == activation.JobKilled || len(targets) == 0 {
+	if job.State == activation.JobPaused || job.State == activation.JobKilled {
 		state, reason, until = job.State, job.SleepReason, job.SleepUntil
 	}
 	if _, err := t.exec(`UPDATE jobs SET state = $1, sleep_reason = $2, sleep_until = $3, consecutive_errors = $4, failing_since = $5,

@@ -94,6 +94,9 @@ func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) er
 		if busy != nil {
 			return t.openConflict(*busy)
 		}
+		if err := t.busyPass(j.ID); err != nil {
+			return err
+		}
 		return t.wakeTargets(j.ID, true)
 	})
 }
@@ -112,6 +115,9 @@ func (t *tx) kill(j activation.Job) error {
 		return err
 	}
 	if err := t.endPending(j.ID); err != nil {
+		return err
+	}
+	if err := t.endPasses(j.ID); err != nil {
 		return err
 	}
 	return t.wakeRuns(j.ID)
@@ -163,6 +169,9 @@ func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) er
 			return err
 		}
 		if _, err := t.exec(`UPDATE targets SET next_at = $1 WHERE job_id = $2`, at(next(j, t.now)), j.ID); err != nil {
+			return err
+		}
+		if err := t.reschedulePasses(j); err != nil {
 			return err
 		}
 		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogUpdated, Message: "updated", Context: activation.LogContext{User: user}}); err != nil {
@@ -231,19 +240,23 @@ func (s *Store) change(ctx context.Context, id activation.JobID, fn func(*tx, ac
 
 // setJob moves a job from the state it was read in to one without sleep.
 func (t *tx) setJob(j activation.Job, to activation.JobState) error {
-	return t.must(activation.ErrConflict, `UPDATE jobs SET state = $1, state_since = $2, updated_at = $2, sleep_reason = NULL, sleep_until = NULL, resume_at = NULL
+	return t.must(activation.ErrConflict, `UPDATE jobs SET state = $1, state_since = $2, updated_at = $2, sleep_reason = NULL, sleep_until = NULL, resume_at = NULL, purge_noticed_at = NULL
 		WHERE id = $3 AND state = $4`, to, t.micros(), j.ID, j.State)
 }
 
-// wakeTargets makes the targets of a job due now. Those that are completed stay
-// so, those whose authorization is unhealthy sleep on; with clean the failed
-// ones come back too and all errors are forgotten.
+// wakeTargets makes the targets of a job due now, or the job itself where it
+// has none. Those that are completed stay so, those whose authorization is
+// unhealthy sleep on; with clean the failed ones come back too and all errors
+// are forgotten.
 func (t *tx) wakeTargets(job activation.JobID, clean bool) error {
 	_, err := t.exec(`UPDATE targets SET due_at = $2, state = 'runnable', sleep_reason = NULL, sleep_until = NULL,
 		consecutive_errors = CASE WHEN $1 THEN 0 ELSE consecutive_errors END, failing_since = CASE WHEN $1 THEN NULL ELSE failing_since END
 		WHERE job_id = $3 AND (state IN ('runnable', 'sleeping') OR (state = 'failed' AND $1))
 		  AND (sleep_reason IS NULL OR sleep_reason NOT IN ('authorization', 'approval'))`, clean, t.micros(), job)
 	if err != nil {
+		return err
+	}
+	if err := t.wakePasses(job, clean); err != nil {
 		return err
 	}
 	rows, err := t.query(`SELECT id FROM targets WHERE job_id = $1 AND due_at IS NOT NULL`, job)

@@ -124,6 +124,9 @@ func (t *tx) parkAuthorization(auth activation.AuthorizationID, reason string) e
 			return err
 		}
 	}
+	if err := t.parkPasses(auth); err != nil {
+		return err
+	}
 	return t.settleAll(jobs)
 }
 

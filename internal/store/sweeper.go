@@ -12,8 +12,8 @@ import (
 const KindSweep = "sweep"
 
 // Sweeper does what only time makes due: it resumes jobs that were paused for a
-// while, declines approvals nobody has answered, and fails targets whose
-// authorization was not mended. It is a worker of the engine.
+// while, declines approvals nobody has answered, fails what slept because of an
+// authorization that was not mended, and ends passes that make no progress. It is a worker of the engine.
 type Sweeper struct{ Store *Store }
 
 // Kind names the kind of work.
@@ -25,7 +25,8 @@ func (w *Sweeper) Due(ctx context.Context, limit int) ([]activation.Work, error)
 	err := w.Store.view(ctx, func(t *tx) (err error) {
 		n, err = t.count(`SELECT (SELECT count(*) FROM jobs WHERE state = 'paused' AND resume_at <= $1)
 			+ (SELECT count(*) FROM targets t JOIN jobs j ON j.id = t.job_id AND j.state NOT IN ('paused', 'killed') WHERE t.sleep_reason = 'authorization' AND t.sleep_until <= $1)
-			+ (SELECT count(*) FROM runs WHERE status = 'pending' AND reason_until <= $1)`, t.micros())
+			+ (SELECT count(*) FROM runs WHERE status = 'pending' AND reason_until <= $1)
+			+ (SELECT count(*) `+overduePass+`) + (SELECT count(*) `+stalledPass+`)`, t.micros())
 		return err
 	})
 	if err != nil {
@@ -40,7 +41,7 @@ func (w *Sweeper) Due(ctx context.Context, limit int) ([]activation.Work, error)
 // Do does all that is overdue; one thing that goes wrong does not stop the others.
 func (w *Sweeper) Do(ctx context.Context, _ activation.Work) error {
 	var errs []error
-	for _, do := range []func(context.Context) (int, error){w.Store.ResumeDue, w.Store.DeclineOverdue, w.Store.FailOverdue} {
+	for _, do := range []func(context.Context) (int, error){w.Store.ResumeDue, w.Store.DeclineOverdue, w.Store.FailOverdue, w.Store.FailOverduePasses, w.Store.StallPasses} {
 		_, err := do(ctx)
 		errs = append(errs, err)
 	}

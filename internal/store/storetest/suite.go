@@ -44,6 +44,12 @@ func Run(t *testing.T, env Env) {
 		{"wake-ups", wakeUps},
 		{"unstaging", unstaging},
 		{"mending", mending},
+		{"passes", passing},
+		{"errors of passes", passErrors},
+		{"commands and passes", passCommands},
+		{"parked passes", passParked},
+		{"stalled passes", passStalled},
+		{"passes of two nodes", passRace},
 		{"two nodes", twoNodes},
 		{"two owners", twoOwners},
 	}
