@@ -11,4 +11,7 @@ type End struct {
 	// Until is when the provider takes calls again, for WaitUntil, or when to
 	// poll, for Awaiting.
 	Until time.Time
+	// Released: the run has given its target's remote audience up, or a person
+	// said no to it. Gone: the audience is not there any more.
+	Released, Gone bool
 }
