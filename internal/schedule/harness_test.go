@@ -18,20 +18,13 @@ func load(t testing.TB, zone string) *time.Location {
 	return loc
 }
 
-// local reads "2026-03-29 02:30" on the clock of a zone, which must show it.
-func local(t testing.TB, zone, text string) time.Time {
-	t.Helper()
-	at, err := time.ParseInLocation("2006-01-02 15:04", text, load(t, zone))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
-}
-
-// instant reads "2026-03-29T01:00Z".
+// instant reads "2026-03-29T01:00Z" or "2026-03-29T01:00:00Z".
 func instant(t testing.TB, text string) time.Time {
 	t.Helper()
 	at, err := time.Parse("2006-01-02T15:04Z07:00", text)
+	if err != nil {
+		at, err = time.Parse(time.RFC3339, text)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

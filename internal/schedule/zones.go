@@ -71,26 +71,32 @@ func readZone(s string) (name, why string) {
 }
 
 // nearest returns the zone that a wrong name most likely means: of the same
-// place, or one with at most two letters written otherwise.
+// place, or of one that is written almost so.
 func nearest(s string) string {
 	if len(s) > 64 {
 		return ""
 	}
-	best, least := "", 3
+	meant := place(s)
+	limit := 1
+	switch {
+	case len(meant) < 5:
+		limit = 0 // most short words are a letter from some place
+	case len(meant) >= 8:
+		limit = 2
+	}
+	best, least := "", limit+1
 	for _, name := range Zones() {
-		lower := strings.ToLower(name)
-		place := lower[strings.LastIndex(lower, "/")+1:]
-		if place == s[strings.LastIndex(s, "/")+1:] {
-			return name
-		}
-		if len(s) < 5 {
-			continue // most short words are two letters from some zone
-		}
-		if d := min(distance(s, lower), distance(s, place)); d < least {
+		if d := distance(meant, place(name)); d < least {
 			best, least = name, d
 		}
 	}
 	return best
+}
+
+// place is the last part of the name of a zone, in lower case.
+func place(name string) string {
+	name = name[strings.LastIndex(name, "/")+1:]
+	return strings.ReplaceAll(strings.ToLower(name), "-", "_")
 }
 
 // distance is how many letters must be changed, added or left out to make one
