@@ -56,6 +56,9 @@ func (s *Store) CreateAudience(ctx context.Context, a activation.Audience, user 
 		if err != nil {
 			return err
 		}
+		if err := t.eventOfAudience(a, activation.EventCreated, "created"); err != nil {
+			return err
+		}
 		return t.audit(activation.AuditEntry{Actor: user, Verb: "create", SubjectType: "audience", SubjectID: string(a.ID), After: encode(audienceFace(a))})
 	})
 	if err != nil {
@@ -82,6 +85,9 @@ func (s *Store) UpdateAudience(ctx context.Context, a activation.Audience, user 
 			return conflict("an audience with the slug %q exists already", a.Slug)
 		}
 		if err != nil {
+			return err
+		}
+		if err := t.eventOfAudience(a, activation.EventUpdated, "updated"); err != nil {
 			return err
 		}
 		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "audience", SubjectID: string(a.ID), Before: encode(audienceFace(before)), After: encode(audienceFace(a))})

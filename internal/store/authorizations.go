@@ -51,6 +51,9 @@ func (s *Store) CreateAuthorization(ctx context.Context, a activation.Authorizat
 			a.ID, a.Label, a.Description, a.Provider, a.KeyID, a.Sealed, t.micros()); err != nil {
 			return err
 		}
+		if err := t.eventOfAuthorization(a, activation.EventCreated, "created"); err != nil {
+			return err
+		}
 		return t.audit(activation.AuditEntry{Actor: user, Verb: "create", SubjectType: "authorization", SubjectID: string(a.ID), After: encode(authorizationFace(a))})
 	})
 	if err != nil {
@@ -76,6 +79,9 @@ func (s *Store) UpdateAuthorization(ctx context.Context, a activation.Authorizat
 			err = orElse(err, func() error { return t.unpark(a.ID) })
 		}
 		if err != nil {
+			return err
+		}
+		if err := t.eventOfAuthorization(a, activation.EventUpdated, "updated"); err != nil {
 			return err
 		}
 		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "authorization", SubjectID: string(a.ID), Before: encode(authorizationFace(before)), After: encode(authorizationFace(a))})
@@ -108,6 +114,9 @@ func (s *Store) DeleteAuthorization(ctx context.Context, id activation.Authoriza
 func (s *Store) MarkHealthy(ctx context.Context, id activation.AuthorizationID) error {
 	err := s.do(ctx, func(t *tx) error {
 		if err := t.must(activation.ErrNotFound, `UPDATE authorizations SET status = 'healthy', reason = '', last_checked_at = $1 WHERE id = $2`, t.micros(), id); err != nil {
+			return err
+		}
+		if err := t.authorizationWorks(id); err != nil {
 			return err
 		}
 		return t.unpark(id)

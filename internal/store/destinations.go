@@ -114,6 +114,9 @@ func (s *Store) remove(ctx context.Context, what, id, user, statement, inUse, re
 				return orErr(err, conflict(refusal, n))
 			}
 		}
+		if err := t.removedEvent(what, id); err != nil {
+			return err
+		}
 		if err := t.must(fmt.Errorf("%s %q: %w", what, id, activation.ErrNotFound), statement, id); err != nil {
 			return err
 		}

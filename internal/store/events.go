@@ -14,10 +14,6 @@ import (
 // Events are an outbox: what somebody may want to be told is written in the
 // transaction that makes it so, and read by the alert jobs later.
 
-// wakeReaders is the kind of wake-up for the alert jobs, which are jobs without
-// targets (WakePass).
-const wakeReaders = "pass"
-
 // health are the types of event that say how a subject is; the newest of them
 // is how it is now.
 const health = `('error', 'failed', 'stalled', 'approval', 'unusual_counts', 'unhealthy', 'recovered')`
@@ -42,7 +38,7 @@ func (t *tx) event(e activation.Event) error {
 	}
 	readers, err := t.count(`SELECT count(*) FROM alert_cursors`)
 	if readers > 0 {
-		t.Enqueue(wakeReaders, "")
+		t.Enqueue(WakePass, "")
 	}
 	return err
 }

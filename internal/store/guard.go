@@ -41,6 +41,9 @@ func (s *Store) AwaitApproval(ctx context.Context, r activation.Run) error {
 			return err
 		}
 		t.Enqueue(WakeTarget, string(r.Target))
+		if err := t.approvalEvent(r); err != nil {
+			return err
+		}
 		return t.settleJob(r.Job)
 	})
 	if err != nil {

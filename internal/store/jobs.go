@@ -97,6 +97,9 @@ func (s *Store) CreateJobOnce(ctx context.Context, j activation.Job, once activa
 		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogCreated, Message: "created", Context: activation.LogContext{User: j.CreatedBy}}); err != nil {
 			return err
 		}
+		if err := t.createdEvent(j); err != nil {
+			return err
+		}
 		return t.audit(activation.AuditEntry{Actor: j.CreatedBy, Verb: "create", SubjectType: "job", SubjectID: string(j.ID), After: encode(jobFace(j))})
 	})
 	if err != nil {
@@ -301,9 +304,15 @@ func (t *tx) settleJob(id activation.JobID) error {
 func (t *tx) settled(job activation.Job, state activation.JobState) error {
 	switch state {
 	case activation.JobCompleted:
+		if err := t.eventOfJob(job, activation.EventCompleted, "all its work is done"); err != nil {
+			return err
+		}
 		return t.log(activation.LogEntry{Job: job.ID, Event: activation.LogCompleted, Message: "all its work is done"})
 	case activation.JobFailed:
 		if err := t.endPending(job.ID); err != nil {
+			return err
+		}
+		if err := t.jobGaveUp(job); err != nil {
 			return err
 		}
 		return t.log(activation.LogEntry{Job: job.ID, Event: activation.LogFailed, Level: "error", Message: "no target of the job goes on; it will not run again by itself"})

@@ -120,6 +120,9 @@ func (t *tx) kill(j activation.Job) error {
 	if err := t.endPasses(j.ID); err != nil {
 		return err
 	}
+	if err := t.endNotices(j.ID); err != nil {
+		return err
+	}
 	return t.wakeRuns(j.ID)
 }
 
@@ -133,6 +136,9 @@ func (s *Store) DeleteJob(ctx context.Context, id activation.JobID, user string)
 			}
 		}
 		if _, err := t.exec(`UPDATE jobs SET deleted_at = $1 WHERE id = $2 AND state = 'killed'`, t.micros(), id); err != nil {
+			return err
+		}
+		if err := t.eventOfJob(j, activation.EventDeleted, "deleted"); err != nil {
 			return err
 		}
 		return t.audit(activation.AuditEntry{Actor: user, Verb: "delete", SubjectType: "job", SubjectID: string(id), Before: encode(jobFace(j))})
@@ -177,6 +183,9 @@ func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) er
 		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogUpdated, Message: "updated", Context: activation.LogContext{User: user}}); err != nil {
 			return err
 		}
+		if err := t.eventOfJob(j, activation.EventUpdated, "updated"); err != nil {
+			return err
+		}
 		after, err := t.job(j.ID)
 		if err != nil {
 			return err
@@ -210,6 +219,9 @@ func (t *tx) commanded(j activation.Job, c activation.JobCommand, user string, e
 	}
 	after, err := t.job(j.ID)
 	if err != nil {
+		return err
+	}
+	if err := t.commandEvent(j, event); err != nil {
 		return err
 	}
 	if event != "" {

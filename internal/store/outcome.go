@@ -58,7 +58,10 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 	if err := t.logOutcome(r, kind, rest); err != nil {
 		return err
 	}
-	return t.settleJob(r.Job)
+	if err := t.settleJob(r.Job); err != nil {
+		return err
+	}
+	return t.runEvents(job, r, kind, rest)
 }
 
 func (t *tx) logOutcome(r activation.Run, kind activation.Kind, after activation.Rest) error {
@@ -105,6 +108,9 @@ func (t *tx) park(destination activation.DestinationID, reason string) error {
 
 func (t *tx) parkAuthorization(auth activation.AuthorizationID, reason string) error {
 	if err := t.must(activation.ErrNotFound, `UPDATE authorizations SET status = 'unhealthy', reason = $1, last_checked_at = $2 WHERE id = $3`, reason, t.micros(), auth); err != nil {
+		return err
+	}
+	if err := t.authorizationErred(auth, reason); err != nil {
 		return err
 	}
 	targets, err := t.targetsOn(auth)

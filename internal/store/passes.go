@@ -148,6 +148,9 @@ func (t *tx) newPass(j activation.Job) (*activation.Pass, error) {
 	if !j.LastRunAt.IsZero() {
 		return &p, nil
 	}
+	if err := t.startedEvent(j.ID, p.Number); err != nil {
+		return nil, err
+	}
 	return &p, t.log(activation.LogEntry{Job: j.ID, Event: activation.LogStarted, Message: "the first run began", Context: activation.LogContext{Run: p.Number}})
 }
 
@@ -298,6 +301,9 @@ func (t *tx) passOutcome(j activation.Job, p activation.Pass) error {
 		}
 	}
 	t.Enqueue(WakePass, string(j.ID))
+	if err := t.passEvents(j, p, rest); err != nil {
+		return err
+	}
 	return t.logPass(p, rest)
 }
 

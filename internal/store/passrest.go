@@ -141,6 +141,9 @@ func (t *tx) parkPass(j activation.Job) error {
 	if err := t.endPasses(j.ID); err != nil {
 		return err
 	}
+	if err := t.gaveUp(j, "", "the authorization was not mended in time", 0); err != nil {
+		return err
+	}
 	return t.log(activation.LogEntry{Job: j.ID, Event: activation.LogFailed, Level: "error", Message: "gave up: the authorization was not mended in time"})
 }
 

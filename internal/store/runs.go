@@ -218,6 +218,9 @@ func (t *tx) opened(r activation.Run) error {
 		return err
 	}
 	if first {
+		if err := t.startedEvent(r.Job, r.Number); err != nil {
+			return err
+		}
 		if err := t.log(activation.LogEntry{Job: r.Job, Event: activation.LogStarted, Message: "the first run began", Context: activation.LogContext{Run: r.Number}}); err != nil {
 			return err
 		}
