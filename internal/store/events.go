@@ -481,3 +481,22 @@ func (t *tx) approvalEvent(r activation.Run) error {
 		Message: fmt.Sprintf("run #%d would remove %d people and waits for approval", r.Number, r.Counts.Remove), Run: r.Number,
 	})
 }
+
+// stalledEvent writes that a run of a job makes no progress.
+func (t *tx) stalledEvent(r activation.Run, message string) error {
+	j, err := t.job(r.Job)
+	if err != nil {
+		return err
+	}
+	return t.worse(activation.Event{
+		Source: activation.SourceWork, Type: activation.EventStalled, SubjectID: string(j.ID), SubjectName: j.Name,
+		Level: "warn", Code: activation.CodeStalled, Message: message, Run: r.Number,
+	})
+}
+
+// purgeEvent writes that an ended job will be purged soon.
+func (t *tx) purgeEvent(j activation.Job, message string) error {
+	return t.event(activation.Event{
+		Source: activation.SourceWork, Type: activation.EventPurgeDue, SubjectID: string(j.ID), SubjectName: j.Name, Level: "warn", Message: message,
+	})
+}
