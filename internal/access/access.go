@@ -128,6 +128,8 @@ type Caller struct {
 	// expires; zero = never.
 	Token     string
 	TokenEnds time.Time
+	// from is where the request came from: failed tries are counted by it.
+	from origin
 	// CSRF is the session's token, which every form and script of a browser
 	// must send back; "" for API tokens, which no browser sends by itself.
 	CSRF string
@@ -144,13 +146,13 @@ func (c Caller) May(role activation.Role) bool { return c.Role.Includes(role) }
 func (a *Access) Caller(r *http.Request) (Caller, bool) {
 	if text := bearer(r); text != "" {
 		t, err := a.token(r.Context(), text)
-		return Caller{Name: "token:" + t.Name, Role: t.Role, User: t.User, Token: t.ID, TokenEnds: t.ExpiresAt}, err == nil
+		return Caller{Name: "token:" + t.Name, Role: t.Role, User: t.User, Token: t.ID, TokenEnds: t.ExpiresAt, from: a.origin(r)}, err == nil
 	}
 	s, err := a.session(r)
 	if err != nil || !a.sameSite(r, s) {
 		return Caller{}, false
 	}
-	return Caller{Name: s.User, Role: s.Role, User: s.UserID, CSRF: s.CSRF}, true
+	return Caller{Name: s.User, Role: s.Role, User: s.UserID, CSRF: s.CSRF, from: a.origin(r)}, true
 }
 
 // bearer returns the API token of a request: Authorization, raw or Bearer.

@@ -50,16 +50,19 @@ func remote(r *http.Request) (netip.Addr, bool) {
 	return p.Addr().Unmap().WithZone(""), true
 }
 
-// within returns the network that an address is counted by, and the larger one
-// that is written down: an address in full may name a person. Whoever has one
-// IPv6 address has the 64 bits below it.
-func within(from netip.Addr, ok bool) (counted, written string) {
+// origin is where a request came from: the network that it is counted by, and
+// the larger one that is written down, for an address in full may name a
+// person. Whoever has one IPv6 address has the 64 bits below it.
+type origin struct{ counted, written string }
+
+func (a *Access) origin(r *http.Request) origin {
+	from, ok := a.address(r)
 	one, many := 32, 24
 	switch {
 	case !ok:
-		return "unknown", "unknown"
+		return origin{"unknown", "unknown"}
 	case from.Is6():
 		one, many = 64, 48
 	}
-	return netip.PrefixFrom(from, one).Masked().String(), netip.PrefixFrom(from, many).Masked().String()
+	return origin{netip.PrefixFrom(from, one).Masked().String(), netip.PrefixFrom(from, many).Masked().String()}
 }

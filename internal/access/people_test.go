@@ -193,7 +193,7 @@ func TestRightsEndSessions(t *testing.T) {
 			return err
 		}},
 		{"own password", func(_ activation.User, who access.Caller) error {
-			return b.ChangePassword(b.from("192.0.2.1"), who, good, other)
+			return b.ChangePassword(t.Context(), who, good, other)
 		}},
 		{"deleted", func(u activation.User, _ access.Caller) error { return b.DeleteUser(t.Context(), u.ID, machine) }},
 	} {
@@ -239,7 +239,7 @@ func TestOwnPassword(t *testing.T) {
 	}
 	who, _ := b.caller(c)
 	change := func(present, next string) error {
-		return b.ChangePassword(b.from("192.0.2.1"), who, present, next)
+		return b.ChangePassword(t.Context(), who, present, next)
 	}
 	for _, x := range []struct{ present, next, field string }{{other, other, "present_password"}, {"", other, "present_password"}, {good, "short", "password"}, {good, u.Login, "password"}} {
 		var e *activation.Error
@@ -250,7 +250,7 @@ func TestOwnPassword(t *testing.T) {
 	if _, ok := b.caller(c); !ok {
 		t.Fatal("a refused change ended the session")
 	}
-	if err := b.ChangePassword(b.from("192.0.2.1"), machine, good, other); !errors.Is(err, activation.ErrConflict) {
+	if err := b.ChangePassword(t.Context(), machine, good, other); !errors.Is(err, activation.ErrConflict) {
 		t.Errorf("of a token: %v", err)
 	}
 	if err := change(good, other); err != nil {

@@ -19,18 +19,17 @@ const codeSignIn = "SIGN-IN"
 type attempt struct {
 	a             *Access
 	at            time.Time
-	address, name string // keys; name is "" where no login is given
-	written       string
+	from          origin
+	name          string // the login's key; "" where none is given
 	left, leftFor int
 }
 
-// attempt counts a try of a request, and of a login if there is one. Where too
-// many have failed it is refused with WaitUntil, the same for all reasons.
-func (a *Access) attempt(r *http.Request, login string) (*attempt, error) {
-	t := &attempt{a: a, at: a.now()}
-	t.address, t.written = within(a.address(r))
+// attempt counts a try from somewhere, and of a login if there is one. Where
+// too many have failed it is refused with WaitUntil, the same for all reasons.
+func (a *Access) attempt(from origin, login string) (*attempt, error) {
+	t := &attempt{a: a, at: a.now(), from: from}
 	var until time.Time
-	if t.left, until = a.byAddress.take(t.address, t.at); until.IsZero() && login != "" {
+	if t.left, until = a.byAddress.take(from.counted, t.at); until.IsZero() && login != "" {
 		t.name = string(hashOf(login)) // a login of any length takes this much memory
 		t.leftFor, until = a.byName.take(t.name, t.at)
 	}
@@ -45,14 +44,14 @@ func (a *Access) attempt(r *http.Request, login string) (*attempt, error) {
 // the audit log, without what was typed.
 func (t *attempt) end(ctx context.Context, user activation.UserID, err error) {
 	if !errors.Is(err, errUnknown) {
-		t.a.byAddress.give(t.address, t.at)
+		t.a.byAddress.give(t.from.counted, t.at)
 		if t.name != "" {
 			t.a.byName.give(t.name, t.at)
 		}
 		return
 	}
 	if t.left == 0 {
-		t.a.lockedOut(ctx, "address", t.written)
+		t.a.lockedOut(ctx, "address", t.from.written)
 	}
 	if t.name != "" && t.leftFor == 0 {
 		id := string(user)
@@ -78,7 +77,7 @@ func (a *Access) lockedOut(ctx context.Context, kind, id string) {
 func (a *Access) SignIn(r *http.Request, login, password string) (_ *http.Cookie, err error) {
 	ctx := r.Context()
 	login = cleanLogin(login)
-	try, err := a.attempt(r, login)
+	try, err := a.attempt(a.origin(r), login)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +138,7 @@ func (a *Access) begin(r *http.Request, u activation.User, hash string) (*http.C
 // SignInOnce uses up the one-time token and starts the session of an
 // administrator without a name. It works until there is a person.
 func (a *Access) SignInOnce(r *http.Request, token string) (_ *http.Cookie, err error) {
-	try, err := a.attempt(r, "")
+	try, err := a.attempt(a.origin(r), "")
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +160,7 @@ func (a *Access) SetUp(r *http.Request, token string, p NewUser) (_ *http.Cookie
 	if err != nil {
 		return nil, err
 	}
-	try, err := a.attempt(r, "")
+	try, err := a.attempt(a.origin(r), "")
 	if err != nil {
 		return nil, err
 	}
@@ -178,8 +177,7 @@ func (a *Access) SetUp(r *http.Request, token string, p NewUser) (_ *http.Cookie
 
 // ChangePassword gives the caller another password, after the present one. All
 // their sessions end: Continue starts another.
-func (a *Access) ChangePassword(r *http.Request, by Caller, present, next string) (err error) {
-	ctx := r.Context()
+func (a *Access) ChangePassword(ctx context.Context, by Caller, present, next string) error {
 	if by.User == "" {
 		return &activation.Error{Kind: activation.Invalid, Code: "CONFLICT", Message: "only a person has a password, and this is not one", Err: activation.ErrConflict}
 	}
@@ -190,7 +188,7 @@ func (a *Access) ChangePassword(r *http.Request, by Caller, present, next string
 	if err := CheckPassword(next, u.Login); err != nil {
 		return err
 	}
-	try, err := a.attempt(r, u.Login)
+	try, err := a.attempt(by.from, u.Login)
 	if err != nil {
 		return err
 	}

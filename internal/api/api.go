@@ -20,6 +20,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"usher/internal/access"
 	"usher/internal/activation"
 )
 
@@ -36,10 +37,7 @@ const (
 )
 
 // Caller is who makes a request.
-type Caller struct {
-	Name string
-	Role activation.Role
-}
+type Caller = access.Caller
 
 // Authenticate finds out who makes a request, or returns false.
 type Authenticate func(r *http.Request) (Caller, bool)
@@ -68,6 +66,8 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	a.destinations(h)
 	a.authorizations(h)
 	a.streams(h)
+	a.people(h)
+	a.tokens(h)
 	a.profiles(h)
 	a.system(h)
 	a.collect(h, t)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"usher/internal/access"
 	"usher/internal/activation"
 	"usher/internal/catalog"
 	"usher/internal/delivery"
@@ -22,6 +23,8 @@ type Deps struct {
 	Now     func() time.Time
 	// Authenticate finds out who makes a request.
 	Authenticate Authenticate
+	// Access keeps people and API tokens.
+	Access *access.Access
 	// Ready returns nil when the server can do its work.
 	Ready func(ctx context.Context) error
 

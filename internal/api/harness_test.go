@@ -168,12 +168,14 @@ func roleOf(id string) activation.Role {
 	switch id {
 	case "health", "ready":
 		return ""
-	case "create-authorization", "delete-authorization", "audit-log", "stream-messages":
+	case "create-authorization", "delete-authorization", "audit-log", "stream-messages",
+		"list-users", "show-user", "create-user", "edit-user", "delete-user":
 		return activation.RoleAdmin
 	case "list-jobs", "show-job", "job-logs", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
 		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets",
 		"list-audiences", "show-audience", "audience-size", "scan-audience",
 		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",
+		"list-tokens", "show-token", "create-token", "delete-token", "change-password",
 		"list-streams", "list-fields", "list-mappings", "list-loads", "show-load", "lookup-profile", "count-profiles":
 		return activation.RoleViewer
 	}

@@ -22,6 +22,7 @@ type scenario struct {
 	has    []string
 	lacks  []string
 	keep   bool // the id in the answer is {made} from here on
+	person bool // asked with a person's own token, not the server's
 }
 
 // noGood are operations whose success is another suite's, with the reason.
@@ -156,6 +157,37 @@ var scenarios = []scenario{
 	{op: "lookup-profile", path: "POST /v2/profile/lookup", body: `{"field":"mark-of-a-secret-value","value":"x"}`, status: 400},
 	{op: "lookup-profile", path: "POST /v2/profile/lookup", body: `{"field":"","value":""}`, status: 400, has: []string{"field", "value"}},
 	{op: "count-profiles", path: "GET /v2/profile/count", status: 200, has: []string{`"profiles":`}},
+	{op: "create-user", path: "POST /v2/user", body: `{"email":"first@example.org","name":"First","role":"viewer","password":"mark-of-a-secret-value"}`, status: 409, has: []string{"the first person must be an administrator", "CONFLICT"}},
+	{op: "create-user", path: "POST /v2/user", body: `{"email":"First@Example.org","name":"First","role":"admin","password":"correct horse battery"}`, status: 201, has: []string{`"email":"first@example.org"`, `"role":"admin"`, `"disabled":false`}, lacks: []string{"argon2", "horse", "password"}, keep: true},
+	{op: "create-user", path: "POST /v2/user", body: `{"email":"first@example.org","name":"Again","role":"admin","password":"mark-of-a-secret-value"}`, status: 409, has: []string{"exists already"}, lacks: []string{"first@"}},
+	{op: "create-user", path: "POST /v2/user", body: `{"email":"mark-of-a-secret-value","name":" ","role":"viewer","password":"short"}`, status: 400, has: []string{"email: must be", "name: is needed", "password: must have at least 12"}},
+	{op: "create-user", path: "POST /v2/user", body: `{"email":"second@example.org","name":"Second","role":"mark-of-a-secret-value","password":"mark-of-a-secret-value"}`, status: 400, has: []string{"role"}},
+	{op: "create-user", path: "POST /v2/user", body: `{"email":"second@example.org","name":"Second","role":"viewer","password":"SECOND@example.org"}`, status: 400, has: []string{"PASSWORD", "must not be the login"}},
+	{op: "list-users", path: "GET /v2/user", status: 200, has: []string{"{made}", "first@example.org"}, lacks: []string{"argon2", "password"}},
+	{op: "show-user", path: "GET /v2/user/{made}", status: 200, has: []string{`"name":"First"`}, lacks: []string{"argon2", "password"}},
+	{op: "edit-user", path: "PUT /v2/user/{made}", body: `{"name":"The First"}`, status: 200, has: []string{`"name":"The First"`, `"role":"admin"`}},
+	{op: "edit-user", path: "PUT /v2/user/{made}", body: `{"password":"a quite other password"}`, status: 200, lacks: []string{"argon2", "quite"}},
+	{op: "edit-user", path: "PUT /v2/user/{made}", body: `{"role":"operator"}`, status: 409, has: []string{"the last administrator"}},
+	{op: "edit-user", path: "PUT /v2/user/{made}", body: `{"disabled":true}`, status: 409, has: []string{"the last administrator"}},
+	{op: "edit-user", path: "PUT /v2/user/{made}", body: `{"name":"","password":"short"}`, status: 400, has: []string{"name: ", "password: "}},
+	{op: "delete-user", path: "DELETE /v2/user/{made}", status: 409, has: []string{"the last administrator"}},
+	{op: "create-user", path: "POST /v2/user", body: `{"email":"third@example.org","name":"Third","role":"admin","password":"correct horse battery"}`, status: 201, keep: true},
+	{op: "delete-user", path: "DELETE /v2/user/{made}", status: 200, has: []string{"deleted"}},
+	{op: "change-password", path: "POST /v2/user/password", body: `{"present_password":"correct horse battery","password":"mark-of-a-secret-value"}`, status: 409, has: []string{"only a person has a password"}},
+	{op: "change-password", path: "POST /v2/user/password", body: `{"present_password":"mark-of-a-secret-value","password":"another long password"}`, status: 400, has: []string{"present_password: is not"}, person: true},
+	{op: "change-password", path: "POST /v2/user/password", body: `{"present_password":"correct horse battery","password":"short"}`, status: 400, has: []string{"PASSWORD", "at least 12"}, person: true},
+	{op: "change-password", path: "POST /v2/user/password", body: `{"present_password":"correct horse battery","password":"another long password"}`, status: 200, lacks: []string{"horse", "another"}, person: true},
+	{op: "create-token", path: "POST /v2/token", body: `{"name":"ci","description":"for the builds","scope":"operator","expires":"7d"}`, status: 201, has: []string{`"token":"usher_`, `"scope":"operator"`, `"expires_at":`, `"created_by":"token:test admin"`}, keep: true},
+	{op: "create-token", path: "POST /v2/token", body: `{"name":"ci","scope":"viewer"}`, status: 409, has: []string{"exists already"}},
+	{op: "create-token", path: "POST /v2/token", body: `{"name":"","scope":"viewer"}`, status: 400, has: []string{"name: is needed"}},
+	{op: "create-token", path: "POST /v2/token", body: `{"name":"x","scope":"mark-of-a-secret-value"}`, status: 400, has: []string{"scope"}},
+	{op: "create-token", path: "POST /v2/token", body: `{"name":"x","scope":"viewer","expires":"mark-of-a-secret-value"}`, status: 400, has: []string{"expires"}},
+	{op: "create-token", path: "POST /v2/token", body: `{"name":"x","scope":"viewer"}`, status: 403, person: true},
+	{op: "list-tokens", path: "GET /v2/token", status: 200, has: []string{"{made}", `"status":"active"`, `"effective_scope":"operator"`}, lacks: []string{"usher_", "hash"}},
+	{op: "show-token", path: "GET /v2/token/{made}", status: 200, has: []string{`"name":"ci"`}, lacks: []string{"usher_", "hash"}},
+	{op: "show-token", path: "GET /v2/token/{made}", status: 404, person: true},
+	{op: "delete-token", path: "DELETE /v2/token/{made}", status: 404, person: true},
+	{op: "delete-token", path: "DELETE /v2/token/{made}", status: 200, has: []string{"deleted"}},
 	{op: "audit-log", path: "GET /v2/event?limit=500", status: 200, has: []string{"token:test admin"}, lacks: []string{mark, "sandbox-token"}},
 }
 
@@ -174,7 +206,11 @@ func TestScenarios(t *testing.T) {
 	for _, c := range scenarios {
 		t.Run(c.op+" "+c.path, func(t *testing.T) {
 			method, path, _ := strings.Cut(fill(c.path), " ")
-			a := call(t, s, s.Tokens[activation.RoleAdmin], method, path, reader(fill(c.body)))
+			token := s.Tokens[activation.RoleAdmin]
+			if c.person {
+				token = personToken(t, s)
+			}
+			a := call(t, s, token, method, path, reader(fill(c.body)))
 			status := c.status
 			if status == 0 && (a.StatusCode == http.StatusOK || a.StatusCode == http.StatusConflict) {
 				status = a.StatusCode

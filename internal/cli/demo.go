@@ -136,7 +136,11 @@ func (d *demo) run(ctx context.Context, data, dir, listen string) (err error) {
 	if d.once {
 		return nil
 	}
-	_, _ = fmt.Fprintf(d.out, "\nConsole: %s  (signs you in once)\nStop with Ctrl-C.\n", s.SignInURL())
+	console := s.URL() + "  (sign in with your account)"
+	if link := s.SignInURL(); link != "" {
+		console = link + "  (signs you in once)"
+	}
+	_, _ = fmt.Fprintf(d.out, "\nConsole: %s\nStop with Ctrl-C.\n", console)
 	<-ctx.Done()
 	return nil
 }

@@ -33,7 +33,9 @@ come from a file (--config) or the environment (USHER_LISTEN and so on).`,
 				return &exitError{exitEnvironment, err}
 			}
 			a.say("Usher %s serves %s", Version, s.URL())
-			a.say("Sign in once with %s", s.SignInURL())
+			if link := s.SetUpURL(); link != "" {
+				a.say("Make the first account within 15 minutes at %s", link)
+			}
 			log.InfoContext(cmd.Context(), "started", slog.String("url", s.URL()), slog.Duration("took", time.Since(start)))
 			return runServer(cmd.Context(), s, log)
 		},
@@ -67,6 +69,7 @@ func configFlags(c *cobra.Command) {
 	f.String("log-level", d.LogLevel, "debug, info, warn or error")
 	f.String("log-format", d.LogFormat, "text or json")
 	f.StringSlice("allow-host", d.AllowHosts, "private host:port that providers may call, such as a sandbox (repeat)")
+	f.StringSlice("trusted-proxy", d.TrustedProxies, "address or network of a proxy in front of the server, whose X-Forwarded-For and -Proto are believed (repeat)")
 	f.Int("guard-percent", d.GuardPercent, "share of a target's people that may be removed within 24 h without approval; 100 = off")
 	f.Int("max-batch", d.MaxBatch, "rows of one queue item; 0 = as many as the network takes")
 }
@@ -93,12 +96,14 @@ func loadConfig(cmd *cobra.Command, file string) (config.Config, error) {
 			flags[name] = v
 		}
 	}
-	if f.Changed("allow-host") {
-		v, err := f.GetStringSlice("allow-host")
-		if err != nil {
-			return config.Config{}, err
+	for flag, name := range map[string]string{"allow-host": "allow_hosts", "trusted-proxy": "trusted_proxies"} {
+		if f.Changed(flag) {
+			v, err := f.GetStringSlice(flag)
+			if err != nil {
+				return config.Config{}, err
+			}
+			flags[name] = v
 		}
-		flags["allow_hosts"] = v
 	}
 	return config.Load(file, flags)
 }

@@ -83,6 +83,8 @@ var commandOf = map[string]string{
 	"list-fields": "field list", "declare-field": "field create", "list-mappings": "mapping list", "set-mappings": "mapping set", "show-load": "load show", "list-loads": "load list", "retry-load": "load retry", "discard-load": "load discard",
 	"collect-bulk": "import", "collect-json": "(import takes JSON by the bulk route)",
 	"lookup-profile": "profile show", "count-profiles": "profile count", "audit-log": "audit",
+	"list-users": "user list", "show-user": "user show", "create-user": "user create", "edit-user": "user edit", "delete-user": "user delete", "change-password": "user password",
+	"list-tokens": "token list", "show-token": "token show", "create-token": "token create", "delete-token": "token delete",
 }
 
 // TestParity: every operation of the API has a command that exists.

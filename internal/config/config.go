@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -41,6 +42,11 @@ type Config struct {
 	// may call all the same (a sandbox, an internal gateway). Default none:
 	// outgoing calls to loopback and private addresses are refused.
 	AllowHosts []string `koanf:"allow_hosts"`
+	// TrustedProxies are addresses or networks (10.0.0.5, 10.0.0.0/8) of the
+	// proxies in front of the server. What they say in X-Forwarded-For is whose
+	// failed sign-ins are counted, and X-Forwarded-Proto whether cookies are
+	// marked Secure. Default none: nobody's word is taken.
+	TrustedProxies []string `koanf:"trusted_proxies"`
 	// GuardPercent is the share of a target's people that may be removed within
 	// 24 h without approval. Default 20; 100 switches the guard off.
 	GuardPercent int `koanf:"guard_percent"`
@@ -92,7 +98,7 @@ func Load(path string, flags map[string]any) (Config, error) {
 // names are the settings there are.
 func names() map[string]struct{} {
 	out := map[string]struct{}{}
-	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "guard_percent", "max_batch"} {
+	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "trusted_proxies", "guard_percent", "max_batch"} {
 		out[n] = struct{}{}
 	}
 	return out
@@ -105,7 +111,7 @@ func fromEnv(key, value string) (string, any) {
 	if _, ok := names()[name]; !ok {
 		return "", nil
 	}
-	if name == "allow_hosts" {
+	if name == "allow_hosts" || name == "trusted_proxies" {
 		return name, strings.Split(value, ",")
 	}
 	return name, value
@@ -143,7 +149,31 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("allow_hosts: %q is not host:port", h))
 		}
 	}
+	if _, err := c.Proxies(); err != nil {
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
+}
+
+// Proxies are the trusted proxies as networks.
+func (c Config) Proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	var errs []error
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			var one netip.Addr
+			if one, err = netip.ParseAddr(text); err == nil {
+				p = netip.PrefixFrom(one, one.BitLen())
+			}
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("trusted_proxies: %q is no address or network", text))
+			continue
+		}
+		out = append(out, p.Masked())
+	}
+	return out, errors.Join(errs...)
 }
 
 func (c Config) level() (slog.Level, error) {

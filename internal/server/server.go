@@ -143,13 +143,17 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 			s.console.Changed()
 		},
 	})
-	s.access = access.New(access.Config{Store: s.store, Now: opt.Now, Log: log})
+	proxies, err := cfg.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	s.access = access.New(access.Config{Store: s.store, Now: opt.Now, Log: log, Proxies: proxies})
 	watch := &tracking.Tracking{Store: s.store, Ledger: s.warehouse, Providers: opt.Providers}
 	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Log: log, Now: opt.Now})
 
 	mux := http.NewServeMux()
 	api.New(mux, api.Deps{
-		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.authenticate, Ready: s.ready,
+		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
 		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Providers: opt.Providers,
 	})
@@ -165,7 +169,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 			return nil, fmt.Errorf("listen: %w", err)
 		}
 	}
-	if s.signIn, err = s.access.OneTimeToken(ctx); err != nil {
+	if err := s.offerSignIn(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.leaveToken(ctx); err != nil {
@@ -178,8 +182,30 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 // URL is the address of the API and the console.
 func (s *Server) URL() string { return "http://" + s.ln.Addr().String() }
 
-// SignInURL signs one browser in, once.
-func (s *Server) SignInURL() string { return s.URL() + "/login?token=" + s.signIn }
+// offerSignIn makes the one-time sign-in while nobody has an account.
+func (s *Server) offerSignIn(ctx context.Context) error {
+	people, err := s.access.HasUsers(ctx)
+	if err != nil || people {
+		return err
+	}
+	s.signIn, err = s.access.OneTimeToken(ctx)
+	return err
+}
+
+// SignInURL signs one browser in, once, until somebody has an account; "" when
+// somebody had one at the start.
+func (s *Server) SignInURL() string { return s.oneTime("/login") }
+
+// SetUpURL leads to the form of the first account, and is used up with the
+// sign-in; "" when somebody had one at the start.
+func (s *Server) SetUpURL() string { return s.oneTime("/setup") }
+
+func (s *Server) oneTime(path string) string {
+	if s.signIn == "" {
+		return ""
+	}
+	return s.URL() + path + "?token=" + s.signIn
+}
 
 // Run serves until ctx is done, then stops: no new requests, works let go
 // within 10 s, the rest written down.
@@ -261,12 +287,6 @@ func (s *Server) raiseDirty(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "changes not announced to targets", slog.Any("err", err))
 	}
-}
-
-// authenticate knows API tokens and signed-in browsers.
-func (s *Server) authenticate(r *http.Request) (api.Caller, bool) {
-	c, ok := s.access.Caller(r)
-	return api.Caller{Name: c.Name, Role: c.Role}, ok
 }
 
 // openVault opens the vault with the key of the environment, else with the key

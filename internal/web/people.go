@@ -215,7 +215,7 @@ func (c *Console) changePassword(w http.ResponseWriter, r *http.Request) {
 	c.answer(w, v, func(v visit) (view, error) {
 		wrong := typedTwice(r, nil)
 		if wrong == nil {
-			err := c.Access.ChangePassword(r, v.who, v.PostFormValue("present_password"), v.PostFormValue("password"))
+			err := c.Access.ChangePassword(r.Context(), v.who, v.PostFormValue("present_password"), v.PostFormValue("password"))
 			if kind := activation.KindOf(err); err != nil && (kind == activation.WaitUntil || kind == activation.Unavailable) {
 				status, text := c.refusedSignIn(w, r, err, "")
 				return trouble(status, "Not now", text), nil
