@@ -128,4 +128,9 @@ var (
 	// ErrPaused: the job is paused; stop at this safe point and release the run.
 	// It is a kind of ErrFenced: whoever does not know it stops all the same.
 	ErrPaused = fmt.Errorf("job is paused: %w", ErrFenced)
+	// ErrQuiet: the job's quiet window is on. It is a kind of ErrPaused.
+	ErrQuiet = fmt.Errorf("quiet window: %w", ErrPaused)
+	// ErrRefused: the network refuses the credentials, as another run has found
+	// out. It is a kind of ErrPaused: the run goes on when they are mended.
+	ErrRefused = fmt.Errorf("authorization is unhealthy: %w", ErrPaused)
 )

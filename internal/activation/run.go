@@ -73,6 +73,9 @@ type Job struct {
 	// NextRunAt is the next scheduled time of any of its targets; zero for a job
 	// in real time and for one that will not run again by itself.
 	NextRunAt time.Time `json:"next_run,omitzero"`
+	// QuietFrom and QuietUntil are the quiet window that is on, or the next one.
+	QuietFrom  time.Time `json:"quiet_from,omitzero"`
+	QuietUntil time.Time `json:"quiet_until,omitzero"`
 	// StalledAt is since when a run of it has made no progress.
 	StalledAt time.Time `json:"stalled_at,omitzero"`
 }
@@ -166,7 +169,7 @@ type Item struct {
 	Parent   ItemID    `json:"parent,omitempty"`
 	Phase    int       `json:"phase"`
 	Op       Op        `json:"op"`
-	Plain    bool      `json:"plain"` // people who leave, as against old keys taken away
+	Plain    bool      `json:"plain"` // people who leave or newly come, as against keys that change
 	First    int64     `json:"first"` // first staged ordinal, inclusive
 	Last     int64     `json:"last"`  // last staged ordinal, inclusive
 	State    ItemState `json:"state"`

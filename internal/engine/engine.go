@@ -31,8 +31,9 @@ type Work = activation.Work
 type Worker interface {
 	// Kind names the kind; it is what Wake is called with.
 	Kind() string
-	// Due lists up to limit works that are due now, fairest first. It may list
-	// the same work again and again, also while it is being done.
+	// Due lists up to limit works that are due now, fairest first: leases take
+	// turns in it, so that a full list leaves nobody out. It may list the same
+	// work again and again, also while it is being done.
 	Due(ctx context.Context, limit int) ([]Work, error)
 	// Do does one work. It returns within StopWithin after ctx is done, whose
 	// cause is then ErrStopping or ErrLeaseLost. It must be safe to do a work
@@ -156,9 +157,8 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // watch looks for due works of one kind, at every sweep and every wake-up.
 func (e *Engine) watch(ctx, work context.Context, w Worker) {
-	sweep := time.NewTicker(e.cfg.Sweep)
-	defer sweep.Stop()
 	for ctx.Err() == nil {
+		began := e.cfg.Now()
 		due, err := w.Due(ctx, e.cfg.Limit)
 		if err != nil && ctx.Err() == nil {
 			e.cfg.Log.ErrorContext(ctx, "looking for due work", "kind", w.Kind(), "error", err)
@@ -166,11 +166,37 @@ func (e *Engine) watch(ctx, work context.Context, w Worker) {
 		for _, d := range due {
 			e.dispatch(work, w, d)
 		}
-		select {
-		case <-ctx.Done():
-		case <-sweep.C:
-		case <-e.wakes[w.Kind()]:
-		}
+		e.rest(ctx, w.Kind(), e.cfg.Now().Sub(began), len(due) >= e.cfg.Limit)
+	}
+}
+
+const (
+	// lookingShare is how many times as long as looking took it is left alone
+	// after: looking takes a fifth of a core at most, whatever the wake-ups.
+	lookingShare = 4
+	// fullRest is how long is waited before the next page where one was full.
+	fullRest = 100 * time.Millisecond
+)
+
+// rest waits for the next sweep or wake-up, or a moment when there was more due
+// than could be listed.
+func (e *Engine) rest(ctx context.Context, kind string, took time.Duration, full bool) {
+	soonest := time.NewTimer(min(lookingShare*max(took, 0), e.cfg.Sweep))
+	defer soonest.Stop()
+	sweep := e.cfg.Sweep
+	if full {
+		sweep = min(sweep, fullRest)
+	}
+	latest := time.NewTimer(sweep)
+	defer latest.Stop()
+	select {
+	case <-ctx.Done():
+	case <-latest.C:
+	case <-e.wakes[kind]:
+	}
+	select {
+	case <-ctx.Done():
+	case <-soonest.C:
 	}
 }
 

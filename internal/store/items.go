@@ -56,6 +56,9 @@ func (s *Store) QueueItems(ctx context.Context, r activation.Run, items []activa
 		if _, err := t.exec(`DELETE FROM items WHERE run_id = $1`, r.ID); err != nil {
 			return err
 		}
+		if err := t.progress(r.ID); err != nil {
+			return err
+		}
 		return t.insertItems(r.ID, items)
 	})
 	if err != nil {
@@ -92,14 +95,15 @@ func (t *tx) insertItems(run activation.RunID, items []activation.Item) error {
 }
 
 // owns checks that the run's attempt is r's, that its lease is not over by the
-// database's clock, and that its job is neither over nor paused; a pii_update
-// goes on whatever its job's state.
+// database's clock, that its job is neither over nor paused nor in its quiet
+// window, which a pii_update does not heed, and that the network does not refuse
+// the credentials.
 func (t *tx) owns(r activation.Run) error {
-	var paused, over, held bool
-	err := t.row(`SELECT r.sync_type <> 'pii_update' AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND j.state = 'paused'),
-			r.sync_type <> 'pii_update' AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND `+jobOver+`),
-			r.attempt = $2 AND r.status = 'running' AND r.node IS NOT NULL AND r.lease_until > $3
-		FROM runs r WHERE r.id = $1`+t.d.ForUpdate, r.ID, r.Attempt, t.micros()).Scan(&paused, &over, &held)
+	var paused, quiet, refused, over, held bool
+	err := t.row(`SELECT NOT `+besideJob+` AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND j.state = 'paused'), `+quietFor+`, `+refusedOf+`,
+			`+mustEnd+`,
+			r.attempt = $3 AND r.status = 'running' AND r.node IS NOT NULL AND r.lease_until > $1
+		FROM runs r WHERE r.id = $2`+t.d.ForUpdate, t.micros(), r.ID, r.Attempt).Scan(&paused, &quiet, &refused, &over, &held)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read run: %w", err)
@@ -107,6 +111,10 @@ func (t *tx) owns(r activation.Run) error {
 		return activation.ErrFenced
 	case paused:
 		return activation.ErrPaused
+	case quiet:
+		return activation.ErrQuiet
+	case refused:
+		return activation.ErrRefused
 	}
 	return nil
 }
@@ -166,6 +174,9 @@ func (s *Store) SplitItem(ctx context.Context, r activation.Run, it activation.I
 		}
 		for i := range children {
 			children[i].Number, children[i].Parent = last+1+i, it.ID
+		}
+		if err := t.progress(r.ID); err != nil {
+			return err
 		}
 		return t.insertItems(r.ID, children)
 	})
@@ -250,8 +261,8 @@ func (s *Store) ReplayItem(ctx context.Context, r activation.Run, id activation.
 // across a crash. Marking twice is harmless.
 func (s *Store) MarkFolded(ctx context.Context, r activation.Run, items []activation.ItemID) error {
 	err := s.do(ctx, func(t *tx) error {
-		if err := t.must(activation.ErrFenced, `UPDATE runs SET counts = $1 WHERE id = $2 AND attempt = $3 AND status IN ('running', 'awaiting')`,
-			encode(r.Counts), r.ID, r.Attempt); err != nil {
+		if err := t.must(activation.ErrFenced, `UPDATE runs SET counts = $1, progress_at = $4, stalled_at = NULL WHERE id = $2 AND attempt = $3 AND status IN ('running', 'awaiting')`,
+			encode(r.Counts), r.ID, r.Attempt, t.micros()); err != nil {
 			return err
 		}
 		for _, id := range items {
@@ -260,7 +271,7 @@ func (s *Store) MarkFolded(ctx context.Context, r activation.Run, items []activa
 				return err
 			}
 		}
-		return nil
+		return t.meterRun(r.ID)
 	})
 	if err != nil {
 		return fmt.Errorf("mark folded: %w", err)

@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/schedule"
 )
 
 const jobColumns = `j.id, j.name, j.description, j.workflow, j.provider, j.type, j.config, j.destination_id, j.audiences, j.state, j.sleep_reason, j.sleep_until,
 	j.consecutive_errors, j.failing_since, j.fail_after, j.stall_after, j.schedule, j.reach, j.auth_ids, j.on_end, j.tag, j.hidden, j.verbose_logging, j.deleted_at IS NOT NULL,
-	j.created_by, j.created_at, j.updated_at, j.state_since, j.last_run_at,
+	j.created_by, j.created_at, j.updated_at, j.state_since, j.resume_at, j.last_run_at,
 	CASE WHEN j.state IN ('runnable', 'sleeping') THEN coalesce((SELECT min(n.next_at) FROM targets n WHERE n.job_id = j.id), j.next_at) END,
-	(SELECT min(s.stalled_at) FROM runs s WHERE s.job_id = j.id AND s.stalled_at IS NOT NULL AND s.status = 'running')`
+	(SELECT min(s.stalled_at) FROM runs s WHERE s.job_id = j.id AND s.stalled_at IS NOT NULL AND s.status = 'running'), j.quiet_from, j.quiet_until`
 
 func scanJob(r scanner) (activation.Job, error) {
 	var j activation.Job
 	err := r.Scan(&j.ID, &j.Name, &j.Description, &j.Workflow, &j.Provider, &j.Type, object{&j.Config}, word[activation.DestinationID]{&j.Destination}, object{&j.Audiences}, &j.State, word[activation.SleepReason]{&j.SleepReason}, stamp{&j.SleepUntil},
 		&j.ConsecutiveErrors, stamp{&j.FailingSince}, span{&j.FailAfter}, span{&j.StallAfter}, object{&j.Schedule}, object{&j.Reach}, object{&j.Authorizations}, &j.OnEnd, &j.Tag, &j.Hidden, &j.VerboseLogging, &j.Deleted,
-		&j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.StateSince}, stamp{&j.LastRunAt}, stamp{&j.NextRunAt}, stamp{&j.StalledAt})
+		&j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.StateSince}, stamp{&j.ResumeAt}, stamp{&j.LastRunAt}, stamp{&j.NextRunAt}, stamp{&j.StalledAt}, stamp{&j.QuietFrom}, stamp{&j.QuietUntil})
 	return j, err
 }
 
@@ -121,7 +122,9 @@ func (t *tx) newJob(j activation.Job) activation.Job {
 	if j.OnEnd == "" {
 		j.OnEnd = activation.EndKeep
 	}
-	j.State, j.SleepReason, j.SleepUntil = activation.JobRunnable, "", time.Time{}
+	j.QuietFrom, j.QuietUntil = schedule.Quiet(j.Schedule, t.now)
+	as := j.Hushed(activation.Created(t.now, schedule.First(j.Schedule, t.now)), t.now)
+	j.State, j.SleepReason, j.SleepUntil, j.ResumeAt = as.State, as.Reason, as.Until, as.ResumeAt
 	j.ConsecutiveErrors, j.FailingSince, j.LastRunAt = 0, time.Time{}, time.Time{}
 	j.CreatedAt, j.UpdatedAt, j.StateSince = t.now, t.now, t.now
 	return j
@@ -129,10 +132,11 @@ func (t *tx) newJob(j activation.Job) activation.Job {
 
 func (t *tx) insertJob(j activation.Job) error {
 	_, err := t.exec(`INSERT INTO jobs (id, name, description, workflow, provider, type, config, destination_id, audiences, state, state_since, consecutive_errors, fail_after,
-		stall_after, schedule, realtime, once, reach, auth_ids, on_end, tag, hidden, verbose_logging, expires_at, created_by, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'runnable', $10, 0, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $10, $10)`,
+		stall_after, schedule, realtime, once, reach, auth_ids, on_end, tag, hidden, verbose_logging, expires_at, created_by, created_at, updated_at, sleep_reason, sleep_until, quiet_from, quiet_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $24, $10, 0, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $10, $10, $25, $26, $27, $28)`,
 		j.ID, j.Name, j.Description, j.Workflow, j.Provider, j.Type, encode(j.Config), text(j.Destination), encode(j.Audiences), t.micros(), j.FailAfter.Microseconds(),
-		j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach), encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), j.CreatedBy)
+		j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach), encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), j.CreatedBy,
+		j.State, text(j.SleepReason), at(j.SleepUntil), at(j.QuietFrom), at(j.QuietUntil))
 	return err
 }
 
@@ -187,7 +191,7 @@ func (t *tx) createTarget(j activation.Job, audience activation.AudienceID) (act
 		return "", err
 	}
 	if have != nil {
-		return have.ID, t.adopt(*have, j.ID)
+		return have.ID, t.adopt(*have, j)
 	}
 	var known bool
 	if err := t.row(`SELECT EXISTS (SELECT 1 FROM destinations WHERE id = $1) AND EXISTS (SELECT 1 FROM audiences WHERE id = $2)`, j.Destination, audience).Scan(&known); err != nil {
@@ -197,14 +201,30 @@ func (t *tx) createTarget(j activation.Job, audience activation.AudienceID) (act
 		return "", invalid("segment_ids", "destination %q or audience %q does not exist", j.Destination, audience)
 	}
 	id := activation.NewID[activation.TargetID]()
-	_, err = t.exec(`INSERT INTO targets (id, destination_id, audience_id, job_id, remote_id, remote_name, generation, due_at, dirty_seq, done_seq, state, consecutive_errors, created_at)
-		VALUES ($1, $2, $3, $4, '', '', 1, $5, 0, 0, 'runnable', 0, $5)`, id, j.Destination, audience, j.ID, t.micros())
-	return id, err
+	if _, err := t.exec(`INSERT INTO targets (id, destination_id, audience_id, job_id, remote_id, remote_name, generation, dirty_seq, done_seq, state, consecutive_errors, created_at)
+		VALUES ($1, $2, $3, $4, '', '', 1, 0, 0, 'runnable', 0, $5)`, id, j.Destination, audience, j.ID, t.micros()); err != nil {
+		return "", err
+	}
+	target, err := t.target(id)
+	if err != nil {
+		return "", err
+	}
+	return id, t.beginTarget(target, j)
+}
+
+// beginTarget makes a target of a new job due: now, or at the job's time of day.
+func (t *tx) beginTarget(target activation.Target, j activation.Job) error {
+	begin := starts(j, t.now)
+	if err := t.setRest(target, begin.rest); err != nil {
+		return err
+	}
+	_, err := t.exec(`UPDATE targets SET due_at = $1, next_at = $2 WHERE id = $3`, at(begin.due), at(begin.next), target.ID)
+	return err
 }
 
 // adopt gives a target whose owner has ended to another job, with its remote
-// audience and ledger but without its errors.
-func (t *tx) adopt(target activation.Target, job activation.JobID) error {
+// audience and ledger but without its errors. Was it to be given up, it is not.
+func (t *tx) adopt(target activation.Target, j activation.Job) error {
 	state, gone, err := t.jobState(target.Job)
 	if err != nil {
 		return err
@@ -216,9 +236,10 @@ func (t *tx) adopt(target activation.Target, job activation.JobID) error {
 		}
 		return taken("the audience at this destination", owner)
 	}
-	_, err = t.exec(`UPDATE targets SET job_id = $1, due_at = $2, state = 'runnable', sleep_reason = NULL, sleep_until = NULL,
-		consecutive_errors = 0, failing_since = NULL WHERE id = $3`, job, t.micros(), target.ID)
-	return err
+	if _, err := t.exec(`UPDATE targets SET job_id = $1, release_mode = NULL WHERE id = $2`, j.ID, target.ID); err != nil {
+		return err
+	}
+	return t.beginTarget(target, j)
 }
 
 // nameRemote gives a target the remote audience that the job names.
@@ -261,49 +282,39 @@ func (t *tx) retarget(before, after activation.Job) error {
 	return t.createTargets(fresh)
 }
 
-// settleJob derives what a job shows from its targets, and logs it when that
-// completes or fails the job. A paused or killed job stays as it is.
+// settleJob derives what a job shows from its targets, and does what follows
+// when that completes or fails the job. A job without targets keeps its rest
+// itself.
 func (t *tx) settleJob(id activation.JobID) error {
 	if id == "" {
 		return nil
 	}
-	rows, err := t.query(`SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1`, id)
-	targets, err := collect(rows, err, scanTarget)
+	targets, err := t.targetsOf(id)
 	if err != nil || len(targets) == 0 {
-		return err // a job without targets keeps its rest itself
+		return err
 	}
 	job, err := t.job(id)
 	if err != nil {
 		return err
 	}
 	rests := make([]activation.Rest, len(targets))
-	errorCount, since := 0, time.Time{}
 	for i, target := range targets {
 		rests[i] = restOf(target)
-		errorCount = max(errorCount, target.ConsecutiveErrors)
-		if !target.FailingSince.IsZero() && (since.IsZero() || target.FailingSince.Before(since)) {
-			since = target.FailingSince
-		}
 	}
-	state, reason, until := activation.JobRest(rests)
-	if job.State == activation.JobPaused || job.State == activation.JobKilled {
-		state, reason, until = job.State, job.SleepReason, job.SleepUntil
-	}
-	if _, err := t.exec(`UPDATE jobs SET state = $1, sleep_reason = $2, sleep_until = $3, consecutive_errors = $4, failing_since = $5,
-		state_since = CASE WHEN state = $1 THEN state_since ELSE $6 END WHERE id = $7`,
-		state, text(reason), at(until), errorCount, at(since), t.micros(), id); err != nil {
+	next := job.Hushed(activation.Settled(job.Standing(), rests, t.now), t.now)
+	if err := t.setStanding(job, next); err != nil || next.State == job.State {
 		return err
 	}
-	if state == job.State {
-		return nil
-	}
-	return t.settled(job, state)
+	return t.settled(job, next.State)
 }
 
 // settled does what follows when a job has completed or failed by itself.
 func (t *tx) settled(job activation.Job, state activation.JobState) error {
 	switch state {
 	case activation.JobCompleted:
+		if err := t.releaseTargets(job); err != nil {
+			return err
+		}
 		if err := t.eventOfJob(job, activation.EventCompleted, "all its work is done"); err != nil {
 			return err
 		}

@@ -12,14 +12,8 @@ import (
 // are refused with ErrPaused. With a duration it resumes by itself.
 func (s *Store) Pause(ctx context.Context, id activation.JobID, d time.Duration, user string) error {
 	return s.command(ctx, id, activation.CommandPause, user, activation.LogPaused, func(t *tx, j activation.Job) error {
-		var resumeAt any
-		if d > 0 {
-			resumeAt = t.now.Add(d).UnixMicro()
-		}
-		if err := t.setJob(j, activation.JobPaused); err != nil {
-			return err
-		}
-		if _, err := t.exec(`UPDATE jobs SET resume_at = $1 WHERE id = $2`, resumeAt, j.ID); err != nil {
+		next, err := activation.Paused(j.Standing(), t.now, d)
+		if err := t.moveJob(j, next, err); err != nil {
 			return err
 		}
 		return t.wakeRuns(j.ID)
@@ -29,11 +23,15 @@ func (s *Store) Pause(ctx context.Context, id activation.JobID, d time.Duration,
 // Resume lets a paused job go on: its targets are due now, their error counts
 // are kept, and its open runs are worked on again.
 func (s *Store) Resume(ctx context.Context, id activation.JobID, user string) error {
-	return s.command(ctx, id, activation.CommandResume, user, activation.LogResumed, (*tx).resume)
+	return s.command(ctx, id, activation.CommandResume, user, activation.LogResumed, func(t *tx, j activation.Job) error {
+		next, err := activation.Resumed(j.Standing(), t.now)
+		return t.resume(j, next, err)
+	})
 }
 
-func (t *tx) resume(j activation.Job) error {
-	if err := t.setJob(j, activation.JobRunnable); err != nil {
+// resume makes the move to next: what waited for it goes on.
+func (t *tx) resume(j activation.Job, next activation.Standing, err error) error {
+	if err := t.moveJob(j, next, err); err != nil {
 		return err
 	}
 	if err := t.wakeTargets(j.ID, false); err != nil {
@@ -46,7 +44,8 @@ func (t *tx) resume(j activation.Job) error {
 // be retried is retried; where none may, the target opens a new one.
 func (s *Store) Bounce(ctx context.Context, id activation.JobID, user string) error {
 	return s.command(ctx, id, activation.CommandBounce, user, activation.LogBounced, func(t *tx, j activation.Job) error {
-		if err := t.setJob(j, activation.JobRunnable); err != nil {
+		next, err := activation.Bounced(j.Standing(), t.now)
+		if err := t.moveJob(j, next, err); err != nil {
 			return err
 		}
 		if err := t.wakeTargets(j.ID, true); err != nil {
@@ -83,10 +82,15 @@ func (t *tx) retryLast(target activation.Target, who retrier) error {
 	return t.retry(last.ID, who)
 }
 
-// RunNow makes a job due now. A target with an open run refuses with
-// ErrConflict naming it.
+// RunNow makes a job due now. Targets that have failed start afresh, the errors
+// of others still count. A target with an open run refuses with ErrConflict
+// naming it.
 func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) error {
 	return s.command(ctx, id, activation.CommandRun, user, "", func(t *tx, j activation.Job) error {
+		next, err := activation.Called(j.Standing(), t.now)
+		if err != nil {
+			return err
+		}
 		busy, err := collectOne(t, scanTarget, `SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1 AND t.open_run IS NOT NULL ORDER BY t.id LIMIT 1`, j.ID)
 		if err != nil {
 			return err
@@ -95,6 +99,9 @@ func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) er
 			return t.openConflict(*busy)
 		}
 		if err := t.busyPass(j.ID); err != nil {
+			return err
+		}
+		if err := t.moveJob(j, next, nil); err != nil {
 			return err
 		}
 		return t.wakeTargets(j.ID, true)
@@ -106,15 +113,20 @@ func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) er
 // job changes nothing.
 func (s *Store) Kill(ctx context.Context, id activation.JobID, user string) error {
 	return s.command(ctx, id, activation.CommandKill, user, activation.LogKilled, func(t *tx, j activation.Job) error {
-		return t.kill(j)
+		next, err := activation.Killed(j.Standing(), t.now)
+		return t.kill(j, next, err)
 	})
 }
 
-func (t *tx) kill(j activation.Job) error {
-	if err := t.setJob(j, activation.JobKilled); err != nil {
+// kill makes the move to next, which is killed.
+func (t *tx) kill(j activation.Job, next activation.Standing, err error) error {
+	if err := t.moveJob(j, next, err); err != nil {
 		return err
 	}
 	if err := t.endPending(j.ID); err != nil {
+		return err
+	}
+	if err := t.releaseTargets(j); err != nil {
 		return err
 	}
 	if err := t.endPasses(j.ID); err != nil {
@@ -131,7 +143,8 @@ func (t *tx) kill(j activation.Job) error {
 func (s *Store) DeleteJob(ctx context.Context, id activation.JobID, user string) error {
 	return s.change(ctx, id, func(t *tx, j activation.Job) error {
 		if j.State != activation.JobKilled {
-			if err := t.kill(j); err != nil {
+			next, err := activation.Deleted(j.Standing(), t.now)
+			if err := t.kill(j, next, err); err != nil {
 				return err
 			}
 		}
@@ -174,7 +187,7 @@ func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) er
 		if err := t.retarget(before, j); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE targets SET next_at = $1 WHERE job_id = $2`, at(next(j, t.now)), j.ID); err != nil {
+		if err := t.reschedule(before, j); err != nil {
 			return err
 		}
 		if err := t.reschedulePasses(j); err != nil {
@@ -201,9 +214,6 @@ func (s *Store) command(ctx context.Context, id activation.JobID, c activation.J
 	return s.change(ctx, id, func(t *tx, j activation.Job) error {
 		if c == activation.CommandKill && j.State == activation.JobKilled {
 			return nil
-		}
-		if err := c.Check(j.State); err != nil {
-			return err
 		}
 		return t.commanded(j, c, user, event, fn)
 	})
@@ -250,38 +260,34 @@ func (s *Store) change(ctx context.Context, id activation.JobID, fn func(*tx, ac
 	return nil
 }
 
-// setJob moves a job from the state it was read in to one without sleep.
-func (t *tx) setJob(j activation.Job, to activation.JobState) error {
-	return t.must(activation.ErrConflict, `UPDATE jobs SET state = $1, state_since = $2, updated_at = $2, sleep_reason = NULL, sleep_until = NULL, resume_at = NULL, purge_noticed_at = NULL
-		WHERE id = $3 AND state = $4`, to, t.micros(), j.ID, j.State)
-}
-
 // wakeTargets makes the targets of a job due now, or the job itself where it
-// has none. Those that are completed stay so, those whose authorization is
-// unhealthy sleep on; with clean the failed ones come back too and all errors
-// are forgotten.
-func (t *tx) wakeTargets(job activation.JobID, clean bool) error {
-	_, err := t.exec(`UPDATE targets SET due_at = $2, state = 'runnable', sleep_reason = NULL, sleep_until = NULL,
-		consecutive_errors = CASE WHEN $1 THEN 0 ELSE consecutive_errors END, failing_since = CASE WHEN $1 THEN NULL ELSE failing_since END
-		WHERE job_id = $3 AND (state IN ('runnable', 'sleeping') OR (state = 'failed' AND $1))
-		  AND (sleep_reason IS NULL OR sleep_reason NOT IN ('authorization', 'approval'))`, clean, t.micros(), job)
+// has none, as far as activation.Roused says.
+func (t *tx) wakeTargets(job activation.JobID, failedToo bool) error {
+	targets, err := t.targetsOf(job)
 	if err != nil {
 		return err
 	}
-	if err := t.wakePasses(job, clean); err != nil {
-		return err
+	for _, target := range targets {
+		rest, due := activation.Roused(restOf(target), failedToo)
+		if due {
+			if err := t.setRest(target, rest); err != nil {
+				return err
+			}
+			if err := t.setDue(target.ID, t.micros()); err != nil {
+				return err
+			}
+		}
+		if due || target.DueNow {
+			t.Enqueue(WakeTarget, string(target.ID))
+		}
 	}
-	rows, err := t.query(`SELECT id FROM targets WHERE job_id = $1 AND due_at IS NOT NULL`, job)
-	ids, err := collect(rows, err, scanID)
-	for _, id := range ids {
-		t.Enqueue(WakeTarget, id)
-	}
-	return err
+	return t.wakePasses(job, failedToo)
 }
 
-// wakeRuns wakes whoever works on the runs of a job.
+// wakeRuns wakes whoever works on the runs of a job. How long they make no
+// progress counts from now, for something may have held them back.
 func (t *tx) wakeRuns(job activation.JobID) error {
-	rows, err := t.query(`SELECT r.id FROM runs r WHERE r.job_id = $1 AND r.status IN ('pending', 'running', 'awaiting')`, job)
+	rows, err := t.query(`UPDATE runs SET progress_at = $1 WHERE job_id = $2 AND status IN ('pending', 'running', 'awaiting') RETURNING id`, t.micros(), job)
 	ids, err := collect(rows, err, scanID)
 	for _, id := range ids {
 		t.Enqueue(WakeRun, id)

@@ -17,6 +17,8 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 	switch {
 	case stored.Status == activation.RunAwaiting && stored.ErrorKind != "":
 		return nil
+	case r.Release != "":
+		return t.releaseOutcome(r, until)
 	case r.Status == activation.RunAwaiting && kind != "":
 	case r.Status == activation.RunCompleted:
 		kind = ""
@@ -41,12 +43,15 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 		}
 		rhythm.Once = false // a forget is not the one run of a job
 	}
+	if rhythm, err = t.capped(r, job, rhythm); err != nil {
+		return err
+	}
 	rest := activation.NextSleep(restOf(target), activation.RunEnd{Kind: kind, Until: until, At: t.now}, rhythm)
-	if err := t.setRest(target.ID, rest); err != nil {
+	if err := t.setRest(target, rest); err != nil {
 		return err
 	}
 	if kind != "" && rest.State != activation.TargetFailed {
-		if err := t.setDue(target.ID, t.micros()); err != nil { // waking starts a new run
+		if err := t.dueAfter(target.ID, rest); err != nil { // waking starts a new run
 			return err
 		}
 	}
@@ -81,19 +86,23 @@ func (t *tx) logOutcome(r activation.Run, kind activation.Kind, after activation
 	return t.log(e)
 }
 
+// dueAfter makes a target that an error has put to sleep due when it wakes. One
+// that waits for its authorization is made due by who mends that.
+func (t *tx) dueAfter(id activation.TargetID, r activation.Rest) error {
+	due := r.Until
+	if r.Reason == activation.SleepAuthorization {
+		due = t.now
+	}
+	_, err := t.exec(`UPDATE targets SET due_at = $1 WHERE id = $2`, due.UnixMicro(), id)
+	return err
+}
+
 func restOf(t activation.Target) activation.Rest {
 	return activation.Rest{State: t.State, Reason: t.SleepReason, Until: t.SleepUntil, ConsecutiveErrors: t.ConsecutiveErrors, FailingSince: t.FailingSince}
 }
 
 func rhythmOf(j activation.Job) activation.Rhythm {
 	return activation.Rhythm{FailAfter: j.FailAfter, Once: j.Once()}
-}
-
-// setRest stores the rest of a target.
-func (t *tx) setRest(id activation.TargetID, r activation.Rest) error {
-	_, err := t.exec(`UPDATE targets SET state = $1, sleep_reason = $2, sleep_until = $3, consecutive_errors = $4, failing_since = $5 WHERE id = $6`,
-		r.State, text(r.Reason), at(r.Until), r.ConsecutiveErrors, at(r.FailingSince), id)
-	return err
 }
 
 // park makes the authorization of a destination unhealthy and puts all targets
@@ -126,7 +135,7 @@ func (t *tx) parkAuthorization(auth activation.AuthorizationID, reason string) e
 			}
 			jobs[target.Job] = job
 		}
-		if err := t.setRest(target.ID, activation.Park(restOf(target), t.now, rhythmOf(job))); err != nil {
+		if err := t.setRest(target, activation.Park(restOf(target), t.now, rhythmOf(job))); err != nil {
 			return err
 		}
 	}

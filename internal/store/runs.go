@@ -59,7 +59,10 @@ func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, 
 		if err != nil {
 			return err
 		}
-		aside, err := t.mayOpen(target, r.SyncType)
+		if r.SyncType != activation.SyncPIIUpdate {
+			r.Release = target.Release
+		}
+		aside, err := t.mayOpen(target, r.SyncType == activation.SyncPIIUpdate || r.Release != "", r.SyncType)
 		if err != nil {
 			return err
 		}
@@ -74,7 +77,7 @@ func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, 
 		if err := t.insertRun(r); err != nil {
 			return err
 		}
-		if err := t.takeTarget(r, aside, owed); err != nil {
+		if err := t.takeTarget(r, target, aside, owed); err != nil {
 			return err
 		}
 		if err := t.opened(r); err != nil {
@@ -90,16 +93,23 @@ func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, 
 }
 
 // mayOpen checks that a run may open, and reports whether it does so aside from
-// the job's own runs.
-func (t *tx) mayOpen(target activation.Target, kind activation.SyncType) (aside bool, err error) {
-	if target.OpenRun != "" {
-		return false, t.openConflict(target)
-	}
+// the job's own runs. A job that does not take the command run says so, whatever
+// else is in the way.
+func (t *tx) mayOpen(target activation.Target, always bool, kind activation.SyncType) (aside bool, err error) {
 	state, goes, err := t.goesOn(target)
+	released := target.Release != "" && !goes
+	if err == nil && !goes && !released && kind != activation.SyncPIIUpdate && target.Job != "" {
+		err = activation.CommandRun.Check(state)
+	}
+	if err == nil && target.OpenRun != "" {
+		err = t.openConflict(target)
+	}
 	switch {
-	case err != nil || goes:
+	case err != nil || goes && always:
 		return false, err
-	case kind == activation.SyncPIIUpdate:
+	case goes:
+		return false, t.quietConflict(target.Job)
+	case kind == activation.SyncPIIUpdate, released:
 		return true, nil
 	}
 	return false, conflict("the job is %s and its target %s", state, target.State)
@@ -115,7 +125,10 @@ func (t *tx) goesOn(target activation.Target) (state activation.JobState, goes b
 
 // takeTarget makes r its target's open run. owed says that a run was withdrawn
 // for it whose work it does not do.
-func (t *tx) takeTarget(r activation.Run, aside, owed bool) error {
+func (t *tx) takeTarget(r activation.Run, target activation.Target, aside, owed bool) error {
+	if r.Release != "" {
+		return t.openRelease(r)
+	}
 	if aside {
 		return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1 WHERE id = $2 AND open_run IS NULL`, r.ID, r.Target)
 	}
@@ -128,7 +141,7 @@ func (t *tx) takeTarget(r activation.Run, aside, owed bool) error {
 		return err
 	}
 	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = $2, last_opened_at = $3, next_at = $4,
-		state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $5 AND open_run IS NULL`, r.ID, dueAt, t.micros(), at(next(job, t.now)), r.Target)
+		state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $5 AND open_run IS NULL`, r.ID, dueAt, t.micros(), at(nextAt(job, target, t.now)), r.Target)
 }
 
 // openConflict is the ErrConflict that names the target's open run.
@@ -157,16 +170,16 @@ func (t *tx) newRun(r activation.Run, target activation.Target) activation.Run {
 	r.Seq, r.Now, r.KeySet, r.Counts, r.Timings = 0, time.Time{}, "", activation.Counts{}, nil
 	r.Stage, r.WaitUntil, r.Reason, r.StagedAt, r.EndedAt = "", time.Time{}, "", time.Time{}, time.Time{}
 	r.ErrorKind, r.ErrorCode, r.ErrorText = "", "", ""
-	r.StartedAt = t.now
+	r.StartedAt, r.ProgressAt, r.StalledAt, r.Stalls = t.now, t.now, time.Time{}, 0
 	return r
 }
 
 func (t *tx) insertRun(r activation.Run) error {
 	_, err := t.exec(`INSERT INTO runs (id, number, target_id, job_id, destination_id, audience_id, generation, run_key, sync_type, triggered_by,
-		status, stage, attempt, seq, plan_now, key_set, counts, timings, error_kind, error_code, error_text, started_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', '', 0, 0, NULL, '', $11, $12, '', '', '', $13)`,
+		status, stage, attempt, seq, plan_now, key_set, counts, timings, error_kind, error_code, error_text, started_at, progress_at, release_mode)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', '', 0, 0, NULL, '', $11, $12, '', '', '', $13, $13, $14)`,
 		r.ID, r.Number, r.Target, text(r.Job), r.Destination, r.Audience, r.Generation, r.Key, r.SyncType, r.TriggeredBy,
-		encode(r.Counts), encode(r.Timings), t.micros())
+		encode(r.Counts), encode(r.Timings), t.micros(), text(r.Release))
 	return err
 }
 
@@ -194,7 +207,7 @@ func (t *tx) endUnsent(id activation.RunID) error {
 		return err
 	}
 	if err := t.must(activation.ErrConflict, `UPDATE runs SET status = 'withdrawn', ended_at = $1, reason = NULL, reason_until = NULL,
-		node = NULL, lease_until = NULL, wait_until = NULL, attempt = attempt + 1
+		node = NULL, lease_until = NULL, wait_until = NULL, stalled_at = NULL, attempt = attempt + 1
 		WHERE id = $2 AND status IN ('pending', 'running')`, t.micros(), id); err != nil {
 		return err
 	}

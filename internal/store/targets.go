@@ -66,23 +66,41 @@ const (
 	realTimeBacklog = 100_000
 )
 
-// DueTargets lists up to limit targets without an open run that want one now,
-// the longest neglected first: it is due by itself (DueNow); or changes wait
-// and the job is in real time (its last run opened a minute ago, or very many
-// wait); or the job's own time has come. Only where the job may run, the
+// wantedTargets finds the targets without an open run that something speaks
+// for, by the three indexes that hold nothing else, so that finding nothing
+// costs nothing however many targets there are. $1 is now.
+const wantedTargets = `SELECT w.id FROM targets w WHERE ` + free + ` AND w.due_at <= $1
+	UNION SELECT w.id FROM targets w WHERE ` + free + ` AND w.next_at <= $1
+	UNION SELECT w.id FROM targets w JOIN jobs j ON j.id = w.job_id AND j.realtime WHERE ` + free + ` AND w.dirty_seq > w.done_seq`
+
+// free is the condition under which a target w could be given a run, as the
+// indexes have it.
+const free = `w.open_run IS NULL AND w.state IN ('runnable', 'sleeping') AND coalesce(w.sleep_reason, '') <> 'authorization'`
+
+// DueTargets lists up to limit targets without an open run that want one now:
+// it is due by itself (due_at has come); or changes wait and the job is in real
+// time (its last run opened a minute ago, or very many wait); or the job's own
+// time has come. Only where the job may run and is not in its quiet window, or
+// the target is to be given up whatever its job does, the
 // target's sleep is over, the destination is enabled and its authorization is
 // not unhealthy. While a run waits for approval, only changes that it has not
 // seen count.
+//
+// The authorizations take turns, and of each the longest neglected comes first:
+// nobody waits behind all the targets of somebody else.
 func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target, error) {
 	var out []activation.Target
 	err := s.view(ctx, func(t *tx) (err error) {
-		rows, err := t.query(`SELECT `+targetColumns+`
-			FROM targets t
-			JOIN jobs j ON j.id = t.job_id
+		rows, err := t.query(`SELECT `+targetColumns+` FROM (SELECT t.*, row_number() OVER (PARTITION BY coalesce(d.authorization_id, d.id)
+				ORDER BY CASE WHEN t.last_opened_at IS NULL THEN 0 ELSE 1 END, t.last_opened_at, t.id) AS turn
+			FROM (`+wantedTargets+`) wanted
+			JOIN targets t ON t.id = wanted.id
+			LEFT JOIN jobs j ON j.id = t.job_id
 			JOIN destinations d ON d.id = t.destination_id
 			LEFT JOIN authorizations a ON a.id = d.authorization_id
 			WHERE t.open_run IS NULL
-			  AND j.deleted_at IS NULL AND j.state IN ('runnable', 'sleeping')
+			  AND (t.release_mode IS NOT NULL
+			    OR (j.deleted_at IS NULL AND j.state IN ('runnable', 'sleeping') AND `+loud+` AND `+alive+`))
 			  AND d.enabled AND (a.status IS NULL OR a.status <> 'unhealthy')
 			  AND (t.state = 'runnable' OR (t.state = 'sleeping'
 			    AND ((t.sleep_until <= $1 AND t.sleep_reason <> 'authorization') OR t.sleep_reason = 'approval')))
@@ -90,8 +108,8 @@ func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target,
 			  AND (t.due_at <= $1
 			    OR (j.realtime AND t.dirty_seq > t.done_seq
 			      AND (t.last_opened_at IS NULL OR t.last_opened_at <= $2 OR t.dirty_seq - t.done_seq >= $3))
-			    OR t.next_at <= $1)
-			ORDER BY t.last_opened_at IS NOT NULL, t.last_opened_at, t.id
+			    OR t.next_at <= $1)) t
+			ORDER BY t.turn, CASE WHEN t.last_opened_at IS NULL THEN 0 ELSE 1 END, t.last_opened_at, t.id
 			LIMIT $4`, t.micros(), t.now.Add(-runGap).UnixMicro(), realTimeBacklog, limit)
 		out, err = collect(rows, err, scanTarget)
 		return err
@@ -108,7 +126,11 @@ func (s *Store) RaiseDirty(ctx context.Context, seq map[activation.AudienceID]in
 	if len(seq) == 0 {
 		return nil
 	}
-	err := s.do(ctx, func(t *tx) error {
+	seq, err := s.behind(ctx, seq)
+	if err != nil || len(seq) == 0 {
+		return err
+	}
+	err = s.do(ctx, func(t *tx) error {
 		for audience, n := range seq {
 			rows, err := t.query(`UPDATE targets SET dirty_seq = $1 WHERE audience_id = $2 AND dirty_seq < $1 RETURNING id`, n, audience)
 			ids, err := collect(rows, err, scanID)
@@ -125,6 +147,26 @@ func (s *Store) RaiseDirty(ctx context.Context, seq map[activation.AudienceID]in
 		return fmt.Errorf("raise dirty: %w", err)
 	}
 	return nil
+}
+
+// behind returns those audiences of seq that have a target to be raised, so that
+// nothing is written when nothing has changed.
+func (s *Store) behind(ctx context.Context, seq map[activation.AudienceID]int64) (map[activation.AudienceID]int64, error) {
+	out := map[activation.AudienceID]int64{}
+	rows, err := s.read.QueryContext(ctx, `SELECT audience_id, min(dirty_seq) FROM targets GROUP BY audience_id`)
+	_, err = collect(rows, err, func(r scanner) (struct{}, error) {
+		var id activation.AudienceID
+		var least int64
+		err := r.Scan(&id, &least)
+		if n, ok := seq[id]; ok && n > least {
+			out[id] = n
+		}
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("compare change numbers: %w", err)
+	}
+	return out, nil
 }
 
 func scanID(r scanner) (string, error) {

@@ -9,27 +9,52 @@ import (
 )
 
 // jobOver is the condition under which the job j of a run is over, so that the
-// run has to end whatever it waits for.
-const jobOver = `(j.state IN ('killed', 'failed') OR j.deleted_at IS NOT NULL)`
+// run has to end whatever it waits for. $1 is now.
+const jobOver = `(j.state IN ('killed', 'failed') OR j.deleted_at IS NOT NULL OR coalesce(j.expires_at <= $1, FALSE))`
+
+// runOver is the condition under which a run r has to end because its job is
+// over. $1 is now.
+const runOver = `EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND ` + jobOver + `)`
+
+// refusedOf is the condition under which the network refuses the credentials
+// that a run r would be sent with: one has found out, the others need not.
+const refusedOf = `EXISTS (SELECT 1 FROM destinations d JOIN authorizations a ON a.id = d.authorization_id WHERE d.id = r.destination_id AND a.status = 'unhealthy')`
+
+// besideJob is the condition under which a run r heeds neither pause nor quiet
+// window: somebody is to be forgotten, or the remote audience to be given up.
+const besideJob = `(r.sync_type = 'pii_update' OR r.release_mode IS NOT NULL)`
+
+// quietFor is the condition under which the quiet window of its job holds a run
+// r back. Asking for answers sends nothing, so awaiting runs go on. $1 is now.
+const quietFor = `(r.status <> 'awaiting' AND NOT ` + besideJob + ` AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND NOT ` + loud + `))`
+
+// mustEnd is the condition under which a run r has to end whatever it waits for.
+// $1 is now.
+const mustEnd = `((NOT ` + besideJob + ` AND ` + runOver + `) OR ` + calledOff + `)`
 
 // workable is the condition under which a run r may be worked on by somebody:
 // it is its target's open run, or it awaits answers; nobody's lease is on it;
-// its provider's wait is over, or its job is; and its job is not paused, which
-// a pii_update (a forget) does not heed. $1 is now.
+// its provider's wait is over, its job is neither paused nor in its quiet
+// window, which a pii_update (a forget) does not heed, and its authorization is
+// not refused; or its job is over. $1 is now.
 const workable = `r.status IN ('pending', 'running', 'awaiting')
 	AND (r.status = 'awaiting' OR EXISTS (SELECT 1 FROM targets t WHERE t.id = r.target_id AND t.open_run = r.id))
 	AND (r.node IS NULL OR r.lease_until <= $1)
-	AND (r.wait_until IS NULL OR r.wait_until <= $1 OR EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND ` + jobOver + `))
-	AND (r.sync_type = 'pii_update' OR NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND j.state = 'paused'))`
+	AND (` + mustEnd + ` OR ((r.wait_until IS NULL OR r.wait_until <= $1)
+		AND NOT ` + refusedOf + ` AND NOT ` + quietFor + `
+		AND (` + besideJob + ` OR NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND j.state = 'paused'))))`
 
-// OpenRuns lists up to limit runs to be worked on now, oldest first: the open
-// ones and the awaiting ones (to poll) that nobody holds, whose wait is over
-// and whose job is not paused. Those whose job is killed or has failed are
-// listed whatever their wait, so that they are ended.
+// OpenRuns lists up to limit runs to be worked on now: the open ones and the
+// awaiting ones (to poll) that nobody holds, whose wait is over and whose job is
+// not paused. Those whose job is killed or has failed are listed whatever their
+// wait, so that they are ended. The authorizations take turns, and of each the
+// oldest comes first.
 func (s *Store) OpenRuns(ctx context.Context, limit int) ([]activation.Run, error) {
 	var out []activation.Run
 	err := s.view(ctx, func(t *tx) (err error) {
-		rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE `+workable+` ORDER BY r.number LIMIT $2`, t.micros(), limit)
+		rows, err := t.query(`SELECT `+runColumns+` FROM (
+			SELECT r.*, row_number() OVER (PARTITION BY coalesce(o.authorization_id, r.destination_id) ORDER BY r.number) AS turn
+			FROM runs r LEFT JOIN destinations o ON o.id = r.destination_id WHERE `+workable+`) r ORDER BY r.turn, r.number LIMIT $2`, t.micros(), limit)
 		out, err = collect(rows, err, scanRun)
 		return err
 	})
@@ -51,7 +76,7 @@ func (s *Store) TakeRun(ctx context.Context, id activation.RunID, node string, l
 			return err
 		}
 		err := t.must(conflict("the run is not to be had now"), `UPDATE runs AS r SET attempt = attempt + 1, node = $2, lease_until = $3,
-			status = CASE WHEN r.status = 'awaiting' THEN 'awaiting' ELSE 'running' END, wait_until = NULL
+			status = CASE WHEN r.status = 'awaiting' THEN 'awaiting' ELSE 'running' END, wait_until = NULL, progress_at = $1
 			WHERE r.id = $4 AND r.reason IS NULL AND `+workable, t.micros(), node, t.now.Add(lease).UnixMicro(), id)
 		if err != nil {
 			return err
@@ -114,9 +139,9 @@ func (s *Store) SaveRun(ctx context.Context, r activation.Run) error {
 }
 
 func (t *tx) saveRun(r activation.Run) error {
-	return t.must(activation.ErrFenced, `UPDATE runs SET stage = $1, seq = $2, plan_now = $3, key_set = $4, counts = $5, timings = $6, staged_at = $7
+	return t.must(activation.ErrFenced, `UPDATE runs SET stage = $1, seq = $2, plan_now = $3, key_set = $4, counts = $5, timings = $6, staged_at = $7, progress_at = $10
 		WHERE id = $8 AND attempt = $9 AND status IN ('running', 'awaiting')`,
-		r.Stage, r.Seq, at(r.Now), r.KeySet, encode(r.Counts), encode(r.Timings), at(r.StagedAt), r.ID, r.Attempt)
+		r.Stage, r.Seq, at(r.Now), r.KeySet, encode(r.Counts), encode(r.Timings), at(r.StagedAt), r.ID, r.Attempt, t.micros())
 }
 
 // worked reports whether a run is being worked on in this attempt.
@@ -175,9 +200,12 @@ func (t *tx) endGone(r activation.Run, status activation.RunStatus) error {
 	if err := t.loseAwaiting(r.ID); err != nil {
 		return err
 	}
-	return t.must(activation.ErrFenced, `UPDATE runs SET status = $1, ended_at = $2, node = NULL, lease_until = NULL, wait_until = NULL, reason = NULL, reason_until = NULL,
+	if err := t.must(activation.ErrFenced, `UPDATE runs SET status = $1, ended_at = $2, node = NULL, lease_until = NULL, wait_until = NULL, reason = NULL, reason_until = NULL, stalled_at = NULL,
 		counts = $3, timings = $4, stage = $5, error_kind = 'gone', error_code = 'REMOTE-GONE', error_text = $6 WHERE id = $7 AND attempt = $8 AND ended_at IS NULL`,
-		status, t.micros(), encode(awaitingLost(r.Counts)), encode(r.Timings), r.Stage, "the remote audience is gone; the next run fills a new one", r.ID, r.Attempt)
+		status, t.micros(), encode(awaitingLost(r.Counts)), encode(r.Timings), r.Stage, "the remote audience is gone; the next run fills a new one", r.ID, r.Attempt); err != nil {
+		return err
+	}
+	return t.meterRun(r.ID)
 }
 
 // voidGeneration ends the live runs of a target but one: folds of an old
