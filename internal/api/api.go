@@ -81,7 +81,7 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	room := path.Base(t.PkgPath())
-	if t.Name() == "" || room == "." || room == "api" || room == "activation" || strings.Contains(t.Name(), "[") {
+	if t.Name() == "" || room == "." || room == "api" || room == "client" || room == "activation" || strings.Contains(t.Name(), "[") {
 		return name
 	}
 	return strings.ToUpper(room[:1]) + room[1:] + name

@@ -44,6 +44,7 @@ type Deps struct {
 type Jobs interface {
 	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
 	Jobs(ctx context.Context, f store.JobFilter) ([]activation.Job, error)
+	TargetsOf(ctx context.Context, job activation.JobID, audience activation.AudienceID) ([]activation.Target, error)
 	JobLogs(ctx context.Context, id activation.JobID, since time.Time, limit int) ([]activation.LogEntry, error)
 }
 

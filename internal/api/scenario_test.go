@@ -53,7 +53,7 @@ var scenarios = []scenario{
 	{op: "plan-workflow-job", path: "POST /v2/job/meta-custom-audience/{job}/plan", status: 200, has: []string{`"unchanged":2`}},
 	{op: "bounce-job", path: "POST /v2/job/{job}/bounce", status: 400, has: []string{"the job is paused", "resume"}},
 	{op: "bounce-workflow-job", path: "POST /v2/job/meta-custom-audience/{job}/bounce", status: 400, has: []string{"the job is paused"}},
-	{op: "run-job", path: "POST /v2/job/{job}/run", status: 409, has: []string{"the job is paused"}},
+	{op: "run-job", path: "POST /v2/job/{job}/run", status: 400, has: []string{"JOB-BADREQ-002", "the job is paused", "it takes resume"}},
 	{op: "resume-job", path: "POST /v2/job/{job}/resume", status: 200},
 	{op: "pause-workflow-job", path: "POST /v2/job/meta-custom-audience/{job}/pause", status: 200, has: []string{`"status":"paused"`}},
 	{op: "resume-workflow-job", path: "POST /v2/job/meta-custom-audience/{job}/resume", status: 200},
@@ -73,6 +73,28 @@ var scenarios = []scenario{
 	{op: "run-workflow-job", path: "POST /v2/job/meta-custom-audience/{made}/run", status: 0}, // 200, or 409 while its first is open
 	{op: "run-job", path: "POST /v2/job/{made}/run", status: 0},
 	{op: "kill-workflow-job", path: "POST /v2/job/meta-custom-audience/{made}/kill", status: 200, has: []string{`"status":"killed"`}},
+	{op: "create-audience", path: "POST /v2/segment", body: `{"slug_name":"low2","name":"Low, too","segment_ql":"FILTER score < 40"}`, status: 201},
+	{
+		op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta_custom_audience","name":"mark-of-a-secret-value","destination_id":"{dest}","config":{"continuous_update":"x","segment_ids":7,"user_limit":1.5,"withbackfill":1,"zzz":{"a":1}},"fail_after":"x","expires_at":"x","drop_events_during_quiet_window":true,"on_end":"mark-of-a-secret-value","timezone":"mark-of-a-secret-value"}`,
+		status: 400, has: []string{"config.continuous_update: ", "config.segment_ids: ", "config.user_limit: ", "config.withbackfill: ", "config.zzz: ", "fail_after: ", "expires_at: ", "drop_events_during_quiet_window: ", "on_end: ", "timezone: "},
+	},
+	{op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta-custom-audience","name":"Low, too","config":{"destination_id":"{dest}","segment_id":"low2","run_frequency":"daily","time_of_day":"2:30","timezone":"Europe/Berlin","withbackfill":false,"user_limit":100,"user_limit_frequency":"daily"},"quiet_time_of_day":"22:00","quiet_period":8.5,"fail_after":"2h","hidden":true}`, status: 201, has: []string{`"status":"sleeping"`, `"sleep_reason":"schedule"`, `"time_of_day":"02:30"`, `"withbackfill":false`, `"user_limit":100`, `"quiet_period":8.5`, `"next_runs":[`, `"fail_after":"2h0m0s"`, `"auth_ids":["{auth}"]`}, keep: true},
+	{op: "list-jobs", path: "GET /v2/job?limit=1&show_all=true", status: 200, has: []string{`"_next"`}},
+	{op: "list-jobs", path: "GET /v2/job", status: 200, lacks: []string{"{made}"}},
+	{op: "list-jobs", path: "GET /v2/job?show_hidden=true&show_state=true&auth_ids={auth}&q=low&type=export&provider=meta", status: 200, has: []string{"{made}", `"commands":["pause"`}},
+	{op: "list-jobs", path: "GET /v2/job?auth_ids=mark-of-a-secret-value", status: 200, has: []string{`"data":[]`}},
+	{op: "list-jobs", path: "GET /v2/job?status=fault&show_hidden=true", status: 200, lacks: []string{"{made}"}},
+	{op: "edit-job", path: "PUT /v2/job/{made}", body: `{"description":"at night","hidden":false,"id":"ignored","created":"ignored","config":{"run_frequency":"weekly","day_of_week":"Mon"}}`, status: 200, has: []string{"at night", `"run_frequency":"weekly"`, `"day_of_week":"monday"`, `"time_of_day":"02:30"`}},
+	{op: "edit-job", path: "PUT /v2/job/{made}", body: `{"workflow":"meta_custom_audience","destination_id":"elsewhere"}`, status: 400, has: []string{"destination_id: can't be changed"}},
+	{op: "edit-workflow-job", path: "PUT /v2/job/meta-custom-audience/{made}", body: `{"name":"Low, renamed"}`, status: 200, has: []string{"Low, renamed"}},
+	{op: "pause-job", path: "POST /v2/job/{made}/pause?for=mark-of-a-secret-value", status: 400, has: []string{"for: "}},
+	{op: "pause-job", path: "POST /v2/job/{made}/pause?for=1h", status: 200, has: []string{`"status":"paused"`}},
+	{op: "delete-job", path: "DELETE /v2/job/{made}", status: 200, has: []string{"deleted"}},
+	{op: "show-job", path: "GET /v2/job/{made}", status: 404},
+	{op: "list-jobs", path: "GET /v2/job?show_deleted=true", status: 200, has: []string{"{made}", `"deleted":true`}},
+	{op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta-custom-audience","name":"Low, too","destination_id":"{dest}","segment_ids":["low2"],"continuous_update":false}`, status: 201, keep: true},
+	{op: "delete-workflow-job", path: "DELETE /v2/job/meta-custom-audience/{made}", status: 200},
+	{op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta-custom-audience","name":"Low once more","destination_id":"{dest}","segment_ids":["low2"]}`, status: 201},
 
 	{op: "list-runs", path: "GET /v2/run?limit=1", status: 200, has: []string{`"_next"`}},
 	{op: "list-runs", path: "GET /v2/run?destination_type=Facebook+Ads&segment_id=&since=2020-01-01T00:00:00Z&sync_type=segment", status: 200, has: []string{`"segment_slug":"high"`}},
@@ -105,7 +127,8 @@ var scenarios = []scenario{
 	{op: "audience-size", path: "GET /v2/segment/high/sizes", status: 200, has: []string{`"size":2`}},
 	{op: "scan-audience", path: "GET /v2/segment/high/scan?limit=1", status: 200, has: []string{`"_next"`, "•••"}, lacks: []string{"a@example.com"}},
 	{op: "scan-audience", path: "GET /v2/segment/high/scan?limit=100000", status: 400, has: []string{"limit"}},
-	{op: "run-audience", path: "POST /v2/segment/middle/run", status: 0},
+	{op: "run-audience", path: "POST /v2/segment/middle/run", status: 400, has: []string{"the job is killed"}},
+	{op: "run-audience", path: "POST /v2/segment/low2/run", status: 0},
 	{op: "create-audience", path: "POST /v2/segment", body: `{"slug_name":"unused","name":"Unused","segment_ql":"FILTER NOT INCLUDE high"}`, status: 201},
 	{op: "delete-audience", path: "DELETE /v2/segment/high", status: 409, has: []string{"unused"}},
 	{op: "delete-audience", path: "DELETE /v2/segment/unused", status: 200, has: []string{`"data":null`, "deleted"}},
@@ -311,7 +334,7 @@ func notFound(t *testing.T, s *servertest.Server, ops []operation, good map[stri
 // lenient are the operations whose bodies are those of the older API: unknown
 // fields are ignored, since its clients send more than we read. Mappings are an
 // object of any names.
-var lenient = []string{"create-job", "create-workflow-job", "create-audience", "edit-audience", "set-mappings"}
+var lenient = []string{"create-job", "create-workflow-job", "edit-job", "edit-workflow-job", "create-audience", "edit-audience", "set-mappings"}
 
 // badBodies sends what is no JSON, of another type, nothing, and unknown fields.
 func badBodies(t *testing.T, s *servertest.Server, ops []operation, good map[string]scenario) {

@@ -42,7 +42,10 @@ type Store interface {
 	DeleteDestination(ctx context.Context, id activation.DestinationID, user string) error
 
 	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
-	CreateJob(ctx context.Context, j activation.Job) (activation.Job, error)
+	CreateJobOnce(ctx context.Context, j activation.Job, once activation.Once) (activation.Job, error)
+	UpdateJob(ctx context.Context, j activation.Job, user string) error
+	DeleteJob(ctx context.Context, id activation.JobID, user string) error
+	RunNow(ctx context.Context, id activation.JobID, user string) error
 	Pause(ctx context.Context, id activation.JobID, d time.Duration, user string) error
 	Resume(ctx context.Context, id activation.JobID, user string) error
 	Bounce(ctx context.Context, id activation.JobID, user string) error

@@ -20,9 +20,9 @@ func TestWrongDeclarations(t *testing.T) {
 		Provider: "meta", Authorization: "a-value", Mapping: map[string]string{"EMAIL": "a-value"}, Config: map[string]string{"regain_unit": "a-value"},
 	}, "ann")
 	wrong(t, err, "name", "account", "auth_id", "mapping.EMAIL", "config.regain_unit")
-	_, err = w.CreateJob(ctx, catalog.NewJob{Workflow: "meta-custom-audience", Name: strings.Repeat("n", 201), Destination: "a-value", Every: "a-value", Config: map[string]string{"zzz": "a-value"}}, "ann")
+	_, err = w.CreateJob(ctx, catalog.JobSpec{Workflow: "meta-custom-audience", Name: strings.Repeat("n", 201), Destination: "a-value", Schedule: activation.Schedule{Frequency: "a-value"}, Config: map[string]string{"zzz": "a-value"}}, "ann")
 	wrong(t, err, "name", "config.zzz", "run_frequency", "destination_id", "segment_ids")
-	_, err = w.CreateJob(ctx, catalog.NewJob{Workflow: "meta_custom_audience", Name: "x", Destination: "a-value", Audiences: []string{"a-value"}}, "ann")
+	_, err = w.CreateJob(ctx, catalog.JobSpec{Workflow: "meta_custom_audience", Name: "x", Destination: "a-value", Audiences: []string{"a-value"}}, "ann")
 	wrong(t, err, "destination_id", "segment_ids")
 	_, err = w.CreateAudience(ctx, activation.Audience{Slug: "A-value", Rule: "FILTER"}, "ann")
 	wrong(t, err, "slug_name", "name", "segment_ql")
@@ -175,18 +175,5 @@ func TestDeclare(t *testing.T) {
 	}
 	if got := strings.Join(names, ", "); got != "email text, score number, country text" || w.plane.applied != 1 {
 		t.Errorf("fields are %s after %d calls", got, w.plane.applied)
-	}
-}
-
-func TestFrequency(t *testing.T) {
-	for text, want := range map[string]string{"": "realtime", "realtime": "realtime", "hourly": "hourly", "90m": "90m"} {
-		if got, err := catalog.Frequency(text); err != nil || got != want {
-			t.Errorf("%q is %s, %v; want %s", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"59s", "-1h", "often", "1", "99999999h"} {
-		if got, err := catalog.Frequency(text); err == nil {
-			t.Errorf("%q is %s, want an error", text, got)
-		}
 	}
 }

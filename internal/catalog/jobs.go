@@ -3,96 +3,297 @@ package catalog
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/provider"
+	"usher/internal/schedule"
 )
 
-// NewJob is what a person gives to create a job.
-type NewJob struct {
+// JobSpec is what people declare of a job: everything but what becomes of it.
+type JobSpec struct {
+	// Workflow in kebab or snake case; it can't change later.
 	Workflow    string
 	Name        string
 	Description string
+	// Destination and Audiences (ids or slugs) are an export's.
 	Destination activation.DestinationID
-	// Audiences are ids or slugs.
-	Audiences []string
-	Config    map[string]string
-	// Every is realtime, hourly, daily, weekly or a duration; "" = realtime.
-	Every string
-	// Continuous jobs go on; others complete after one run.
-	Continuous bool
+	Audiences   []string
+	// Authorizations are those of a job without a destination. An export may
+	// name its destination's.
+	Authorizations []activation.AuthorizationID
+	// Config holds the workflow's declared settings. A secret one that holds
+	// Redacted keeps what is stored.
+	Config map[string]string
+	activation.Schedule
+	activation.Reach
+	// FailAfter and StallAfter are at least a minute; 0 = the default.
+	FailAfter, StallAfter  time.Duration
+	OnEnd                  activation.OnEnd
+	Tag                    string
+	Hidden, VerboseLogging bool
 }
 
-// CreateJob checks and stores a job; it is due at once.
-func (c *Catalog) CreateJob(ctx context.Context, n NewJob, user string) (activation.Job, error) {
-	workflow, def, err := c.Workflow(n.Workflow)
+// Redacted stands for a stored secret, wherever settings are shown.
+const Redacted = "redacted"
+
+// Once is the Idempotency-Key of a creation: the same person, key and digest of
+// the request within a day creates nothing a second time.
+type Once = activation.Once
+
+// SpecOf returns a job as it is declared.
+func SpecOf(j activation.Job) JobSpec {
+	audiences := make([]string, len(j.Audiences))
+	for i, id := range j.Audiences {
+		audiences[i] = string(id)
+	}
+	return JobSpec{
+		Workflow: j.Workflow, Name: j.Name, Description: j.Description, Destination: j.Destination, Audiences: audiences,
+		Authorizations: j.Authorizations, Config: j.Config, Schedule: j.Schedule, Reach: j.Reach, FailAfter: j.FailAfter, StallAfter: j.StallAfter,
+		OnEnd: j.OnEnd, Tag: j.Tag, Hidden: j.Hidden, VerboseLogging: j.VerboseLogging,
+	}
+}
+
+// CreateJob checks and stores a job; it is due at once, or at its time of day.
+// The error names every wrong field.
+func (c *Catalog) CreateJob(ctx context.Context, spec JobSpec, user string) (activation.Job, error) {
+	return c.CreateJobOnce(ctx, spec, user, Once{})
+}
+
+// CreateJobOnce is CreateJob with an Idempotency-Key: a repetition returns the
+// job that the first request made. The key for another request is Invalid.
+func (c *Catalog) CreateJobOnce(ctx context.Context, spec JobSpec, user string, once Once) (activation.Job, error) {
+	j, err := c.checkJob(ctx, spec, nil)
+	if err != nil {
+		return activation.Job{}, err
+	}
+	j.CreatedBy = user
+	return c.Store.CreateJobOnce(ctx, j, once)
+}
+
+// CheckJob says everything that is wrong with a declaration of a new job, and
+// returns the job it would be. Nothing is stored.
+func (c *Catalog) CheckJob(ctx context.Context, spec JobSpec) (activation.Job, error) {
+	return c.checkJob(ctx, spec, nil)
+}
+
+// UpdateJob replaces the declaration of a job. Its workflow and destination stay;
+// settings take effect at the next run.
+func (c *Catalog) UpdateJob(ctx context.Context, id activation.JobID, spec JobSpec, user string) (activation.Job, error) {
+	before, err := c.Store.Job(ctx, id)
+	if err != nil {
+		return activation.Job{}, err
+	}
+	j, err := c.checkJob(ctx, spec, &before)
+	if err != nil {
+		return activation.Job{}, err
+	}
+	j.ID = id
+	if err := c.Store.UpdateJob(ctx, j, user); err != nil {
+		return activation.Job{}, err
+	}
+	return c.Store.Job(ctx, id)
+}
+
+// DeleteJob ends a job for good and hides it; its name is free again.
+func (c *Catalog) DeleteJob(ctx context.Context, id activation.JobID, user string) error {
+	return c.Store.DeleteJob(ctx, id, user)
+}
+
+// checkJob makes a job of a declaration; before is what it changes, nil for a
+// new one.
+func (c *Catalog) checkJob(ctx context.Context, spec JobSpec, before *activation.Job) (activation.Job, error) {
+	workflow, def, err := c.Workflow(spec.Workflow)
 	if err != nil {
 		return activation.Job{}, err
 	}
 	var p problems
-	p.name("name", n.Name)
-	config := p.check("config.", workflow.Fields, n.Config)
-	every, err := Frequency(n.Every)
-	if err != nil {
-		p.add("run_frequency", "%s", err.Error())
+	p.name("name", spec.Name)
+	if len(spec.Description) > 2000 {
+		p.add("description", "is longer than 2,000 bytes")
 	}
-	d, err := c.Store.Destination(ctx, n.Destination)
+	if len(spec.Tag) > 200 {
+		p.add("tag", "is longer than 200 bytes")
+	}
+	if before != nil {
+		if before.Workflow != workflow.Name {
+			p.add("workflow", "can't be changed; create another job")
+		}
+		if spec.Destination != before.Destination {
+			p.add("destination_id", "can't be changed; create another job")
+		}
+		spec.Config = keepSecrets(workflow.Fields, spec.Config, before.Config)
+	}
+	j := activation.Job{
+		Name: strings.TrimSpace(spec.Name), Description: spec.Description, Workflow: workflow.Name, Provider: def.Name, Type: string(workflow.Direction),
+		Destination: spec.Destination, Config: p.check("config.", workflow.Fields, spec.Config), Reach: spec.Reach,
+		FailAfter: spec.FailAfter, StallAfter: spec.StallAfter, OnEnd: spec.OnEnd, Tag: spec.Tag, Hidden: spec.Hidden, VerboseLogging: spec.VerboseLogging,
+	}
+	j.Schedule = p.schedule(spec.Schedule, workflow, c.Now(), before)
+	p.times(spec)
+	p.reach(spec, workflow)
+	if workflow.Direction == provider.Export {
+		err = c.checkExport(ctx, &p, &j, spec, def)
+	} else {
+		err = c.checkStandalone(ctx, &p, &j, spec, def)
+	}
+	if err == nil {
+		err = p.err("JOB-BADREQ-002")
+	}
+	if err != nil {
+		return activation.Job{}, err
+	}
+	return j, nil
+}
+
+// keepSecrets puts the stored secrets where a declaration says Redacted.
+func keepSecrets(fields []provider.Field, given, stored map[string]string) map[string]string {
+	out := make(map[string]string, len(given))
+	for k, v := range given {
+		out[k] = v
+	}
+	for _, f := range fields {
+		if f.Secret && out[f.Name] == Redacted {
+			out[f.Name] = stored[f.Name]
+		}
+	}
+	return out
+}
+
+// schedule checks when a job runs.
+func (p *problems) schedule(s activation.Schedule, w provider.Workflow, now time.Time, before *activation.Job) activation.Schedule {
+	if s.Frequency == "" {
+		s.Frequency = activation.Realtime
+		if !w.RealTime {
+			s.Frequency = "daily"
+		}
+	}
+	s, wrong := schedule.Normalize(s)
+	for _, one := range wrong {
+		p.add(one.Field, "%s", one.Message)
+	}
+	if len(wrong) > 0 {
+		return s
+	}
+	switch {
+	case s.RealTime() && !w.RealTime:
+		p.add("run_frequency", "this workflow has no real time; give a schedule such as daily")
+	case s.Continuous && !s.RealTime() && !w.Scheduled:
+		p.add("run_frequency", "this workflow runs in real time only")
+	case !s.Continuous && !w.Once:
+		p.add("continuous_update", "this workflow has no end; it must be true")
+	}
+	if !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(now) && (before == nil || !before.ExpiresAt.Equal(s.ExpiresAt)) {
+		p.add("expires_at", "is over already")
+	}
+	return s
+}
+
+// times checks how long a job tries.
+func (p *problems) times(s JobSpec) {
+	for field, d := range map[string]time.Duration{"fail_after": s.FailAfter, "stall_after": s.StallAfter} {
+		if d != 0 && (d < time.Minute || d > 30*24*time.Hour) {
+			p.add(field, "must be between 1m and 720h")
+		}
+	}
+	if s.OnEnd != "" && !slices.Contains(activation.OnEnds, s.OnEnd) {
+		p.add("on_end", "must be keep, empty or delete")
+	}
+}
+
+// limitFrequencies are the periods of a user_limit; "" is each run.
+var limitFrequencies = []string{"", "hourly", "daily", "weekly", "monthly"}
+
+// reach checks whom an export sends.
+func (p *problems) reach(s JobSpec, w provider.Workflow) {
+	if w.Direction != provider.Export && s.Reach != (activation.Reach{}) {
+		p.add("withbackfill", "only exports have withbackfill, backfill_only and user_limit")
+		return
+	}
+	if s.SkipBackfill && s.BackfillOnly {
+		p.add("backfill_only", "can't go with withbackfill false: nobody would be sent")
+	}
+	if s.UserLimit < 0 {
+		p.add("user_limit", "must be 0 (no limit) or more")
+	}
+	switch {
+	case !slices.Contains(limitFrequencies, s.UserLimitFrequency):
+		p.add("user_limit_frequency", "must be hourly, daily, weekly or monthly, or left out for each run")
+	case s.UserLimitFrequency != "" && s.UserLimit == 0:
+		p.add("user_limit_frequency", "goes with a user_limit")
+	}
+}
+
+// checkExport checks what a job sends, and where.
+func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Job, spec JobSpec, def provider.Definition) error {
+	d, err := c.Store.Destination(ctx, spec.Destination)
 	switch {
 	case errors.Is(err, activation.ErrNotFound):
 		p.add("destination_id", "no such destination")
 	case err != nil:
-		return activation.Job{}, err
+		return err
 	case d.Provider != def.Name:
 		p.add("destination_id", "is a destination of %s, and this workflow needs one of %s", d.Provider, def.Name)
+	case len(spec.Authorizations) > 0 && !slices.Equal(spec.Authorizations, []activation.AuthorizationID{d.Authorization}):
+		p.add("auth_ids", "an export uses its destination's authorization; leave it out")
 	}
-	if len(n.Audiences) == 0 {
+	if len(spec.Audiences) == 0 {
 		p.add("segment_ids", "at least one audience is needed")
 	}
-	var audiences []activation.AudienceID
-	for i, s := range n.Audiences {
+	for i, s := range spec.Audiences {
 		a, err := c.Audience(ctx, s)
-		if errors.Is(err, activation.ErrNotFound) {
+		switch {
+		case errors.Is(err, activation.ErrNotFound):
 			p.add("segment_ids", "number %d of the list is no audience", i+1)
-			continue
+		case err != nil:
+			return err
+		case slices.Contains(j.Audiences, a.ID):
+			p.add("segment_ids", "number %d of the list is there twice", i+1)
+		default:
+			j.Audiences = append(j.Audiences, a.ID)
 		}
-		if err != nil {
-			return activation.Job{}, err
-		}
-		audiences = append(audiences, a.ID)
 	}
-	if err := p.err("JOB-BADREQ-002"); err != nil {
-		return activation.Job{}, err
-	}
-	return c.Store.CreateJob(ctx, activation.Job{
-		Name: n.Name, Description: n.Description, Workflow: workflow.Name, Provider: def.Name, Type: string(workflow.Direction),
-		Config: config, Destination: d.ID, Audiences: audiences, Schedule: activation.Schedule{Continuous: n.Continuous, Frequency: every}, CreatedBy: user,
-	})
+	return nil
 }
 
-// Frequency reads realtime, hourly, daily, weekly or a duration of at least a
-// minute. 0 = in real time.
-func Frequency(s string) (string, error) {
-	switch s {
-	case "", activation.Realtime:
-		return activation.Realtime, nil
-	case "hourly", "daily", "weekly":
-		return s, nil
+// checkStandalone checks a job that has no destination.
+func (c *Catalog) checkStandalone(ctx context.Context, p *problems, j *activation.Job, spec JobSpec, def provider.Definition) error {
+	if spec.Destination != "" {
+		p.add("destination_id", "only exports have a destination")
 	}
-	d, err := time.ParseDuration(s)
-	if err == nil && d >= time.Minute {
-		return s, nil
+	if len(spec.Audiences) > 0 {
+		p.add("segment_ids", "only exports have audiences")
 	}
-	return "", fmt.Errorf("must be realtime, hourly, daily, weekly or a duration of at least 1m, such as 6h")
+	if spec.OnEnd != "" && spec.OnEnd != activation.EndKeep {
+		p.add("on_end", "only exports leave something at their end")
+	}
+	if len(spec.Authorizations) == 0 && !def.NoAuth() {
+		p.add("auth_ids", "an authorization of %s is needed", def.Name)
+	}
+	for i, id := range spec.Authorizations {
+		a, err := c.Store.Authorization(ctx, id)
+		switch {
+		case errors.Is(err, activation.ErrNotFound):
+			p.add("auth_ids", "number %d of the list is no authorization", i+1)
+		case err != nil:
+			return err
+		case a.Provider != def.Name:
+			p.add("auth_ids", "number %d of the list belongs to %s, not %s", i+1, a.Provider, def.Name)
+		}
+	}
+	j.Authorizations = spec.Authorizations
+	return nil
 }
 
-// Command tells a job to pause, resume, bounce or end, and returns it as
-// it is then.
-func (c *Catalog) Command(ctx context.Context, id activation.JobID, command activation.JobCommand, user string) (activation.Job, error) {
+// Command tells a job to pause (for a while where d > 0), resume, bounce or end,
+// and returns it as it is then.
+func (c *Catalog) Command(ctx context.Context, id activation.JobID, command activation.JobCommand, d time.Duration, user string) (activation.Job, error) {
 	var err error
 	switch command {
 	case activation.CommandPause:
-		err = c.Store.Pause(ctx, id, 0, user)
+		err = c.Store.Pause(ctx, id, d, user)
 	case activation.CommandResume:
 		err = c.Store.Resume(ctx, id, user)
 	case activation.CommandBounce:
@@ -100,7 +301,7 @@ func (c *Catalog) Command(ctx context.Context, id activation.JobID, command acti
 	case activation.CommandKill:
 		err = c.Store.Kill(ctx, id, user)
 	case activation.CommandRun:
-		return activation.Job{}, fmt.Errorf("%w: running is a matter of delivery", activation.ErrConflict)
+		err = c.Store.RunNow(ctx, id, user)
 	}
 	if err != nil {
 		return activation.Job{}, err

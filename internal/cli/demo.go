@@ -378,7 +378,7 @@ func (d *demo) connect(ctx context.Context, network string) error {
 	}
 	d.jobs = map[string]activation.JobID{}
 	for _, slug := range demoAudiences {
-		var job activation.Job
+		var job client.Job
 		if _, err := d.api.Do(ctx, http.MethodPost, "/v2/job/meta_custom_audience", map[string]any{
 			"name": title(slug) + " to Meta", "destination_id": dest.ID, "segment_ids": []string{slug},
 		}, &job); err != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usher/internal/activation"
+	"usher/internal/api/client"
 )
 
 // finding is one thing the doctor looked at.
@@ -105,7 +106,7 @@ func (a *app) checkServer(ctx context.Context) []finding {
 	for _, auth := range auths {
 		out = append(out, finding{"authorization " + auth.Label, auth.Status != activation.AuthUnhealthy, strings.TrimSpace(string(auth.Status) + " " + auth.Reason)})
 	}
-	var jobs []activation.Job
+	var jobs []client.Job
 	if _, err := c.Do(ctx, http.MethodGet, "/v2/job?status=failed", nil, &jobs); err == nil {
 		out = append(out, finding{"failed jobs", len(jobs) == 0, fmt.Sprint(len(jobs))})
 	}

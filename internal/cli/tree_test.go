@@ -71,6 +71,7 @@ var commandOf = map[string]string{
 	"health": "(doctor asks readyz)", "ready": "doctor",
 	"list-jobs": "job list", "show-job": "job show", "create-job": "(the same as create-workflow-job)", "create-workflow-job": "job create",
 	"job-logs": "job logs", "plan-job": "job plan", "run-job": "job run", "pause-job": "job pause", "resume-job": "job resume", "bounce-job": "job bounce", "kill-job": "job kill",
+	"edit-job": "job edit", "delete-job": "job delete", "edit-workflow-job": "(older form)", "delete-workflow-job": "(older form)",
 	"show-workflow-job": "(older form)", "workflow-job-logs": "(older form)", "plan-workflow-job": "(older form)", "run-workflow-job": "(older form)",
 	"pause-workflow-job": "(older form)", "resume-workflow-job": "(older form)", "bounce-workflow-job": "(older form)", "kill-workflow-job": "(older form)",
 	"list-runs": "run list", "show-run": "run show", "run-items": "run items", "run-item": "run item", "run-errors": "run errors",

@@ -167,7 +167,7 @@ func (c *Console) commandJob(v visit) (view, error) {
 	default:
 		return view{}, activation.ErrNotFound
 	}
-	j, err := c.Catalog.Command(ctx, id, command, v.who.Name)
+	j, err := c.Catalog.Command(ctx, id, command, 0, v.who.Name)
 	if err != nil {
 		return refused(to, err)
 	}

@@ -91,9 +91,9 @@ func (c *Console) createJob(v visit) (view, error) {
 	if err != nil {
 		return refused("/jobs/new", err)
 	}
-	j, err := c.Catalog.CreateJob(v.Context(), catalog.NewJob{
+	j, err := c.Catalog.CreateJob(v.Context(), catalog.JobSpec{
 		Workflow: workflow, Name: v.post("name"), Destination: activation.DestinationID(v.post("destination_id")), Audiences: v.PostForm["segment_ids"],
-		Config: values(v, "config.", declaration.Fields), Every: v.post("run_frequency"), Continuous: v.post("continuous") != "",
+		Config: values(v, "config.", declaration.Fields), Schedule: activation.Schedule{Frequency: v.post("run_frequency"), Continuous: v.post("continuous") != ""},
 	}, v.who.Name)
 	names := []string{"name", "destination_id", "segment_ids", "run_frequency"}
 	for _, f := range declaration.Fields {

@@ -68,8 +68,16 @@ type envelope struct {
 // else as JSON) and decodes the data of the answer into out (may be nil). It
 // returns where the next page starts, "" on the last.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any) (next string, err error) {
+	return c.Send(ctx, method, path, nil, body, out)
+}
+
+// Send is Do with headers of its own, such as Idempotency-Key.
+func (c *Client) Send(ctx context.Context, method, path string, header http.Header, body, out any) (next string, err error) {
 	var r io.Reader
-	contentType := ""
+	all := header.Clone()
+	if all == nil {
+		all = http.Header{}
+	}
 	switch b := body.(type) {
 	case nil:
 	case io.Reader:
@@ -79,25 +87,24 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) (ne
 		if err != nil {
 			return "", fmt.Errorf("encode request: %w", err)
 		}
-		r, contentType = bytes.NewReader(raw), "application/json"
+		r = bytes.NewReader(raw)
+		all.Set("Content-Type", "application/json")
 	}
-	return c.send(ctx, method, path, contentType, r, out)
+	return c.send(ctx, method, path, all, r, out)
 }
 
 // Upload sends a stream of bytes with its content type.
 func (c *Client) Upload(ctx context.Context, path, contentType string, body io.Reader, out any) error {
-	_, err := c.send(ctx, http.MethodPost, path, contentType, body, out)
+	_, err := c.send(ctx, http.MethodPost, path, http.Header{"Content-Type": {contentType}}, body, out)
 	return err
 }
 
-func (c *Client) send(ctx context.Context, method, path, contentType string, body io.Reader, out any) (string, error) {
+func (c *Client) send(ctx context.Context, method, path string, header http.Header, body io.Reader, out any) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, body)
 	if err != nil {
 		return "", fmt.Errorf("make request: %w", err)
 	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
+	req.Header = header
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
