@@ -148,7 +148,10 @@ func (t *tx) unpark(id activation.AuthorizationID) error {
 		if target.SleepReason != activation.SleepAuthorization {
 			continue
 		}
-		if _, err := t.exec(`UPDATE targets SET state = 'runnable', sleep_reason = NULL, sleep_until = NULL, due_at = $1 WHERE id = $2`, t.micros(), target.ID); err != nil {
+		if err := t.setRest(target, activation.WokenFrom(restOf(target), activation.SleepAuthorization)); err != nil {
+			return err
+		}
+		if err := t.setDue(target.ID, t.micros()); err != nil {
 			return err
 		}
 		if err := t.retryLast(target, byItself); err != nil {

@@ -21,6 +21,9 @@ func (s *Store) SaveReceipt(ctx context.Context, r activation.Run, it activation
 			it.Attempt, r.ID, r.Attempt, state, code, message, t.micros(), it.ID); err != nil {
 			return err
 		}
+		if err := t.progress(r.ID); err != nil {
+			return err
+		}
 		return t.putReceipt(it.ID, it.Attempt, rc)
 	})
 	if err != nil {

@@ -70,18 +70,38 @@ func (t *tx) retry(id activation.RunID, who retrier) error {
 		return err
 	}
 	if err := t.must(activation.ErrConflict, `UPDATE runs SET status = 'running', attempt = attempt + 1, ended_at = NULL,
-		error_kind = '', error_code = '', error_text = '' WHERE id = $1 AND attempt = $2 AND status = 'failed'`, id, r.Attempt); err != nil {
+		error_kind = '', error_code = '', error_text = '', progress_at = $3 WHERE id = $1 AND attempt = $2 AND status = 'failed'`, id, r.Attempt, t.micros()); err != nil {
 		return err
 	}
-	if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = NULL,
-		consecutive_errors = CASE WHEN state = 'failed' THEN 0 ELSE consecutive_errors END,
-		failing_since = CASE WHEN state = 'failed' THEN NULL ELSE failing_since END,
-		state = CASE WHEN state = 'completed' THEN 'completed' ELSE 'runnable' END, sleep_reason = NULL, sleep_until = NULL
-		WHERE id = $2 AND open_run IS NULL AND generation = $3`, id, r.Target, r.Generation); err != nil {
+	target, err := t.target(r.Target)
+	if err != nil {
+		return err
+	}
+	if err := t.setRest(target, activation.RetriedRest(restOf(target))); err != nil {
+		return err
+	}
+	if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = NULL WHERE id = $2 AND open_run IS NULL AND generation = $3`, id, r.Target, r.Generation); err != nil {
+		return err
+	}
+	if err := t.retryJob(r.Job); err != nil {
 		return err
 	}
 	t.Enqueue(WakeRun, string(id))
 	return nil
+}
+
+// retryJob makes a job runnable, one that has failed too, because a run of it
+// goes on. One that is completed stays so.
+func (t *tx) retryJob(id activation.JobID) error {
+	job, err := t.job(id)
+	if err != nil || job.State == activation.JobCompleted {
+		return err
+	}
+	next, err := activation.Retried(job.Standing(), t.now)
+	if err != nil {
+		return err
+	}
+	return t.setStanding(job, next)
 }
 
 // retryFacts gathers what the Retry rule looks at.

@@ -17,7 +17,11 @@ func (s *Store) ResumeDue(ctx context.Context) (int, error) {
 			return err
 		}
 		for _, j := range jobs {
-			if err := t.commanded(j, activation.CommandResume, systemUser, activation.LogResumed, (*tx).resume); err != nil {
+			err := t.commanded(j, activation.CommandResume, systemUser, activation.LogResumed, func(t *tx, j activation.Job) error {
+				next, err := activation.Unpaused(j.Standing(), t.now)
+				return t.resume(j, next, err)
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -46,7 +50,7 @@ func (s *Store) FailOverdue(ctx context.Context) (int, error) {
 			if err != nil {
 				return err
 			}
-			if err := t.setRest(target.ID, activation.Park(restOf(target), t.now, rhythmOf(job))); err != nil {
+			if err := t.setRest(target, activation.Park(restOf(target), t.now, rhythmOf(job))); err != nil {
 				return err
 			}
 			if err := t.settleJob(job.ID); err != nil {

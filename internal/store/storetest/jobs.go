@@ -209,7 +209,7 @@ func commands(w *world) {
 	w.ok(err)
 	w.equal(0, len(list))
 	_, err = w.OpenRun(ctx, activation.Run{Target: targets[0].ID})
-	w.is(activation.ErrConflict, err)
+	refused(err)
 	n, err := w.ResumeDue(ctx)
 	w.ok(err)
 	w.equal(0, n)

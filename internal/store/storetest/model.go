@@ -111,7 +111,10 @@ func (m *model) openRun(r activation.Run) *modelRun {
 }
 
 func (m *model) mayOpen() error {
-	if m.open != nil || m.paused {
+	if m.paused {
+		return &activation.Error{Kind: activation.Invalid}
+	}
+	if m.open != nil {
 		return activation.ErrConflict
 	}
 	return nil
@@ -236,6 +239,8 @@ func class(err error) string {
 		return "conflict"
 	case errors.Is(err, activation.ErrNotFound):
 		return "not found"
+	case activation.KindOf(err) == activation.Invalid:
+		return "invalid"
 	}
 	return "other: " + err.Error()
 }
