@@ -39,6 +39,7 @@ type Store interface {
 	Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error)
 	Destinations(ctx context.Context) ([]activation.Destination, error)
 	CreateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error)
+	UpdateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error)
 	DeleteDestination(ctx context.Context, id activation.DestinationID, user string) error
 
 	Job(ctx context.Context, id activation.JobID) (activation.Job, error)

@@ -39,12 +39,41 @@ func (c *Catalog) CreateAuthorization(ctx context.Context, providerName, label s
 
 // CreateDestination names an account at a provider.
 func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error) {
-	def, err := c.Definition(d.Provider)
+	d, err := c.checkDestination(ctx, d)
 	if err != nil {
 		return activation.Destination{}, err
 	}
+	d.Enabled = true
+	return c.Store.CreateDestination(ctx, d, user)
+}
+
+// UpdateDestination replaces the declaration of a destination; its provider
+// stays. A mapping that changes its match keys takes everybody's old keys away
+// and adds the new ones at the next run.
+func (c *Catalog) UpdateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error) {
+	before, err := c.Store.Destination(ctx, d.ID)
+	if err != nil {
+		return activation.Destination{}, err
+	}
+	d.Provider = before.Provider
+	if d, err = c.checkDestination(ctx, d); err != nil {
+		return activation.Destination{}, err
+	}
+	return c.Store.UpdateDestination(ctx, d, user)
+}
+
+// checkDestination returns a destination with its settings complete, or every
+// wrong field.
+func (c *Catalog) checkDestination(ctx context.Context, d activation.Destination) (activation.Destination, error) {
+	def, err := c.Definition(d.Provider)
+	if err != nil {
+		return d, err
+	}
 	var p problems
 	p.name("name", d.Name)
+	if def.NewDestination == nil {
+		p.add("provider", "%s has no audiences; it needs no destination", def.Name)
+	}
 	if strings.TrimSpace(d.Account) == "" {
 		p.add("account", "is needed: %s", def.AccountHelp)
 	}
@@ -53,13 +82,13 @@ func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destinatio
 	case errors.Is(err, activation.ErrNotFound):
 		p.add("auth_id", "no such authorization")
 	case err != nil:
-		return activation.Destination{}, err
+		return d, err
 	case auth.Provider != def.Name:
 		p.add("auth_id", "belongs to %s, not %s", auth.Provider, def.Name)
 	}
 	schema, err := c.Warehouse.Schema(ctx)
 	if err != nil {
-		return activation.Destination{}, err
+		return d, err
 	}
 	known := map[string]bool{}
 	for _, f := range schema.Fields {
@@ -70,15 +99,13 @@ func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destinatio
 			p.add("mapping."+key, "there is no such field")
 		}
 	}
-	if _, err := matchkey.NewSet(def.RuleSet, d.Mapping, d.Config[provider.CountryField]); err != nil {
-		p.add("mapping", "%s", err.Error())
+	if def.NewDestination != nil {
+		if _, err := matchkey.NewSet(def.RuleSet, d.Mapping, d.Config[provider.CountryField]); err != nil {
+			p.add("mapping", "%s", err.Error())
+		}
 	}
 	d.Config = p.check("config.", def.DestinationFields, d.Config)
-	if err := p.err("BADREQ-001"); err != nil {
-		return activation.Destination{}, err
-	}
-	d.Enabled = true
-	return c.Store.CreateDestination(ctx, d, user)
+	return d, p.err("BADREQ-001")
 }
 
 // TestDestination proves credentials and account. It writes nothing at the

@@ -120,6 +120,9 @@ type Ingest interface {
 	// expressions or merge rules take effect at the next Rebuild; the names of
 	// the fields that need one come back.
 	Apply(ctx context.Context, s Schema) (rebuild []string, err error)
+	// Preview returns what would be declared after Apply and what would wait for
+	// a Rebuild, or the error that Apply would return. It changes nothing.
+	Preview(ctx context.Context, s Schema) (declared Schema, rebuild []string, err error)
 	// Schema returns what is declared.
 	Schema(ctx context.Context) (Schema, error)
 	// Merge brings one load into streams and profiles, exactly once, in slices;
@@ -347,10 +350,10 @@ type Ledger interface {
 	// Reset forgets the ledger of generations older than this one.
 	Reset(ctx context.Context, t activation.TargetID, generation int) error
 	// Forget drops the ledger of generations older than this one and the
-	// beginning of the target's job. Where nothing was ever staged it does nothing.
-	Forget(ctx context.Context, t activation.TargetID, generation int) error
-	// Baseline is how many people are left of the beginning of the target's job.
-	Baseline(ctx context.Context, t activation.TargetID) (int64, error)
+	// beginning that has this name. Where nothing was ever staged it does nothing.
+	Forget(ctx context.Context, t activation.TargetID, generation int, begun string) error
+	// Baseline is how many people are left of the beginning that has this name.
+	Baseline(ctx context.Context, t activation.TargetID, begun string) (int64, error)
 	// Unstage drops the staged rows of runs that can no longer be retried.
 	Unstage(ctx context.Context, runs []activation.RunID) error
 }

@@ -20,6 +20,29 @@ func (d *DB) Apply(ctx context.Context, s warehouse.Schema) ([]string, error) {
 	}
 	defer d.unlockIngest()
 	old := d.state.snapshot()
+	next, err := d.applied(ctx, old, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.applyTables(ctx, old, next); err != nil {
+		return nil, err
+	}
+	d.state.setSchema(next)
+	return waiting(next), nil
+}
+
+// Preview returns what would be declared after Apply, and the fields that would
+// wait for a Rebuild, or the error that Apply would return. It changes nothing.
+func (d *DB) Preview(ctx context.Context, s warehouse.Schema) (warehouse.Schema, []string, error) {
+	next, err := d.applied(ctx, d.state.snapshot(), s)
+	if err != nil {
+		return warehouse.Schema{}, nil, err
+	}
+	return cloneSchema(next.Declared), waiting(next), nil
+}
+
+// applied returns the schema after s is applied over old.
+func (d *DB) applied(ctx context.Context, old *schema, s warehouse.Schema) (*schema, error) {
 	next := old.clone()
 	next.Declared = overlay(old.Declared, s)
 	if err := refuseTwice(s); err != nil {
@@ -36,11 +59,7 @@ func (d *DB) Apply(ctx context.Context, s warehouse.Schema) ([]string, error) {
 		return nil, err
 	}
 	activate(&next.Active, next.Declared, used)
-	if err := d.applyTables(ctx, old, next); err != nil {
-		return nil, err
-	}
-	d.state.setSchema(next)
-	return waiting(next), nil
+	return next, nil
 }
 
 // overlay returns what is declared after s is applied over old.
