@@ -100,10 +100,14 @@ func (t *tx) end(r activation.Run, until time.Time) error {
 	if r.Status == activation.RunFailed && r.ErrorCode == "" {
 		r.ErrorCode = activation.CodeOf(nil)
 	}
-	return t.must(activation.ErrFenced, `UPDATE runs SET status = $1, ended_at = $2, wait_until = $3, node = NULL, lease_until = NULL, reason = NULL, reason_until = NULL,
+	err := t.must(activation.ErrFenced, `UPDATE runs SET status = $1, ended_at = $2, wait_until = $3, node = NULL, lease_until = NULL, stalled_at = NULL, reason = NULL, reason_until = NULL,
 		stage = $4, seq = $5, plan_now = $6, key_set = $7, staged_at = $8, counts = $9, timings = $10, error_kind = $11, error_code = $12, error_text = $13
 		WHERE id = $14 AND attempt = $15 AND status IN ('running', 'awaiting')`,
 		r.Status, endedAt, waitUntil, r.Stage, r.Seq, at(r.Now), r.KeySet, at(r.StagedAt), encode(r.Counts), encode(r.Timings), r.ErrorKind, r.ErrorCode, r.ErrorText, r.ID, r.Attempt)
+	if err != nil {
+		return err
+	}
+	return t.meterRun(r.ID)
 }
 
 // freeTarget clears open_run if it is this run's, and moves what the end of the
@@ -123,6 +127,9 @@ func (t *tx) freeTarget(r activation.Run, target activation.Target, end activati
 		}
 	}
 	t.Enqueue(WakeTarget, string(target.ID))
+	if r.Release != "" {
+		return t.endRelease(r, target, end)
+	}
 	return nil
 }
 

@@ -190,7 +190,10 @@ func (s *Store) CheckPass(ctx context.Context, p activation.Pass) error {
 // SavePass stores the counts of a pass and that it moved, guarded by its attempt.
 func (s *Store) SavePass(ctx context.Context, p activation.Pass) error {
 	err := s.do(ctx, func(t *tx) error {
-		return t.must(activation.ErrFenced, `UPDATE passes SET counts = $3, progress_at = $4 WHERE id = $1 AND `+heldPass, p.ID, p.Attempt, encode(p.Counts), t.micros())
+		if err := t.must(activation.ErrFenced, `UPDATE passes SET counts = $3, progress_at = $4 WHERE id = $1 AND `+heldPass, p.ID, p.Attempt, encode(p.Counts), t.micros()); err != nil {
+			return err
+		}
+		return t.meterPass(p.ID)
 	})
 	if err != nil {
 		return fmt.Errorf("save pass %q: %w", p.ID, err)
@@ -214,6 +217,9 @@ func (s *Store) ReleasePass(ctx context.Context, p activation.Pass, until time.T
 		}
 		if err := t.must(activation.ErrFenced, `UPDATE passes SET node = NULL, lease_until = NULL, wait_until = $3, counts = $4 WHERE id = $1 AND `+heldPass,
 			p.ID, p.Attempt, wait, encode(p.Counts)); err != nil {
+			return err
+		}
+		if err := t.meterPass(p.ID); err != nil {
 			return err
 		}
 		t.Enqueue(WakePass, string(p.Job))
@@ -269,6 +275,9 @@ func (t *tx) finishPass(j activation.Job, p activation.Pass) error {
 	if err := t.must(activation.ErrFenced, `UPDATE passes SET status = $3, ended_at = $4, node = NULL, lease_until = NULL, wait_until = NULL,
 		counts = $5, error_kind = $6, error_code = $7, error_text = $8, progress_at = $4 WHERE id = $1 AND `+heldPass,
 		p.ID, p.Attempt, p.Status, t.micros(), encode(p.Counts), p.ErrorKind, p.ErrorCode, p.ErrorText); err != nil {
+		return err
+	}
+	if err := t.meterPass(p.ID); err != nil {
 		return err
 	}
 	return t.passOutcome(j, p)
