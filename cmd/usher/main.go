@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules know every time zone, whatever the machine has
 
 	"usher/internal/cli"
 )

@@ -29,7 +29,7 @@ var cronFields = [5]cronField{
 
 // cronParser reads the five fields and nothing more: no seconds, years, @words,
 // H, L, W or #.
-var cronParser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+var cronParser = cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
 // cronPart is one element of a field. The library takes more, such as *-x.
 var cronPart = regexp.MustCompile(`^(?:\*|\?|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(/[0-9]{1,2})?$`)

@@ -282,7 +282,7 @@ func TestCronByBruteForce(t *testing.T) {
 
 // TestCronAgreesWithTheLibrary where no clock is changed.
 func TestCronAgreesWithTheLibrary(t *testing.T) {
-	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom).WithMaxSearchYears(12)
+	parser := cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom).WithMaxSearchYears(12)
 	rapid.Check(t, func(t *rapid.T) {
 		text, _, _ := drawCron(t)
 		theirs, err := parser.Parse(text)
