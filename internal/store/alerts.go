@@ -258,14 +258,16 @@ func (s *Store) AddTestNotice(ctx context.Context, n activation.Notice, user str
 			return err
 		}
 		n.Event.ID = tests - 1
-		if err := t.addNotice(n); err != nil {
+		added := n
+		added.State = activation.NoticeSilenced
+		if err := t.addNotice(added); err != nil {
 			return err
 		}
 		var sentAt any
 		if n.State == activation.NoticeSent {
 			sentAt = t.micros()
 		}
-		if _, err := t.exec(`UPDATE notices SET attempts = 1, sent_at = $1, answer = $2, error_code = $3, error_text = $4 WHERE id = $5`, sentAt, n.Answer, n.ErrorCode, n.ErrorText, n.ID); err != nil {
+		if _, err := t.exec(`UPDATE notices SET state = $1, attempts = 1, sent_at = $2, answer = $3, error_code = $4, error_text = $5 WHERE id = $6`, n.State, sentAt, n.Answer, n.ErrorCode, n.ErrorText, n.ID); err != nil {
 			return err
 		}
 		return t.audit(activation.AuditEntry{Actor: user, Verb: "test", SubjectType: "job", SubjectID: string(n.Job), After: encode(map[string]string{"notice": string(n.State)})})
