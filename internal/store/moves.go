@@ -190,7 +190,7 @@ func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) er
 		if err := t.reschedule(before, j); err != nil {
 			return err
 		}
-		if err := t.reschedulePasses(j); err != nil {
+		if err := t.reschedulePasses(before, j); err != nil {
 			return err
 		}
 		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogUpdated, Message: "updated", Context: activation.LogContext{User: user}}); err != nil {

@@ -142,7 +142,8 @@ func (t *tx) newPass(j activation.Job) (*activation.Pass, error) {
 		VALUES ($1, $2, $3, 'running', 0, '{}', '', '', '', $4, $4)`, p.ID, p.Job, p.Number, t.micros()); err != nil {
 		return nil, err
 	}
-	if _, err := t.exec(`UPDATE jobs SET last_run_at = $1, due_at = NULL, next_at = $2 WHERE id = $3`, t.micros(), at(next(j, t.now)), j.ID); err != nil {
+	if _, err := t.exec(`UPDATE jobs SET last_run_at = $1, due_at = NULL, next_at = $2 WHERE id = $3`, t.micros(),
+		at(nextAt(j, activation.Target{ConsecutiveErrors: j.ConsecutiveErrors, NextAt: j.NextRunAt}, t.now)), j.ID); err != nil {
 		return nil, err
 	}
 	if !j.LastRunAt.IsZero() {

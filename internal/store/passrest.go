@@ -25,10 +25,10 @@ func ownRestOf(j activation.Job) activation.Rest {
 }
 
 // setOwnRest stores the rest of a job without targets; of a paused one only how
-// its errors stand, or that it has failed or completed.
+// its errors stand, for it is due when it is resumed.
 func (t *tx) setOwnRest(j activation.Job, r activation.Rest) error {
 	state, reason, until := activation.JobRest([]activation.Rest{r})
-	if j.State == activation.JobPaused && (state == activation.JobRunnable || state == activation.JobSleeping) {
+	if j.State == activation.JobPaused {
 		state, reason, until = activation.JobPaused, "", time.Time{}
 	}
 	_, err := t.exec(`UPDATE jobs SET state = $1, sleep_reason = $2, sleep_until = $3, consecutive_errors = $4, failing_since = $5,
@@ -41,19 +41,18 @@ func (t *tx) setOwnRest(j activation.Job, r activation.Rest) error {
 // beginPasses makes a new job without targets due: now, or, where it says at
 // what time, then.
 func (t *tx) beginPasses(j activation.Job) error {
-	first := next(j, t.now)
-	if j.TimeOfDay == "" && j.DayOfWeek == "" || first.IsZero() {
-		_, err := t.exec(`UPDATE jobs SET due_at = $1 WHERE id = $2`, t.micros(), j.ID)
-		t.Enqueue(WakePass, string(j.ID))
-		return err
-	}
-	_, err := t.exec(`UPDATE jobs SET next_at = $1, state = 'sleeping', sleep_reason = 'schedule', sleep_until = $1 WHERE id = $2`, first.UnixMicro(), j.ID)
+	s := starts(j, t.now)
+	_, err := t.exec(`UPDATE jobs SET due_at = $1, next_at = $2 WHERE id = $3`, at(s.due), at(s.next), j.ID)
+	t.Enqueue(WakePass, string(j.ID))
 	return err
 }
 
 // reschedulePasses gives a job without targets the next time of its changed
 // schedule. One that slept until the old time sleeps until the new one.
-func (t *tx) reschedulePasses(j activation.Job) error {
+func (t *tx) reschedulePasses(before, j activation.Job) error {
+	if encode(before.Schedule) == encode(j.Schedule) {
+		return nil
+	}
 	to := next(j, t.now)
 	_, err := t.exec(`UPDATE jobs AS j SET next_at = $1,
 		state = CASE WHEN j.sleep_reason = 'schedule' AND $2 THEN 'runnable' ELSE j.state END,
