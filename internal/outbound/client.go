@@ -1,10 +1,12 @@
 package outbound
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -35,6 +37,9 @@ type Config struct {
 	// BreakFor is the first pause; each further one doubles up to 16 times it.
 	// Default 10 s.
 	BreakFor time.Duration
+	// Dial replaces reaching the network, and the address guard with it; nil =
+	// the network. For tests.
+	Dial func(ctx context.Context, network, hostport string) (net.Conn, error)
 	// RootCAs are the trusted authorities; nil = the system's.
 	RootCAs *x509.CertPool
 	// Log takes what the client decides by itself. Required.
@@ -69,11 +74,15 @@ func orDefault[T int | int64 | time.Duration](v, fallback T) T {
 func New(cfg Config) *http.Client {
 	cfg = cfg.withDefaults()
 	g := newGuard(cfg)
+	dial := g.dial
+	if cfg.Dial != nil {
+		dial = cfg.Dial
+	}
 	t := &transport{
 		cfg:   cfg,
 		guard: g,
 		base: &http.Transport{
-			DialContext:           g.dial,
+			DialContext:           dial,
 			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
 			TLSHandshakeTimeout:   cfg.ConnectTimeout,
 			ForceAttemptHTTP2:     true,

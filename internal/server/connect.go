@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ type connections struct {
 	cfg   config.Config
 	log   *slog.Logger
 	now   func() time.Time
+	// dial replaces reaching the network in tests.
+	dial func(ctx context.Context, network, hostport string) (net.Conn, error)
 
 	mu           sync.Mutex
 	http         map[activation.AuthorizationID]*http.Client
@@ -76,7 +79,7 @@ func (c *connections) connect(ctx context.Context, d activation.Destination) (pr
 		return nil, def, err
 	}
 	if c.http[d.Authorization] == nil {
-		c.http[d.Authorization] = outbound.New(outbound.Config{AllowedHosts: c.cfg.AllowHosts, Log: c.log, Now: c.now})
+		c.http[d.Authorization] = outbound.New(outbound.Config{AllowedHosts: c.cfg.AllowHosts, Log: c.log, Now: c.now, Dial: c.dial})
 	}
 	made.client, err = def.NewDestination(provider.Deps{
 		Auth: secrets, Account: d.Account, Config: d.Config, HTTP: c.http[d.Authorization],

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"usher/internal/activation"
@@ -41,9 +42,13 @@ func (v *Vault) Fields(ctx context.Context, s Store, d activation.Destination) (
 // How often an authorization is probed: one that works once a day, one that
 // does not every hour, so that one mended at the network is found without
 // hammering it.
+//
+// A probe that said nothing (the network is down, or asks for fewer calls) is
+// tried again after a minute, then two, four, up to mendEvery.
 const (
 	checkEvery = 24 * time.Hour
 	mendEvery  = time.Hour
+	tryAgain   = time.Minute
 )
 
 // ErrNothingToProbe is what a probe returns for an authorization that nothing
@@ -58,6 +63,16 @@ type Health struct {
 	Probe func(ctx context.Context, a activation.Authorization) error
 	Log   *slog.Logger
 	Now   func() time.Time
+
+	mu    sync.Mutex
+	tried map[activation.AuthorizationID]trial
+}
+
+// A trial is the last probe that said nothing.
+type trial struct {
+	at   time.Time
+	next time.Time
+	row  int // how many in a row
 }
 
 // KindAuthorization is the kind of work that Health does.
@@ -74,7 +89,7 @@ func (h *Health) Due(ctx context.Context, limit int) ([]activation.Work, error) 
 	}
 	var works []activation.Work
 	for _, a := range all {
-		if len(works) < limit && !h.Now().Before(NextProbe(a)) {
+		if len(works) < limit && !h.Now().Before(NextProbe(a)) && !h.waits(a) {
 			works = append(works, activation.Work{Kind: KindAuthorization, ID: string(a.ID), Lease: "auth:" + string(a.ID)})
 		}
 	}
@@ -96,6 +111,40 @@ func NextProbe(a activation.Authorization) time.Time {
 	return a.LastCheckedAt.Add(mendEvery)
 }
 
+// waits reports whether the last probe of an authorization said nothing and it
+// is too early for another. New credentials are probed at once.
+func (h *Health) waits(a activation.Authorization) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t, ok := h.tried[a.ID]
+	return ok && h.Now().Before(t.next) && !a.UpdatedAt.After(t.at)
+}
+
+// noteTrial remembers that a probe said something, or nothing and when to try
+// again.
+func (h *Health) noteTrial(id activation.AuthorizationID, found error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if found == nil || activation.KindOf(found) == activation.Unauthorized {
+		delete(h.tried, id)
+		return
+	}
+	t, now := h.tried[id], h.Now()
+	wait := min(tryAgain<<min(t.row, 10), mendEvery)
+	if errors.Is(found, ErrNothingToProbe) {
+		wait = tryAgain // a destination may come any time
+	}
+	t.at, t.next, t.row = now, now.Add(wait), t.row+1
+	var e *activation.Error
+	if errors.As(found, &e) && e.Until.After(t.next) {
+		t.next = e.Until
+	}
+	if h.tried == nil {
+		h.tried = map[activation.AuthorizationID]trial{}
+	}
+	h.tried[id] = t
+}
+
 // Do probes one authorization and records the finding. An error that says
 // nothing about the credentials (the network is down) changes nothing.
 func (h *Health) Do(ctx context.Context, w activation.Work) error {
@@ -103,7 +152,9 @@ func (h *Health) Do(ctx context.Context, w activation.Work) error {
 	if err != nil {
 		return fmt.Errorf("probe authorization: %w", err)
 	}
-	return h.Report(ctx, a.ID, h.Probe(ctx, a))
+	found := h.Probe(ctx, a)
+	h.noteTrial(a.ID, found)
+	return h.Report(ctx, a.ID, found)
 }
 
 // Report records what a call said about an authorization: nil means it works,

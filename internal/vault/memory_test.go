@@ -11,9 +11,9 @@ type ctx = context.Context
 
 type clock struct{ t time.Time }
 
-func newClock() *clock          { return &clock{time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)} }
-func (c *clock) Now() time.Time { return c.t }
-func (c *clock) add(hours int)  { c.t = c.t.Add(time.Duration(hours) * time.Hour) }
+func newClock() *clock               { return &clock{time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)} }
+func (c *clock) Now() time.Time      { return c.t }
+func (c *clock) add(d time.Duration) { c.t = c.t.Add(d) }
 
 // memory is a vault.Store in a map.
 type memory struct {

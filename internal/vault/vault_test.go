@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -197,24 +198,30 @@ func TestHealth(t *testing.T) {
 	}
 	steps := []struct {
 		name   string
-		wait   int // hours
+		wait   time.Duration
 		probe  error
 		status activation.AuthStatus
 		errs   bool
 	}{
 		{"new, and the network is down", 0, errDown, activation.AuthUnknown, true},
-		{"nothing to probe", 0, vault.ErrNothingToProbe, activation.AuthUnknown, false},
-		{"works", 0, nil, activation.AuthHealthy, false},
-		{"refused a day later", 24, &activation.Error{Kind: activation.Unauthorized, Code: "META-190", Message: "the token was revoked"}, activation.AuthUnhealthy, false},
-		{"down an hour later", 1, errDown, activation.AuthUnhealthy, true},
-		{"mended", 0, nil, activation.AuthHealthy, false},
+		{"nothing to probe", time.Minute, vault.ErrNothingToProbe, activation.AuthUnknown, false},
+		{"down again", time.Minute, errDown, activation.AuthUnknown, true},
+		{"down for the third time", 4 * time.Minute, errDown, activation.AuthUnknown, true},
+		{"works", 8 * time.Minute, nil, activation.AuthHealthy, false},
+		{"refused a day later", 24 * time.Hour, &activation.Error{Kind: activation.Unauthorized, Code: "META-190", Message: "the token was revoked"}, activation.AuthUnhealthy, false},
+		{"down an hour later", time.Hour, errDown, activation.AuthUnhealthy, true},
+		{"mended", time.Minute, nil, activation.AuthHealthy, false},
 	}
 	for _, step := range steps {
 		if step.wait > 0 {
 			if due() != 0 {
 				t.Fatalf("%s: due at once", step.name)
 			}
-			now.add(step.wait)
+			now.add(step.wait - time.Second)
+			if due() != 0 {
+				t.Fatalf("%s: due before its time", step.name)
+			}
+			now.add(time.Second)
 		}
 		if due() != 1 {
 			t.Fatalf("%s: not due", step.name)
