@@ -44,6 +44,8 @@ func RetryRule(f RetryFacts) (ok bool, reason string) {
 		return false, fmt.Sprintf("the run is %s; only a failed run can be retried", r.Status)
 	case f.JobGone || f.Job == JobKilled:
 		return false, "the job was ended"
+	case f.Job == JobCompleted:
+		return false, "the job is completed"
 	case f.Job == JobPaused:
 		return false, "the job is paused; resume it first"
 	case r.ErrorCode == CodeRemoteGone || r.Generation != f.Generation:

@@ -26,6 +26,7 @@ func TestRetryRule(t *testing.T) {
 		{"running", func(f *activation.RetryFacts) { f.Run.Status = activation.RunRunning }, "only a failed run"},
 		{"killed", func(f *activation.RetryFacts) { f.Job = activation.JobKilled }, "ended"},
 		{"deleted", func(f *activation.RetryFacts) { f.JobGone = true }, "ended"},
+		{"completed", func(f *activation.RetryFacts) { f.Job = activation.JobCompleted }, "completed"},
 		{"paused", func(f *activation.RetryFacts) { f.Job = activation.JobPaused }, "paused"},
 		{"gone", func(f *activation.RetryFacts) { f.Run.ErrorCode = activation.CodeRemoteGone }, "remote audience"},
 		{"another generation", func(f *activation.RetryFacts) { f.Generation = 2 }, "remote audience"},

@@ -19,7 +19,8 @@ const approvalTime = 7 * 24 * time.Hour
 // that this one has seen.
 func (s *Store) AwaitApproval(ctx context.Context, r activation.Run) error {
 	err := s.do(ctx, func(t *tx) error {
-		if _, _, err := t.lockRun(r.ID); err != nil {
+		_, target, err := t.lockRun(r.ID)
+		if err != nil {
 			return err
 		}
 		if err := t.owns(r); err != nil {
@@ -31,13 +32,15 @@ func (s *Store) AwaitApproval(ctx context.Context, r activation.Run) error {
 		if err := t.saveRun(r); err != nil {
 			return err
 		}
-		until := t.now.Add(approvalTime).UnixMicro()
-		if err := t.must(activation.ErrFenced, `UPDATE runs SET status = 'pending', reason = 'approval', reason_until = $1, node = NULL, lease_until = NULL, wait_until = NULL
-			WHERE id = $2 AND attempt = $3 AND status = 'running'`, until, r.ID, r.Attempt); err != nil {
+		until := t.now.Add(approvalTime)
+		if err := t.must(activation.ErrFenced, `UPDATE runs SET status = 'pending', reason = 'approval', reason_until = $1, node = NULL, lease_until = NULL, wait_until = NULL, stalled_at = NULL
+			WHERE id = $2 AND attempt = $3 AND status = 'running'`, until.UnixMicro(), r.ID, r.Attempt); err != nil {
 			return err
 		}
-		if err := t.must(conflict("the run is not the open one of its target"), `UPDATE targets SET open_run = NULL, state = 'sleeping', sleep_reason = 'approval', sleep_until = $1
-			WHERE id = $2 AND open_run = $3`, until, r.Target, r.ID); err != nil {
+		if err := t.must(conflict("the run is not the open one of its target"), `UPDATE targets SET open_run = NULL WHERE id = $1 AND open_run = $2`, r.Target, r.ID); err != nil {
+			return err
+		}
+		if err := t.setRest(target, activation.Asking(restOf(target), until)); err != nil {
 			return err
 		}
 		t.Enqueue(WakeTarget, string(r.Target))
@@ -77,12 +80,14 @@ func (s *Store) answer(ctx context.Context, id activation.RunID, answer, user st
 		if target.OpenRun != "" {
 			return t.openConflict(target)
 		}
-		if err := t.must(activation.ErrConflict, `UPDATE runs SET reason = NULL, reason_until = NULL, verdict = $1, verdict_removes = $2, verdict_at = $3
+		if err := t.must(activation.ErrConflict, `UPDATE runs SET reason = NULL, reason_until = NULL, verdict = $1, verdict_removes = $2, verdict_at = $3, progress_at = $3
 			WHERE id = $4 AND status = 'pending' AND reason = 'approval'`, answer, r.Counts.Remove, t.micros(), id); err != nil {
 			return err
 		}
-		if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, state = 'runnable', sleep_reason = NULL, sleep_until = NULL
-			WHERE id = $2 AND open_run IS NULL`, id, target.ID); err != nil {
+		if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1 WHERE id = $2 AND open_run IS NULL`, id, target.ID); err != nil {
+			return err
+		}
+		if err := t.setRest(target, activation.Opened(restOf(target))); err != nil {
 			return err
 		}
 		t.Enqueue(WakeRun, string(id))
@@ -155,6 +160,9 @@ func (s *Store) Withdraw(ctx context.Context, id activation.RunID, user string) 
 		if err := t.wakeFromApproval(target.ID); err != nil {
 			return err
 		}
+		if err := t.callOff(r, target); err != nil {
+			return err
+		}
 		if err := t.audit(activation.AuditEntry{Actor: user, Verb: "withdraw", SubjectType: "run", SubjectID: string(id)}); err != nil {
 			return err
 		}
@@ -168,6 +176,9 @@ func (s *Store) Withdraw(ctx context.Context, id activation.RunID, user string) 
 
 // wakeFromApproval ends a target's sleep with reason approval.
 func (t *tx) wakeFromApproval(id activation.TargetID) error {
-	_, err := t.exec(`UPDATE targets SET state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $1 AND sleep_reason = 'approval'`, id)
-	return err
+	target, err := t.target(id)
+	if err != nil {
+		return err
+	}
+	return t.setRest(target, activation.WokenFrom(restOf(target), activation.SleepApproval))
 }

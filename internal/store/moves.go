@@ -87,9 +87,8 @@ func (t *tx) retryLast(target activation.Target, who retrier) error {
 // naming it.
 func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) error {
 	return s.command(ctx, id, activation.CommandRun, user, "", func(t *tx, j activation.Job) error {
-		next, err := activation.Called(j.Standing(), t.now)
-		if err != nil {
-			return err
+		if _, err := activation.Called(j.Standing(), t.now); err != nil {
+			return err // what its targets come to when they are woken, it settles to
 		}
 		busy, err := collectOne(t, scanTarget, `SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1 AND t.open_run IS NOT NULL ORDER BY t.id LIMIT 1`, j.ID)
 		if err != nil {
@@ -99,9 +98,6 @@ func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) er
 			return t.openConflict(*busy)
 		}
 		if err := t.busyPass(j.ID); err != nil {
-			return err
-		}
-		if err := t.moveJob(j, next, nil); err != nil {
 			return err
 		}
 		return t.wakeTargets(j.ID, true)
@@ -281,7 +277,7 @@ func (t *tx) wakeTargets(job activation.JobID, failedToo bool) error {
 			t.Enqueue(WakeTarget, string(target.ID))
 		}
 	}
-	return t.wakePasses(job, failedToo)
+	return t.wakePasses(job)
 }
 
 // wakeRuns wakes whoever works on the runs of a job. How long they make no

@@ -63,18 +63,15 @@ func (t *tx) reschedulePasses(before, j activation.Job) error {
 	return err
 }
 
-// wakePasses makes a job without targets due now; with clean its errors are
-// forgotten. One whose authorization is unhealthy sleeps until it is mended.
-func (t *tx) wakePasses(id activation.JobID, clean bool) error {
+// wakePasses makes a job without targets due now; its errors still count. One
+// whose authorization is unhealthy sleeps until it is mended.
+func (t *tx) wakePasses(id activation.JobID) error {
 	j, err := t.job(id)
 	if err != nil || j.Destination != "" || j.State != activation.JobRunnable && j.State != activation.JobSleeping {
 		return err
 	}
 	rest := ownRestOf(j)
 	rest.State, rest.Reason, rest.Until = activation.TargetRunnable, "", time.Time{}
-	if clean {
-		rest.ConsecutiveErrors, rest.FailingSince = 0, time.Time{}
-	}
 	parked, err := t.count(`SELECT count(*) FROM jobs j JOIN authorizations a ON a.status = 'unhealthy' AND j.auth_ids LIKE '%"' || a.id || '"%' WHERE j.id = $1`, id)
 	if err != nil {
 		return err
@@ -157,7 +154,7 @@ func (t *tx) unparkPasses(auth activation.AuthorizationID) error {
 		if j.SleepReason != activation.SleepAuthorization {
 			continue
 		}
-		if err := t.wakePasses(j.ID, false); err != nil {
+		if err := t.wakePasses(j.ID); err != nil {
 			return err
 		}
 	}

@@ -90,15 +90,15 @@ func (t *tx) retry(id activation.RunID, who retrier) error {
 	return nil
 }
 
-// retryJob makes a job runnable, one that has failed too, because a run of it
-// goes on. One that is completed stays so.
+// retryJob makes a failed job runnable because a run of it goes on. Any other
+// settles to what its targets come to.
 func (t *tx) retryJob(id activation.JobID) error {
 	job, err := t.job(id)
-	if err != nil || job.State == activation.JobCompleted {
+	if err != nil {
 		return err
 	}
 	next, err := activation.Retried(job.Standing(), t.now)
-	if err != nil {
+	if err != nil || job.State != activation.JobFailed {
 		return err
 	}
 	return t.setStanding(job, next)
