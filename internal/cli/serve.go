@@ -18,7 +18,10 @@ func (a *app) serveCommand() *cobra.Command {
 		Use: "serve", Short: "Run the server", Args: cobra.NoArgs,
 		Long: `Run the server: API, console, imports and deliveries. It keeps everything in one
 directory and listens on loopback unless told otherwise. Every setting can also
-come from a file (--config) or the environment (USHER_LISTEN and so on).`,
+come from a file (--config) or the environment (USHER_LISTEN and so on).
+
+With USHER_DATABASE_URL the control database is a PostgreSQL, and several servers
+may run over one data directory: one works, the others take over when it stops.`,
 		Example: `  usher serve --data /var/lib/usher
   usher serve --config usher.yaml --listen 10.0.0.5:8080`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,16 +31,17 @@ come from a file (--config) or the environment (USHER_LISTEN and so on).`,
 			}
 			log := cfg.Logger()
 			start := time.Now()
-			s, err := server.New(cmd.Context(), cfg, log, server.Options{Version: Version})
+			p, err := server.Open(cmd.Context(), cfg, log, server.Options{Version: Version, Announce: func(s *server.Server) {
+				a.say("Usher %s serves %s", Version, s.URL())
+				if link := s.SetUpURL(); link != "" {
+					a.say("Make the first account within 15 minutes at %s", link)
+				}
+				log.InfoContext(cmd.Context(), "started", slog.String("url", s.URL()), slog.Duration("took", time.Since(start)))
+			}})
 			if err != nil {
 				return &exitError{exitEnvironment, err}
 			}
-			a.say("Usher %s serves %s", Version, s.URL())
-			if link := s.SetUpURL(); link != "" {
-				a.say("Make the first account within 15 minutes at %s", link)
-			}
-			log.InfoContext(cmd.Context(), "started", slog.String("url", s.URL()), slog.Duration("took", time.Since(start)))
-			return runServer(cmd.Context(), s, log)
+			return runServer(cmd.Context(), p, log)
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "YAML file with settings")
@@ -46,7 +50,11 @@ come from a file (--config) or the environment (USHER_LISTEN and so on).`,
 }
 
 // runServer runs s until ctx ends and closes it.
-func runServer(ctx context.Context, s *server.Server, log *slog.Logger) error {
+func runServer(ctx context.Context, s interface {
+	Run(ctx context.Context) error
+	Close() error
+}, log *slog.Logger,
+) error {
 	err := s.Run(ctx)
 	if cerr := s.Close(); err == nil {
 		err = cerr

@@ -1,8 +1,9 @@
 // Package config is the one struct of server settings and how it is read:
 // defaults, then a YAML file, then environment (USHER_…), then flags. It owns
-// names, defaults and validation, reads nothing else, and keeps no secrets: those
-// are sealed in the store. It is built for the misspelt setting: a name that is
-// not known, or a value out of range, stops the start with all of them named.
+// names, defaults and validation, reads nothing else, and keeps no secrets but
+// the address of the database: the others are sealed in the store. It is built
+// for the misspelt setting: a name that is not known, or a value out of range,
+// stops the start with all of them named.
 package config
 
 import (
@@ -52,6 +53,10 @@ type Config struct {
 	GuardPercent int `koanf:"guard_percent"`
 	// MaxBatch lowers the rows of one queue item. 0 = as many as the network takes.
 	MaxBatch int `koanf:"max_batch"`
+	// DatabaseURL is the PostgreSQL that holds the control plane, such as
+	// postgres://usher:password@host:5432/usher. Default none: it is a file in Data.
+	// There is no flag for it, since others on the machine can see flags.
+	DatabaseURL Secret `koanf:"database_url"`
 }
 
 // Default returns the settings of a server nobody configured.
@@ -98,7 +103,7 @@ func Load(path string, flags map[string]any) (Config, error) {
 // names are the settings there are.
 func names() map[string]struct{} {
 	out := map[string]struct{}{}
-	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "trusted_proxies", "guard_percent", "max_batch"} {
+	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "trusted_proxies", "guard_percent", "max_batch", "database_url"} {
 		out[n] = struct{}{}
 	}
 	return out
@@ -143,6 +148,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBatch < 0 {
 		errs = append(errs, fmt.Errorf("max_batch: %d is negative", c.MaxBatch))
+	}
+	if u := string(c.DatabaseURL); u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
+		errs = append(errs, errors.New("database_url: it must begin with postgres://, as in postgres://user:password@host:5432/name"))
 	}
 	for _, h := range c.AllowHosts {
 		if _, _, err := net.SplitHostPort(h); err != nil {

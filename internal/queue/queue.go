@@ -52,6 +52,8 @@ const (
 	maxWaiting = 1000
 	// sendWithin is how long sending may take.
 	sendWithin = 5 * time.Second
+	// stopWithin is how long stopping, and closing, may take.
+	stopWithin = 2 * time.Second
 	// keep is how long a message is kept once it was worked.
 	keep = time.Minute
 	// maxConns: one listens, one fetches, one sends, one keeps house.
@@ -111,7 +113,7 @@ func (q *Queue) config() *river.Config {
 	return &river.Config{
 		ID:                          q.cfg.Node,
 		Schema:                      Schema,
-		Logger:                      q.cfg.Log.With(slog.String("part", "queue")),
+		Logger:                      slog.New(troubles{q.cfg.Log.Handler()}).With(slog.String("part", "queue")),
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 16}},
 		Workers:                     workers,
 		MaxAttempts:                 1,
@@ -125,6 +127,22 @@ func (q *Queue) config() *river.Config {
 		SoftStopTimeout:             time.Second,
 	}
 }
+
+// troubles drops what River says when all is well.
+type troubles struct{ slog.Handler }
+
+// Enabled reports whether a level is worth a line.
+func (t troubles) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && t.Handler.Enabled(ctx, l)
+}
+
+// WithAttrs keeps dropping.
+func (t troubles) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return troubles{t.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup keeps dropping.
+func (t troubles) WithGroup(name string) slog.Handler { return troubles{t.Handler.WithGroup(name)} }
 
 // migrationLock is the number of the advisory lock of whoever migrates.
 const migrationLock = 0x7269766572 // "river"
@@ -167,14 +185,31 @@ func (q *Queue) Wake(kind, id string) {
 	}
 }
 
-// Run sends and receives until ctx is done. Call it once.
+// Run sends and receives until ctx is done, and returns soon after, also while
+// the database does not answer. Call it once.
 func (q *Queue) Run(ctx context.Context) error {
 	if err := q.client.Start(ctx); err != nil {
 		return fmt.Errorf("start queue: %w", err)
 	}
 	q.send(ctx)
-	<-q.client.Stopped()
+	atMost(stopWithin, func() { <-q.client.Stopped() })
 	return nil
+}
+
+// atMost returns when fn has, or after d. fn is left alone then: it waits for a
+// database that is away, and holds nothing that anybody else needs.
+func atMost(d time.Duration, fn func()) {
+	done := make(chan struct{})
+	go func() {
+		fn()
+		close(done)
+	}()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
 }
 
 // send sends what waits, until ctx is done.
@@ -225,4 +260,4 @@ func (q *Queue) take() []river.InsertManyParams {
 }
 
 // Close closes the connections. Call it after Run has returned.
-func (q *Queue) Close() { q.pool.Close() }
+func (q *Queue) Close() { atMost(stopWithin, q.pool.Close) }

@@ -22,16 +22,19 @@ import (
 	"usher/internal/config"
 	"usher/internal/delivery"
 	"usher/internal/server"
+	"usher/internal/store/postgres/postgrestest"
 	"usher/sandbox/fault"
 )
 
 // The environment of a child process: this test binary as a server.
 const (
-	envChild   = "USHER_TEST_CHILD"   // data directory
-	envSandbox = "USHER_TEST_SANDBOX" // host:port
-	envCrash   = "USHER_TEST_CRASH"   // crash point and how many times to pass it first: "after_deliver 2"
-	envSlow    = "USHER_TEST_REAL_LEASE"
-	envGuard   = "USHER_TEST_GUARD" // per cent
+	envChild    = "USHER_TEST_CHILD"    // data directory
+	envSandbox  = "USHER_TEST_SANDBOX"  // host:port
+	envDatabase = "USHER_TEST_DATABASE" // address of a PostgreSQL; none = SQLite
+	envCrash    = "USHER_TEST_CRASH"    // crash point and how many times to pass it first: "after_deliver 2"
+	envSlow     = "USHER_TEST_REAL_LEASE"
+	envPatient  = "USHER_TEST_PATIENT" // leases of 10 s, of which 8 s are there to let go
+	envGuard    = "USHER_TEST_GUARD"   // per cent
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +45,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(postgrestest.Main(m))
 }
 
 // child is a server process that tests kill.
@@ -63,7 +66,11 @@ func child(dir string) error {
 	if os.Getenv(envSlow) == "" {
 		opt.LeaseTTL, opt.Renew, opt.Sweep, opt.StopWithin = 2*time.Second, 300*time.Millisecond, 150*time.Millisecond, 400*time.Millisecond
 	}
-	s, err := server.New(ctx, cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), opt)
+	if os.Getenv(envPatient) != "" {
+		opt.LeaseTTL, opt.StopWithin = 10*time.Second, 4*time.Second
+	}
+	cfg.DatabaseURL = config.Secret(os.Getenv(envDatabase))
+	s, err := server.Open(ctx, cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), opt)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
 // Package server wires everything together: New(cfg) → Run(ctx) → Close. serve,
-// demo and the end-to-end tests start the same thing.
+// demo and the end-to-end tests start the same thing, serve by Open, which
+// takes turns with other processes where the control plane is in PostgreSQL.
 //
 // It owns the order of starting and stopping and which part knows which. It
 // holds no logic of its own: whatever is decided here belongs in a room of its
@@ -33,8 +34,8 @@ import (
 	"usher/internal/ingest"
 	"usher/internal/provider"
 	"usher/internal/provider/all"
+	"usher/internal/queue"
 	"usher/internal/store"
-	"usher/internal/store/sqlite"
 	"usher/internal/tracking"
 	"usher/internal/vault"
 	"usher/internal/warehouse"
@@ -56,6 +57,9 @@ type Options struct {
 	Now func() time.Time
 	// LeaseTTL, Renew, Sweep and StopWithin shorten the engine's times in tests.
 	LeaseTTL, Renew, Sweep, StopWithin time.Duration
+	// Announce is told of the server when a Process begins to work, which one
+	// that stands by may do again and again.
+	Announce func(*Server)
 }
 
 // Server is one Usher process.
@@ -66,6 +70,7 @@ type Server struct {
 	ln   net.Listener
 
 	store     *store.Store
+	queue     *queue.Queue // nil without PostgreSQL
 	warehouse *duckdb.DB
 	inbox     *inbox.Inbox
 	merger    *ingest.Merger
@@ -93,20 +98,13 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		}
 	}()
 
-	wake := func(kind, id string) {
-		if s.engine != nil {
-			s.engine.Wake(kind, id)
-		}
-		if s.console != nil {
-			s.console.Changed()
-		}
-	}
 	if s.warehouse, err = duckdb.Open(ctx, duckdb.Config{
 		Path: filepath.Join(cfg.Data, "warehouse.duckdb"), MemoryLimitBytes: int64(cfg.MemoryMB) << 20, Threads: cfg.Threads, Log: log, Now: opt.Now,
 	}); err != nil {
-		return nil, err
+		return nil, inUse(err, cfg.Data)
 	}
-	if s.store, err = sqlite.Open(ctx, filepath.Join(cfg.Data, "control.sqlite"), sqlite.Options{Wake: wake, Now: opt.Now}); err != nil {
+	node := nodeName()
+	if err := s.openControl(ctx, node, opt.Now); err != nil {
 		return nil, err
 	}
 	if s.inbox, err = inbox.Open(ctx, inbox.Config{Dir: filepath.Join(cfg.Data, "inbox"), Log: log, Now: opt.Now}); err != nil {
@@ -126,9 +124,8 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		return nil, fmt.Errorf("bring audiences in step: %w", err)
 	}
 
-	node := nodeName()
 	deliver := delivery.New(delivery.Config{
-		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Providers: delivery.Providers(connect), Wake: wake,
+		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Providers: delivery.Providers(connect), Wake: s.wake,
 		Log: log, Now: opt.Now, Faults: opt.Faults,
 		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin},
 	})
@@ -214,6 +211,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return s.merger.Run(ctx) })
+	g.Go(func() error { return s.runQueue(ctx) })
 	g.Go(func() error {
 		if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
@@ -262,11 +260,14 @@ func (s *Server) Close() error {
 	if s.inbox != nil {
 		errs = append(errs, s.inbox.Close())
 	}
+	if s.warehouse != nil { // closed before what may wait for a database that is away
+		errs = append(errs, s.warehouse.Close())
+	}
+	if s.queue != nil {
+		s.queue.Close()
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
-	}
-	if s.warehouse != nil {
-		errs = append(errs, s.warehouse.Close())
 	}
 	return errors.Join(errs...)
 }

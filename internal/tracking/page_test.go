@@ -18,7 +18,7 @@ import (
 var codes = map[string][]string{
 	"access":           {"UNAUTHORIZED-017", "BADREQ-001"},
 	"activation":       {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "TAKEN-OVER", "STALLED", "JOB-BADREQ-002", "INTERNAL-019"},
-	"api":              {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000"},
+	"api":              {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY"},
 	"catalog":          {"BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
 	"delivery":         {"MAPPING", "NO-ANSWER"},
 	"ingest":           {"BADREQ-001", "JSON-BADREQ-025"},

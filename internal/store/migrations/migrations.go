@@ -24,6 +24,8 @@
 //     NULL only with a DEFAULT. SQLite changes no constraint afterwards.
 //   - What only one database is told stands between "-- +only sqlite" or
 //     "-- +only postgres" and "-- +only end", each alone on its line.
+//   - The tables leases and settings stay as they are: a process that stands by
+//     uses them before it brings the schema up to date.
 //   - Statements that hold semicolons (triggers) stand between goose's
 //     StatementBegin and StatementEnd.
 package migrations
@@ -60,26 +62,41 @@ func Postgres(ctx context.Context, db *sql.DB) error {
 	return apply(ctx, db, goose.DialectPostgres, "postgres", postgres)
 }
 
+// CheckPostgres returns ErrNewer where the database is of a newer program. It
+// changes nothing.
+func CheckPostgres(ctx context.Context, db *sql.DB) error {
+	_, err := provider(ctx, db, goose.DialectPostgres, "postgres", postgres)
+	return err
+}
+
 func apply(ctx context.Context, db *sql.DB, dialect goose.Dialect, name string, rules []rule) error {
-	files, err := rewritten(name, rules)
+	p, err := provider(ctx, db, dialect, name, rules)
 	if err != nil {
 		return err
-	}
-	p, err := goose.NewProvider(dialect, db, files)
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	have, want, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read version of the schema: %w", err)
-	}
-	if have > want {
-		return ErrNewer
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+func provider(ctx context.Context, db *sql.DB, dialect goose.Dialect, name string, rules []rule) (*goose.Provider, error) {
+	files, err := rewritten(name, rules)
+	if err != nil {
+		return nil, err
+	}
+	p, err := goose.NewProvider(dialect, db, files)
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read version of the schema: %w", err)
+	}
+	if have > want {
+		return nil, ErrNewer
+	}
+	return p, nil
 }
 
 // A rule replaces what matches in every line.

@@ -34,6 +34,9 @@ type Options struct {
 	// MaxConns is the most connections that write, and as many again that read.
 	// 0 = 12.
 	MaxConns int
+	// Standby leaves the schema of a database that has one as it is, since its
+	// tables belong to who works with them. Only leases and settings may be used.
+	Standby bool
 }
 
 // defaultConns, twice, leaves four nodes room in a database as it is installed
@@ -50,7 +53,7 @@ func Open(ctx context.Context, url string, opt Options) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, write); err != nil {
+	if err := prepare(ctx, write, opt.Standby); err != nil {
 		return nil, errors.Join(fmt.Errorf("open control store in PostgreSQL: %w", err), write.Close())
 	}
 	read, err := connect(url, opt.MaxConns, map[string]string{"default_transaction_read_only": "on"})
@@ -143,6 +146,20 @@ func Check(ctx context.Context, url string) (version string, err error) {
 
 // migrationLock is the number of the advisory lock of whoever migrates.
 const migrationLock = 0x7573686572 // "usher"
+
+// prepare brings the schema up to date, or looks whether it may be used as it is.
+func prepare(ctx context.Context, db *sql.DB, standby bool) error {
+	if standby {
+		var there bool
+		if err := db.QueryRowContext(ctx, `SELECT to_regclass('leases') IS NOT NULL`).Scan(&there); err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		if there {
+			return migrations.CheckPostgres(ctx, db)
+		}
+	}
+	return migrate(ctx, db)
+}
 
 // migrate brings the schema up to date. Another node that does so is waited for.
 func migrate(ctx context.Context, db *sql.DB) (err error) {
