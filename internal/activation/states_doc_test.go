@@ -1,6 +1,8 @@
 package activation_test
 
 import (
+	"flag"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -10,13 +12,128 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"usher/internal/activation"
 )
+
+var update = flag.Bool("update", false, "write the generated part of docs/states.md")
+
+// statesPage is the page that the tests hold the code to.
+const statesPage = "../../docs/states.md"
+
+// TestMovesAreDocumented: the part of the page about the moves of a job is what
+// the table makes of it. Run with -update to write it.
+func TestMovesAreDocumented(t *testing.T) {
+	const begin, end = "<!-- generated from the table of moves: go test ./internal/activation -run Moves -update -->\n", "<!-- end of the generated part -->\n"
+	raw, err := os.ReadFile(statesPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(raw), begin)
+	have, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("the page has no generated part: %q to %q", begin, end)
+	}
+	want := movesAsText()
+	if have == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("docs/states.md does not say what the table of moves says; run with -update\nhave:\n%s\nwant:\n%s", have, want)
+	}
+	if err := os.WriteFile(statesPage, []byte(before+begin+want+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// movesAsText is the table of moves as a diagram and as a table.
+func movesAsText() string {
+	var b strings.Builder
+	b.WriteString("\n```mermaid\nstateDiagram-v2\n")
+	for _, m := range activation.JobMoves {
+		if len(m.From) == 0 {
+			for _, to := range m.To {
+				fmt.Fprintf(&b, "    [*] --> %s: %s\n", to, m.Name)
+			}
+		}
+	}
+	for _, from := range activation.JobStates {
+		for _, to := range activation.JobStates {
+			var names []string
+			for _, m := range activation.JobMoves {
+				if from != to && slices.Contains(m.From, from) && slices.Contains(m.To, to) {
+					names = append(names, string(m.Name))
+				}
+			}
+			if len(names) > 0 {
+				fmt.Fprintf(&b, "    %s --> %s: %s\n", from, to, strings.Join(names, ", "))
+			}
+		}
+	}
+	b.WriteString("```\n\n| From | To | Move | By | When, and what it does |\n|---|---|---|---|---|\n")
+	for _, m := range activation.JobMoves {
+		from := "(new)"
+		if len(m.From) > 0 {
+			from = quoted(m.From)
+		}
+		name := string(m.Name)
+		if m.Command != "" {
+			name = fmt.Sprintf("**%s** `…/%s`", m.Name, m.Command)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", from, quoted(m.To), name, m.By, m.When)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+func quoted(states []activation.JobState) string {
+	out := make([]string, len(states))
+	for i, s := range states {
+		out[i] = "`" + string(s) + "`"
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestTheTableIsWhole: what every state takes, spelled out, so that a row or a
+// state that is dropped from the table is missed.
+func TestTheTableIsWhole(t *testing.T) {
+	for state, want := range map[activation.JobState]string{
+		activation.JobRunnable:  "pause, resume: no, bounce: no, kill, run",
+		activation.JobSleeping:  "pause, resume: no, bounce: no, kill, run",
+		activation.JobPaused:    "pause: no, resume, bounce: no, kill, run: no",
+		activation.JobCompleted: "pause: no, resume: no, bounce: no, kill, run: no",
+		activation.JobFailed:    "pause: no, resume: no, bounce, kill, run: no",
+		activation.JobKilled:    "pause: no, resume: no, bounce: no, kill, run: no",
+	} {
+		var got []string
+		for _, c := range activation.JobCommands {
+			word := string(c)
+			if err := c.Check(state); err != nil {
+				word += ": no"
+				if activation.KindOf(err) != activation.Invalid || activation.CodeOf(err) != "JOB-BADREQ-002" || !strings.Contains(err.Error(), string(state)) || !strings.Contains(err.Error(), "it takes") {
+					t.Errorf("%s of a %s job is refused by %v", c, state, err)
+				}
+			}
+			got = append(got, word)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s takes %s, want %s", state, strings.Join(got, ", "), want)
+		}
+	}
+	names := map[activation.MoveName]bool{}
+	for _, m := range activation.JobMoves {
+		if names[m.Name] || len(m.To) == 0 || m.When == "" || (m.By != activation.ByPerson && m.By != activation.ByRuntime) {
+			t.Errorf("the row of %q is not whole or is there twice", m.Name)
+		}
+		names[m.Name] = true
+	}
+}
 
 // TestStatesAreDocumented holds docs/states.md and the constants together: the
 // tables list exactly the states there are, and transitions name no others.
 func TestStatesAreDocumented(t *testing.T) {
 	declared := declaredStates(t)
-	raw, err := os.ReadFile("../../docs/states.md")
+	raw, err := os.ReadFile(statesPage)
 	if err != nil {
 		t.Fatal(err)
 	}
