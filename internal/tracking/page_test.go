@@ -18,11 +18,15 @@ import (
 var codes = map[string][]string{
 	"access":           {"UNAUTHORIZED-017", "BADREQ-001"},
 	"activation":       {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "TAKEN-OVER", "STALLED", "JOB-BADREQ-002", "INTERNAL-019"},
+	"alerting":         {"BADREQ-001"},
 	"api":              {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY"},
 	"catalog":          {"BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
 	"delivery":         {"MAPPING", "NO-ANSWER"},
 	"ingest":           {"BADREQ-001", "JSON-BADREQ-025"},
 	"outbound":         {"OUTBOUND-ADDRESS", "OUTBOUND-NOANSWER", "OUTBOUND-PACED", "OUTBOUND-PAUSED", "OUTBOUND-UNREACHABLE"},
+	"provider":         {"JOB-BADREQ-002"},
+	"provider/email":   {"NOTICE-RECIPIENTS", "NOTICE-SERVER"},
+	"provider/hook":    {"NOTICE-ADDRESS", "NOTICE-AUTH", "NOTICE-LIMIT", "NOTICE-REFUSED", "NOTICE-UNAVAILABLE"},
 	"provider/meta":    {"META-ACCOUNT", "META-ANSWER", "META-AUTH", "META-BLOCKED", "META-DATA", "META-FLAGGED", "META-GONE", "META-PERMISSION", "META-REQUEST", "META-SETTINGS", "META-SHARE", "META-SIZE", "META-TERMS", "META-THROTTLE", "META-TOOSMALL", "META-UNAVAILABLE"},
 	"server":           {"PROVIDER-NOTFOUND-016"},
 	"store":            {"CONFLICT", "JOB-BADREQ-002", "BADREQ-001"},
@@ -82,7 +86,7 @@ func TestListIsWhole(t *testing.T) {
 			return err
 		}
 		room, err := filepath.Rel(root, filepath.Dir(path))
-		if err != nil || slices.Contains([]string{"providertest", "storetest", "servertest", "warehousetest"}, filepath.Base(room)) {
+		if err != nil || slices.Contains([]string{"providertest", "storetest", "servertest", "warehousetest", "alerttest"}, filepath.Base(room)) {
 			return err
 		}
 		raw, err := os.ReadFile(path)

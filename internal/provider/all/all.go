@@ -5,12 +5,20 @@ package all
 
 import (
 	"usher/internal/provider"
+	"usher/internal/provider/email"
 	"usher/internal/provider/meta"
+	"usher/internal/provider/slack"
+	"usher/internal/provider/teams"
+	"usher/internal/provider/webhook"
 )
 
 // Definitions returns the providers' definitions, in the order they are shown.
 func Definitions() []provider.Definition {
 	return []provider.Definition{
 		meta.Definition(),
+		email.Definition(),
+		slack.Definition(),
+		teams.Definition(),
+		webhook.Definition(),
 	}
 }

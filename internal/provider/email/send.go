@@ -129,7 +129,7 @@ func (a *alert) Notify(ctx context.Context, n provider.Notice) (string, error) {
 		return "", err
 	}
 	defer func() { _ = s.close() }()
-	if err := s.smtp.Mail(a.from.Address); err != nil {
+	if err := s.smtp.Mail("<" + a.from.Address + ">"); err != nil {
 		var answer *textproto.Error
 		if errors.As(err, &answer) && answer.Code/100 == 5 {
 			return "", wrong(fromField, fmt.Sprintf("is a sender that the server does not allow (SMTP %d)", answer.Code))
@@ -162,7 +162,7 @@ func (a *alert) Notify(ctx context.Context, n provider.Notice) (string, error) {
 func (s *session) recipients(a *alert) (refused []string, err error) {
 	passing := false
 	for i, to := range a.to {
-		err := s.smtp.Rcpt(to.Address)
+		err := s.smtp.Rcpt("<" + to.Address + ">")
 		var answer *textproto.Error
 		switch {
 		case err == nil:

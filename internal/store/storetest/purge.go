@@ -1,0 +1,150 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/store"
+)
+
+const (
+	day      = 24 * time.Hour
+	retained = 90 * day
+)
+
+// purge does what the purger does, and returns how many jobs were announced and
+// how many are gone.
+func (w *world) purge() string {
+	w.t.Helper()
+	ctx := w.t.Context()
+	noticed, err := w.NoticePurge(ctx, retained)
+	w.ok(err)
+	gone, err := w.PurgeJobs(ctx, retained)
+	w.ok(err)
+	w.ok(w.PurgeOld(ctx, retained))
+	return fmt.Sprint(noticed, " noticed ", gone, " gone")
+}
+
+// purging: a job that does not go on is announced once and deleted a week
+// later, with its history; its target lives on and can be adopted.
+func purging(w *world) {
+	ctx := w.t.Context()
+	vips := w.audience("vips")
+	j, targets := w.job("vips", nil, vips)
+	living, livingTargets := w.job("living", nil, w.audience("others"))
+	w.ok(w.SetRemote(ctx, targets[0].ID, 1, "remote-1"))
+	r, items := w.queued(targets[0].ID, 3)
+	_, err := w.ClaimItem(ctx, r, items[0].ID)
+	w.ok(err)
+	r.Status, r.ErrorKind, r.ErrorCode = activation.RunFailed, activation.Invalid, "META-100"
+	lost, err := w.ClaimItem(ctx, r, items[1].ID)
+	w.ok(err)
+	for _, it := range []activation.Item{items[0], lost} {
+		it.Attempt = 1
+		w.ok(w.SaveReceipt(ctx, r, it, activation.ItemFailed, activation.Receipt{Unsent: it.Rows()}, "META-100", ""))
+	}
+	w.ok(w.FinishRun(ctx, r, activation.End{}))
+	w.equal(activation.JobFailed, w.jobState(j.ID))
+	w.succeed(livingTargets[0].ID)
+
+	w.clock.Add(retained - 7*day - time.Minute)
+	w.equal("0 noticed 0 gone", w.purge())
+	w.clock.Add(time.Minute)
+	w.equal("1 noticed 0 gone", w.purge())
+	w.equal("0 noticed 0 gone", w.purge())
+	w.equal(activation.LogPurgeDue, w.events(j.ID)[len(w.events(j.ID))-1])
+
+	// Whoever bounces it begins anew.
+	w.ok(w.Bounce(ctx, j.ID, "ann"))
+	w.clock.Add(8 * day)
+	w.equal("0 noticed 0 gone", w.purge())
+	w.ok(w.Pause(ctx, j.ID, 0, "ann")) // its retried run is open
+	w.clock.Add(retained - 7*day)
+	w.equal("1 noticed 0 gone", w.purge())
+	w.clock.Add(7*day - time.Second)
+	w.equal("0 noticed 0 gone", w.purge())
+	w.clock.Add(time.Second)
+	w.equal("0 noticed 0 gone", w.purge()) // hidden, and its open run has to end first
+	_, err = w.Job(ctx, j.ID)
+	w.is(activation.ErrNotFound, err)
+	w.is(activation.ErrNotFound, w.Resume(ctx, j.ID, "ann"))
+	for _, open := range w.openRuns() {
+		open, _, err := w.TakeRun(ctx, open.ID, "n1", lease)
+		w.ok(err)
+		open.Status = activation.RunWithdrawn
+		w.ok(w.FinishRun(ctx, open, activation.End{}))
+	}
+	w.equal("0 noticed 0 gone", w.purge()) // its staged rows have to go first
+	due, err := w.UnstageableRuns(ctx, w.clock.Now().Add(time.Second), 10)
+	w.ok(err)
+	w.ok(w.MarkUnstaged(ctx, due))
+	w.equal("0 noticed 1 gone", w.purge())
+
+	_, err = w.Run(ctx, r.ID)
+	w.is(activation.ErrNotFound, err)
+	target := w.target(targets[0].ID)
+	w.equal("remote-1 ", target.RemoteID+" "+string(target.Job))
+	for _, id := range w.due() {
+		if id == target.ID {
+			w.t.Fatal("a target without a job is due")
+		}
+	}
+	trail, err := w.Audit(ctx, store.AuditFilter{SubjectID: string(j.ID), Verb: "purge"})
+	w.ok(err)
+	w.equal(1, len(trail))
+	w.equal(activation.JobRunnable, w.jobState(living.ID))
+	w.equal(2, len(w.events(living.ID))-1)
+
+	again, adopted := w.job("vips", nil, vips)
+	w.equal(fmt.Sprint(target.ID, "remote-1", again.ID), fmt.Sprint(adopted[0].ID, adopted[0].RemoteID, adopted[0].Job))
+	w.succeed(adopted[0].ID)
+}
+
+func (w *world) openRuns() []activation.Run {
+	w.t.Helper()
+	open, err := w.OpenRuns(w.t.Context(), 100)
+	w.ok(err)
+	return open
+}
+
+// purgingMuch: everything goes, however many rows it is, and only of the job
+// that goes.
+func purgingMuch(w *world) {
+	ctx := w.t.Context()
+	stays := w.importJob("stays", nil)
+	goes := w.importJob("goes", nil)
+	for _, j := range []activation.Job{stays, goes} {
+		for i := range 3 {
+			w.ok(w.AddLog(ctx, activation.LogEntry{Job: j.ID, Event: activation.LogSynced, Message: fmt.Sprint(i)}))
+		}
+		w.passed(j.ID, "")
+	}
+	for range 1200 {
+		w.ok(w.AddLog(ctx, activation.LogEntry{Job: goes.ID, Event: activation.LogSynced, Message: "synced"}))
+	}
+	w.ok(w.DeleteJob(ctx, goes.ID, "ann"))
+	w.clock.Add(retained - time.Second)
+	w.equal("0 noticed 0 gone", w.purge())
+	w.clock.Add(time.Second)
+	w.equal("0 noticed 1 gone", w.purge()) // who deletes a job needs no notice
+	lines, err := w.JobLogs(ctx, goes.ID, time.Time{}, 10)
+	w.ok(err)
+	w.equal(0, len(lines))
+	for _, width := range []time.Duration{time.Minute, time.Hour, day} {
+		w.equal(0, len(w.metricSums(goes.ID, width)))
+	}
+	w.equal(6, len(w.events(stays.ID)))
+
+	// Of the job that stays, minutes and hours become old, days never.
+	w.equal("map[] map[new_profiles:7] map[new_profiles:7]", fmt.Sprint(w.metricSums(stays.ID, time.Minute), w.metricSums(stays.ID, time.Hour), w.metricSums(stays.ID, day)))
+	w.clock.Add(2 * time.Hour)
+	w.purge()
+	w.equal("map[] map[] map[new_profiles:7]", fmt.Sprint(w.metricSums(stays.ID, time.Minute), w.metricSums(stays.ID, time.Hour), w.metricSums(stays.ID, day)))
+
+	w.passed(stays.ID, "")
+	w.purge()
+	list, err := w.Passes(ctx, stays.ID, 0, 10)
+	w.ok(err)
+	w.equal("1 2", fmt.Sprint(len(list), " ", list[0].Number))
+}
