@@ -102,7 +102,7 @@ func (a *app) editUser() *cobra.Command {
 	c := &cobra.Command{
 		Use: "edit ID", Short: "Change name or role of a person, disable or enable them", Args: cobra.ExactArgs(1),
 		Long: `Change name or role of a person, disable or enable them. Another role and being
-disabled sign them out at once; their API tokens can never more than they.`,
+disabled sign them out at once; their API tokens can never do more than they may.`,
 		Example: `  usher user edit 0f3c…  --role operator
   usher user edit 0f3c… --disable`,
 		RunE: func(cmd *cobra.Command, args []string) error {

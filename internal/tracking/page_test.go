@@ -16,7 +16,7 @@ import (
 // codes are all that the program can put on a run, an item, an upload or an
 // answer, by package.
 var codes = map[string][]string{
-	"access":           {"UNAUTHORIZED-017", "BADREQ-001"},
+	"access":           {"UNAUTHORIZED-017", "BADREQ-001", "CONFLICT", "PASSWORD", "SIGN-IN"},
 	"activation":       {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "TAKEN-OVER", "STALLED", "JOB-BADREQ-002", "INTERNAL-019"},
 	"alerting":         {"BADREQ-001"},
 	"api":              {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY"},

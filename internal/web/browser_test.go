@@ -146,6 +146,7 @@ func TestBrowser(t *testing.T) {
 	w.fill()
 	w.run("first run done", func(r activation.Run) bool { return r.Status == activation.RunCompleted })
 
+	lookAt(t, b, w, map[string]string{"login-once": "/login", "login-link": "/login?token=x", "setup": "/setup", "setup-link": "/setup?token=x"})
 	act(b, "size", chromedp.EmulateViewport(1440, 900))
 	b.open(w.signIn)
 	act(b, "sign in", chromedp.Click("form .btn-primary"))
@@ -178,7 +179,30 @@ func TestBrowser(t *testing.T) {
 	act(b, "type a rule", chromedp.SetValue("#f-segment_ql", "FILTER score > 5"))
 	act(b, "type on", chromedp.SendKeys("#f-segment_ql", "0"))
 	b.until("the size while typing", "document.querySelector('#tried').innerText === '3 people would be in it'")
+	peoplePages(t, b, w)
 	b.quiet()
+}
+
+// peoplePages makes the first account, by which the one-time session ends, and
+// signs in with it.
+func peoplePages(t *testing.T, b *tab, w *world) {
+	lookAt(t, b, w, map[string]string{"people-none": "/people", "account-once": "/account"})
+	var ann activation.User
+	w.must("POST", "/v2/user", map[string]string{"email": "ann@example.com", "name": "Ann", "role": "admin", "password": firstPassword}, &ann)
+	lookAt(t, b, w, map[string]string{"login": "/login"})
+	act(b, "size", chromedp.EmulateViewport(1440, 900))
+	act(b, "e-mail", chromedp.SendKeys("#email", "ann@example.com"))
+	act(b, "password", chromedp.SendKeys("#password", firstPassword))
+	act(b, "sign in", chromedp.Click("form .btn-primary"))
+	b.until("signed in with a password", "document.querySelector('h1')?.innerText === 'Everything is in order'")
+	b.open(w.url + "/tokens")
+	act(b, "name", chromedp.SendKeys("#f-name", "ci"))
+	act(b, "make a token", chromedp.Click("form.in .btn-primary"))
+	b.until("the token is shown", "document.querySelector('#made')?.value.startsWith('usher_')")
+	act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))
+	b.accessible("token-made")
+	act(b, "copy", chromedp.Click("[data-copy]"))
+	lookAt(t, b, w, map[string]string{"people": "/people", "person-new": "/people/new", "person": "/people/" + string(ann.ID), "tokens": "/tokens", "account": "/account"})
 }
 
 // allPages looks at every page, wide and narrow, light and dark.
@@ -191,6 +215,11 @@ func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 	var done []activation.Run
 	w.must("GET", "/v2/run?status=completed&limit=1", nil, &done)
 	pages["item"] = "/runs/" + string(done[0].ID) + "/items/1"
+	lookAt(t, b, w, pages)
+}
+
+// lookAt looks at pages, wide and narrow, light and dark.
+func lookAt(t *testing.T, b *tab, w *world, pages map[string]string) {
 	for name, path := range pages {
 		b.open(w.url + path)
 		act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))

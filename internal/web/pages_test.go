@@ -68,8 +68,8 @@ func TestConsole(t *testing.T) {
 
 // protected are pages and forms that need a session.
 var protected = map[string][]string{
-	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/x", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/data", "/data/streams/x", "/help/badreq", "/nothing"},
-	http.MethodPost: {"/jobs", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/authorizations", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild"},
+	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/x", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/account", "/nothing"},
+	http.MethodPost: {"/jobs", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/authorizations", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/account/password"},
 }
 
 func testSignInAsked(t *testing.T, b *browser) {

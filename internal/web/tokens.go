@@ -72,7 +72,7 @@ func (c *Console) tokens(v visit, made string, wrong map[string]string) (view, e
 	p.Fields = []field{
 		{Name: "name", Label: "Name", Type: "text", Required: true, Value: given.Get("name"), Error: wrong["name"], Help: "The audit log names the token by it."},
 		{Name: "description", Label: "Description", Type: "text", Value: given.Get("description"), Error: wrong["description"]},
-		{Name: "scope", Label: "Can", Type: "select", Options: choose(scopes, given.Get("scope")), Error: wrong["scope"], Help: "It never can more than you."},
+		{Name: "scope", Label: "Can", Type: "select", Options: choose(scopes, given.Get("scope")), Error: wrong["scope"], Help: "It can never do more than you."},
 		{Name: "expires", Label: "Expires", Type: "select", Options: choose(expiries, expires), Error: wrong["expires"]},
 	}
 	out := view{Template: "tokens", Title: "API tokens", Section: "/tokens", Body: p}

@@ -42,14 +42,15 @@ func (w *world) as(role activation.Role) *browser {
 func TestRoles(t *testing.T) {
 	w := start(t)
 	viewer, operator := w.as(activation.RoleViewer), w.as(activation.RoleOperator)
-	reading := map[string]bool{"/audiences/try": true, "/data/profile": true}
+	reading := map[string]bool{"/audiences/try": true, "/data/profile": true, "/tokens": true, "/tokens/x/revoke": true, "/account/password": true}
+	admins := map[string]bool{"/authorizations": true, "/people": true, "/people/x": true, "/people/x/password": true, "/people/x/delete": true}
 	for _, path := range protected[http.MethodPost] {
 		res, body := viewer.submit(path, nil)
 		if refused := res.StatusCode == http.StatusForbidden && strings.Contains(body, "Your role may only look"); refused == reading[path] {
 			t.Errorf("a viewer posts to %s: status %d", path, res.StatusCode)
 		}
 		res, _ = operator.submit(path, nil)
-		if refused := res.StatusCode == http.StatusForbidden; refused != (path == "/authorizations") {
+		if refused := res.StatusCode == http.StatusForbidden; refused != admins[path] {
 			t.Errorf("an operator posts to %s: status %d", path, res.StatusCode)
 		}
 	}
