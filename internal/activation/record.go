@@ -46,6 +46,7 @@ const (
 	LogResumed   LogEvent = "resumed"
 	LogBounced   LogEvent = "bounced"
 	LogKilled    LogEvent = "killed"
+	LogPurgeDue  LogEvent = "purge_due" // it will be purged in a week
 )
 
 // LogEntry is one line of a job's log.

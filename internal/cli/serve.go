@@ -79,6 +79,7 @@ func configFlags(c *cobra.Command) {
 	f.StringSlice("allow-host", d.AllowHosts, "private host:port that providers may call, such as a sandbox (repeat)")
 	f.StringSlice("trusted-proxy", d.TrustedProxies, "address or network of a proxy in front of the server, whose X-Forwarded-For and -Proto are believed (repeat)")
 	f.Int("guard-percent", d.GuardPercent, "share of a target's people that may be removed within 24 h without approval; 100 = off")
+	f.Duration("job-retention", d.JobRetention, "how long jobs that do not go on are kept, with their runs and logs")
 	f.Int("max-batch", d.MaxBatch, "rows of one queue item; 0 = as many as the network takes")
 }
 
@@ -94,6 +95,13 @@ func loadConfig(cmd *cobra.Command, file string) (config.Config, error) {
 			}
 			flags[name] = v
 		}
+	}
+	if f.Changed("job-retention") {
+		v, err := f.GetDuration("job-retention")
+		if err != nil {
+			return config.Config{}, err
+		}
+		flags["job_retention"] = v
 	}
 	for flag, name := range map[string]string{"memory-mb": "memory_mb", "threads": "threads", "guard-percent": "guard_percent", "max-batch": "max_batch"} {
 		if f.Changed(flag) {

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
@@ -53,6 +54,9 @@ type Config struct {
 	GuardPercent int `koanf:"guard_percent"`
 	// MaxBatch lowers the rows of one queue item. 0 = as many as the network takes.
 	MaxBatch int `koanf:"max_batch"`
+	// JobRetention is how long a failed, paused, completed or killed job is kept,
+	// with its runs and logs, after it entered that state. Default 2160h (90 days).
+	JobRetention time.Duration `koanf:"job_retention"`
 	// DatabaseURL is the PostgreSQL that holds the control plane, such as
 	// postgres://usher:password@host:5432/usher. Default none: it is a file in Data.
 	// There is no flag for it, since others on the machine can see flags.
@@ -67,6 +71,7 @@ func Default() Config {
 		LogLevel:     "info",
 		LogFormat:    "text",
 		GuardPercent: 20,
+		JobRetention: 90 * 24 * time.Hour,
 	}
 }
 
@@ -103,7 +108,7 @@ func Load(path string, flags map[string]any) (Config, error) {
 // names are the settings there are.
 func names() map[string]struct{} {
 	out := map[string]struct{}{}
-	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "trusted_proxies", "guard_percent", "max_batch", "database_url"} {
+	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "trusted_proxies", "guard_percent", "max_batch", "job_retention", "database_url"} {
 		out[n] = struct{}{}
 	}
 	return out
@@ -148,6 +153,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBatch < 0 {
 		errs = append(errs, fmt.Errorf("max_batch: %d is negative", c.MaxBatch))
+	}
+	if c.JobRetention < 24*time.Hour {
+		errs = append(errs, fmt.Errorf("job_retention: %s is less than 24h", c.JobRetention))
 	}
 	if u := string(c.DatabaseURL); u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		errs = append(errs, errors.New("database_url: it must begin with postgres://, as in postgres://user:password@host:5432/name"))

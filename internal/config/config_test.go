@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLoadOrder(t *testing.T) {
@@ -14,12 +15,13 @@ func TestLoadOrder(t *testing.T) {
 	}
 	t.Setenv("USHER_LOG_LEVEL", "debug")
 	t.Setenv("USHER_ALLOW_HOSTS", "127.0.0.1:9,127.0.0.1:10")
+	t.Setenv("USHER_JOB_RETENTION", "720h")
 	t.Setenv("USHER_TOKEN", "belongs to the client")
 	c, err := Load(path, map[string]any{"listen": "127.0.0.1:2"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Listen != "127.0.0.1:2" || c.GuardPercent != 30 || c.LogLevel != "debug" || len(c.AllowHosts) != 2 || c.Data != "usher-data" {
+	if c.Listen != "127.0.0.1:2" || c.GuardPercent != 30 || c.LogLevel != "debug" || len(c.AllowHosts) != 2 || c.JobRetention != 720*time.Hour || c.Data != "usher-data" {
 		t.Fatalf("flag over environment over file over default: got %+v", c)
 	}
 }
@@ -31,6 +33,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"every wrong one, second", "listen: nowhere\nlog_level: loud\nguard_percent: 0", "log_level:"},
 		{"every wrong one, third", "listen: nowhere\nlog_level: loud\nguard_percent: 0", "guard_percent:"},
 		{"wrong kind", "threads: many", "threads"},
+		{"jobs kept too shortly", "job_retention: 2h", "job_retention: 2h0m0s is less than 24h"},
 		{"too little memory", "memory_mb: 5", "memory_mb"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

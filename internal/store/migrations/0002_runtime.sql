@@ -55,6 +55,9 @@ ALTER TABLE runs ADD COLUMN release_mode TEXT CHECK (release_mode IN ('empty', '
 -- What of the run's counts the metrics hold already.
 ALTER TABLE runs ADD COLUMN metered TEXT NOT NULL DEFAULT '{}';
 
+-- For the purge: without it every item that goes costs a look at all others.
+CREATE INDEX items_parent ON items (parent) WHERE parent IS NOT NULL;
+
 -- One execution of a job without targets.
 CREATE TABLE passes (
   id          TEXT PRIMARY KEY,

@@ -35,15 +35,10 @@ func purging(w *world) {
 	living, livingTargets := w.job("living", nil, w.audience("others"))
 	w.ok(w.SetRemote(ctx, targets[0].ID, 1, "remote-1"))
 	r, items := w.queued(targets[0].ID, 3)
-	_, err := w.ClaimItem(ctx, r, items[0].ID)
+	it, err := w.ClaimItem(ctx, r, items[0].ID)
 	w.ok(err)
+	w.ok(w.SplitItem(ctx, r, it, []activation.Item{{First: it.First, Last: it.First + 3}, {First: it.First + 4, Last: it.Last}}))
 	r.Status, r.ErrorKind, r.ErrorCode = activation.RunFailed, activation.Invalid, "META-100"
-	lost, err := w.ClaimItem(ctx, r, items[1].ID)
-	w.ok(err)
-	for _, it := range []activation.Item{items[0], lost} {
-		it.Attempt = 1
-		w.ok(w.SaveReceipt(ctx, r, it, activation.ItemFailed, activation.Receipt{Unsent: it.Rows()}, "META-100", ""))
-	}
 	w.ok(w.FinishRun(ctx, r, activation.End{}))
 	w.equal(activation.JobFailed, w.jobState(j.ID))
 	w.succeed(livingTargets[0].ID)

@@ -74,6 +74,8 @@ func Run(t *testing.T, env Env) {
 		{"stalled passes", passStalled},
 		{"passes of two nodes", passRace},
 		{"metrics", metrics},
+		{"purge", purging},
+		{"purge of much", purgingMuch},
 		{"two nodes", twoNodes},
 		{"two owners", twoOwners},
 		{"ending together", endTogether},
