@@ -37,7 +37,10 @@ func purging(w *world) {
 	r, items := w.queued(targets[0].ID, 3)
 	it, err := w.ClaimItem(ctx, r, items[0].ID)
 	w.ok(err)
-	w.ok(w.SplitItem(ctx, r, it, []activation.Item{{First: it.First, Last: it.First + 3}, {First: it.First + 4, Last: it.Last}}))
+	w.ok(w.SplitItem(ctx, r, it, []activation.Item{
+		{Number: 4, Phase: it.Phase, Op: it.Op, First: it.First, Last: it.First + 3},
+		{Number: 5, Phase: it.Phase, Op: it.Op, First: it.First + 4, Last: it.Last},
+	}))
 	r.Status, r.ErrorKind, r.ErrorCode = activation.RunFailed, activation.Invalid, "META-100"
 	w.ok(w.FinishRun(ctx, r, activation.End{}))
 	w.equal(activation.JobFailed, w.jobState(j.ID))
