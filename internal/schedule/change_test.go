@@ -70,6 +70,9 @@ func TestChangeNights(t *testing.T) {
 		{"Apia had no 30 December 2011", daily("Pacific/Apia", "02:30"), "2011-12-28T12:00-10:00", []string{
 			"2011-12-29T02:30-10:00", "2011-12-31T02:30+14:00", "2012-01-01T02:30+14:00",
 		}},
+		{"the last day of a leap year, of which Go knows no end", daily("America/New_York", "02:30"), "2060-12-29T12:00-05:00", []string{
+			"2060-12-30T02:30-05:00", "2060-12-31T02:30-05:00", "2061-01-01T02:30-05:00",
+		}},
 		{"weekly on the night", activation.Schedule{Continuous: true, Frequency: "weekly", DayOfWeek: "sunday", TimeOfDay: "02:30", Timezone: "Europe/Berlin"}, "2026-03-22T12:00+01:00", []string{
 			"2026-03-29T03:00+02:00", "2026-04-05T02:30+02:00",
 		}},

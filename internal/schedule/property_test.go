@@ -91,20 +91,55 @@ func eachTime(all []piece, walls []int64) []int64 {
 	return runs
 }
 
+// pattern is a set of wall times: the minutes of the day, on some days.
+type pattern struct {
+	minutes [24 * 60]bool
+	day     func(date time.Time) bool
+}
+
+// every is a pattern of all days.
+func every(minute func(h, m int) bool) pattern {
+	p := pattern{day: func(time.Time) bool { return true }}
+	for i := range p.minutes {
+		p.minutes[i] = minute(i/60, i%60)
+	}
+	return p
+}
+
 // matching returns the wall times of a span that match, in order.
-func matching(all []piece, match func(date time.Time, h, m int) bool) []int64 {
+func matching(all []piece, p pattern) []int64 {
 	const day = 86400
 	var walls []int64
 	first, last := all[0].start+all[0].offset, all[len(all)-1].end+2*day
 	for at := first - first%day; at < last; at += day {
-		date := time.Unix(at, 0).UTC()
-		for m := range int64(day / 60) {
-			if at+m*60 >= first && match(date, int(m/60), int(m%60)) {
-				walls = append(walls, at+m*60)
+		if !p.day(time.Unix(at, 0).UTC()) {
+			continue
+		}
+		for m, is := range p.minutes {
+			if w := at + int64(m)*60; is && w >= first {
+				walls = append(walls, w)
 			}
 		}
 	}
 	return walls
+}
+
+// part draws some days out of many runs, most often with a change of the clock.
+func part(t *rapid.T, all []piece, runs []int64, start, end time.Time) (from, to time.Time) {
+	if len(runs) < 500 {
+		return start, end
+	}
+	from = time.Unix(runs[rapid.IntRange(0, len(runs)-1).Draw(t, "part")], 0)
+	if i := rapid.IntRange(0, len(all)-1).Draw(t, "change"); i > 0 {
+		from = time.Unix(all[i].start, 0).AddDate(0, 0, -1)
+	}
+	if from.Before(start) {
+		from = start
+	}
+	if to = from.AddDate(0, 0, 3); to.After(end) {
+		to = end
+	}
+	return from, to
 }
 
 // compare takes every run between two instants and says what differs.
@@ -120,6 +155,12 @@ func compare(t *rapid.T, s activation.Schedule, start, end time.Time, want []int
 		}
 		if again := schedule.Next(s, got.Add(-1)); !again.Equal(got) {
 			t.Fatalf("%s: Next(Next-1ns) is %s, want %s", schedule.Words(s), again, got)
+		}
+		// The same from within the repeated hour, if there is one.
+		for later := at.Add(30 * time.Minute); later.Before(got) && later.Before(at.Add(3*time.Hour)); later = later.Add(30 * time.Minute) {
+			if again := schedule.Next(s, later); !again.Equal(got) {
+				t.Fatalf("%s: after %s it is %s, want %s", schedule.Words(s), later, again, got)
+			}
 		}
 		at = got
 	}
@@ -150,7 +191,7 @@ func TestDailyOnceADay(t *testing.T) {
 		h, m := rapid.IntRange(0, 23).Draw(t, "h"), rapid.IntRange(0, 59).Draw(t, "m")
 		s := daily(zone, fmt.Sprintf("%02d:%02d", h, m))
 		all := pieces(loc, start.AddDate(0, 0, -3), end.AddDate(0, 0, 3))
-		walls := matching(all, func(_ time.Time, wh, wm int) bool { return wh == h && wm == m })
+		walls := matching(all, every(func(wh, wm int) bool { return wh == h && wm == m }))
 		want := onceEach(all, walls)
 		compare(t, s, start, end, want)
 
@@ -180,7 +221,8 @@ func TestHourlyEveryHour(t *testing.T) {
 		m := rapid.IntRange(0, 59).Draw(t, "m")
 		s := activation.Schedule{Continuous: true, Frequency: "hourly", TimeOfDay: fmt.Sprintf("00:%02d", m), Timezone: zone}
 		all := pieces(loc, start.AddDate(0, 0, -3), end.AddDate(0, 0, 3))
-		want := eachTime(all, matching(all, func(_ time.Time, _, wm int) bool { return wm == m }))
+		want := eachTime(all, matching(all, every(func(_, wm int) bool { return wm == m })))
+		start, end = part(t, all, want, start, end)
 		compare(t, s, start, end, want)
 		whole := true
 		for i := 1; i < len(all); i++ {
@@ -235,31 +277,29 @@ func drawField(t *rapid.T, name string, low, high int) field {
 }
 
 // drawCron draws an expression and what it matches.
-func drawCron(t *rapid.T) (text string, everyHour bool, match func(date time.Time, h, m int) bool) {
+func drawCron(t *rapid.T) (text string, everyHour bool, p pattern) {
 	minute, hour := drawField(t, "minute", 0, 59), drawField(t, "hour", 0, 23)
 	day, month, weekday := drawField(t, "day", 1, 31), drawField(t, "month", 1, 12), drawField(t, "weekday", 0, 6)
-	match = func(date time.Time, h, m int) bool {
-		if !minute.set[m] || !hour.set[h] || !month.set[int(date.Month())] {
-			return false
-		}
+	p = every(func(h, m int) bool { return hour.set[h] && minute.set[m] })
+	p.day = func(date time.Time) bool {
 		d, wd := day.set[date.Day()], weekday.set[int(date.Weekday())]
 		if day.free || weekday.free {
-			return d && wd
+			return month.set[int(date.Month())] && d && wd
 		}
-		return d || wd
+		return month.set[int(date.Month())] && (d || wd)
 	}
 	text = strings.Join([]string{minute.text, hour.text, day.text, month.text, weekday.text}, " ")
-	return text, len(hour.set) == 24, match
+	return text, len(hour.set) == 24, p
 }
 
 // TestCronByBruteForce compares with every minute of the year, looked at.
 func TestCronByBruteForce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text, everyHour, match := drawCron(t)
+		text, everyHour, p := drawCron(t)
 		zone, loc, start, end := span(t)
 		s, problems := schedule.Normalize(cronAt(zone, text))
 		all := pieces(loc, start.AddDate(0, 0, -3), end.AddDate(0, 0, 3))
-		walls := matching(all, match)
+		walls := matching(all, p)
 		if len(problems) > 0 {
 			if len(walls) > 0 || !strings.HasPrefix(problems[0].Message, "never comes") {
 				t.Fatalf("%s: %v", text, problems)
@@ -270,12 +310,7 @@ func TestCronByBruteForce(t *testing.T) {
 		if everyHour {
 			want = eachTime(all, walls)
 		}
-		if len(want) > 1000 {
-			start = time.Unix(want[rapid.IntRange(0, len(want)-1000).Draw(t, "part")], 0)
-			if to := start.AddDate(0, 0, 10); to.Before(end) {
-				end = to
-			}
-		}
+		start, end = part(t, all, want, start, end)
 		compare(t, s, start, end, want)
 	})
 }
