@@ -14,6 +14,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/api/client"
+	"usher/internal/config"
 )
 
 // finding is one thing the doctor looked at.
@@ -24,13 +25,22 @@ type finding struct {
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	var data string
+	var data, file string
 	c := &cobra.Command{
 		Use: "doctor", Short: "Check an installation: files, disk, server, credentials", Args: cobra.NoArgs,
 		Long: `Look at the data directory and the running server and say what is wrong and what
 to do. Exits with 3 when something is.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			found := append(checkDirectory(data), a.checkServer(cmd.Context())...)
+			var flags map[string]any
+			if cmd.Flags().Changed("data") {
+				flags = map[string]any{"data": data}
+			}
+			cfg, err := config.Load(file, flags)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
+			found := append(checkDirectory(cfg), checkDatabase(cmd.Context(), cfg)...)
+			found = append(found, a.checkServer(cmd.Context())...)
 			bad := 0
 			rows := make([][]string, len(found))
 			for i, f := range found {
@@ -41,7 +51,6 @@ to do. Exits with 3 when something is.`,
 				}
 				rows[i] = []string{mark, f.Check, f.Detail}
 			}
-			var err error
 			if a.json {
 				err = a.printJSON(found)
 			} else {
@@ -54,13 +63,15 @@ to do. Exits with 3 when something is.`,
 		},
 	}
 	c.Flags().StringVar(&data, "data", envOr("USHER_DATA", "usher-data"), "the server's data directory")
+	c.Flags().StringVar(&file, "config", "", "YAML file with the server's settings")
 	return a.jsonFlag(c)
 }
 
 // minFree is the share of the disk below which no new runs start.
 const minFree = 5
 
-func checkDirectory(dir string) []finding {
+func checkDirectory(cfg config.Config) []finding {
+	dir := cfg.Data
 	info, err := os.Stat(dir)
 	if err != nil {
 		return []finding{{"data directory", false, fmt.Sprintf("%s cannot be read: start the server there once, or name it with --data", dir)}}
@@ -71,7 +82,11 @@ func checkDirectory(dir string) []finding {
 	} else {
 		out = append(out, finding{"permissions", true, "only the server's user may look in"})
 	}
-	for _, name := range []string{"control.sqlite", "warehouse.duckdb", "secret.key"} {
+	files := []string{"control.sqlite", "warehouse.duckdb", "secret.key"}
+	if cfg.DatabaseURL != "" {
+		files = files[1:]
+	}
+	for _, name := range files {
 		info, err := os.Stat(filepath.Join(dir, name))
 		switch {
 		case errors.Is(err, os.ErrNotExist) && name == "secret.key" && os.Getenv("USHER_SECRET_KEY") != "":

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,15 +38,43 @@ func TestLoadRefuses(t *testing.T) {
 		{"wrong kind", "threads: many", "threads"},
 		{"jobs kept too shortly", "job_retention: 2h", "job_retention: 2h0m0s is less than 24h"},
 		{"too little memory", "memory_mb: 5", "memory_mb"},
+		{"another database", "database_url: mysql://u:hunter2@h/x", "database_url: it must begin with postgres://"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "usher.yaml")
 			if err := os.WriteFile(path, []byte(tt.yaml), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Load(path, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := Load(path, nil); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2") {
 				t.Fatalf("got %v, want an error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestSecretIsNotShown: no way of writing settings down shows a secret.
+func TestSecretIsNotShown(t *testing.T) {
+	t.Setenv("USHER_DATABASE_URL", "postgres://u:hunter2@h/x")
+	c, err := Load("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(c.DatabaseURL) != "postgres://u:hunter2@h/x" {
+		t.Fatal("the setting was not read")
+	}
+	var log strings.Builder
+	for _, h := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
+		slog.New(h).Info("settings", slog.Any("all", c), slog.Any("one", c.DatabaseURL), slog.Any("pointer", &c))
+	}
+	raw, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []string{
+		fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), fmt.Sprintf("%s %q %v", c.DatabaseURL, c.DatabaseURL, &c), string(raw), log.String(),
+	} {
+		if strings.Contains(said, "hunter2") {
+			t.Errorf("shown in %s", said)
+		}
 	}
 }
