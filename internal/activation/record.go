@@ -47,17 +47,51 @@ const (
 	LogBounced   LogEvent = "bounced"
 	LogKilled    LogEvent = "killed"
 	LogPurgeDue  LogEvent = "purge_due" // it will be purged in a week
+	// LogItem is what became of one queue item, for jobs with verbose_logging.
+	LogItem LogEvent = "item"
 )
+
+// LogEvents lists every event, in the order the docs use.
+var LogEvents = []LogEvent{LogStarted, LogSynced, LogError, LogSleeping, LogFailed, LogCompleted, LogCreated, LogUpdated, LogPaused, LogResumed, LogBounced, LogKilled, LogPurgeDue, LogItem}
+
+// LogLevels lists the levels of log entries.
+var LogLevels = []string{"debug", "info", "warn", "error"}
 
 // LogEntry is one line of a job's log.
 type LogEntry struct {
+	// ID grows from line to line.
+	ID      int64      `json:"id"`
 	Job     JobID      `json:"job_id"`
 	At      time.Time  `json:"timestamp"`
 	Event   LogEvent   `json:"event"`
-	Level   string     `json:"level"` // info, warn, error
+	Level   string     `json:"level"` // debug, info, warn, error
 	Code    string     `json:"code,omitempty"`
 	Message string     `json:"message"`
 	Context LogContext `json:"context"`
+	// Detail is there where it was asked for and the run is still known.
+	Detail *LogDetail `json:"detail,omitempty"`
+}
+
+// LogDetail is what is known of the run or pass that an entry speaks of.
+type LogDetail struct {
+	Run       int64     `json:"run"`
+	Status    RunStatus `json:"status"`
+	Stage     Stage     `json:"stage,omitempty"`
+	ErrorKind Kind      `json:"error_kind,omitempty"`
+	ErrorCode string    `json:"error_code,omitempty"`
+	// Error is what the provider said, scrubbed.
+	Error string `json:"error,omitempty"`
+	// Items are the queue items with a code, by state and code.
+	Items []LogItems `json:"items,omitempty"`
+}
+
+// LogItems counts the queue items of a run that ended alike.
+type LogItems struct {
+	State   ItemState `json:"status"`
+	Code    string    `json:"code"`
+	Message string    `json:"message"`
+	Items   int64     `json:"items"`
+	Rows    int64     `json:"rows"`
 }
 
 // LogContext is what a log entry counts and whom it names.

@@ -326,7 +326,11 @@ func (t *tx) settled(job activation.Job, state activation.JobState) error {
 		if err := t.jobGaveUp(job); err != nil {
 			return err
 		}
-		return t.log(activation.LogEntry{Job: job.ID, Event: activation.LogFailed, Level: "error", Message: "no target of the job goes on; it will not run again by itself"})
+		code, _, run, err := t.lastError(job.ID)
+		if err != nil {
+			return err
+		}
+		return t.log(activation.LogEntry{Job: job.ID, Event: activation.LogFailed, Level: "error", Code: code, Context: activation.LogContext{Run: run}, Message: "no target of the job goes on; it will not run again by itself"})
 	case activation.JobRunnable, activation.JobSleeping, activation.JobPaused, activation.JobKilled:
 	}
 	return nil

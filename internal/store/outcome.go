@@ -77,7 +77,7 @@ func (t *tx) logOutcome(r activation.Run, kind activation.Kind, after activation
 	switch {
 	case kind == "":
 	case after.State == activation.TargetFailed:
-		e.Event, e.Level, e.Code, e.Message = activation.LogFailed, "error", r.ErrorCode, "gave up: "+r.ErrorText
+		e.Event, e.Level, e.Code, e.Message = activation.LogError, "error", r.ErrorCode, "one of its targets gave up: "+r.ErrorText // failed is when none goes on
 	case after.Reason == activation.SleepProviderLimit:
 		e.Event, e.Code, e.Message = activation.LogSleeping, r.ErrorCode, "the provider asked to wait until "+after.Until.Format(time.RFC3339)
 	default:

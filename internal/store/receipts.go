@@ -24,7 +24,10 @@ func (s *Store) SaveReceipt(ctx context.Context, r activation.Run, it activation
 		if err := t.progress(r.ID); err != nil {
 			return err
 		}
-		return t.putReceipt(it.ID, it.Attempt, rc)
+		if err := t.putReceipt(it.ID, it.Attempt, rc); err != nil {
+			return err
+		}
+		return t.logItem(r.ID, it.Number, state, code, rc)
 	})
 	if err != nil {
 		return fmt.Errorf("save receipt of item %q: %w", it.ID, err)

@@ -55,6 +55,32 @@ ALTER TABLE runs ADD COLUMN release_mode TEXT CHECK (release_mode IN ('empty', '
 -- What of the run's counts the metrics hold already.
 ALTER TABLE runs ADD COLUMN metered TEXT NOT NULL DEFAULT '{}';
 
+-- Jobs with verbose_logging log at debug too.
+-- +only sqlite
+DROP INDEX job_log_job;
+DROP INDEX job_log_at;
+ALTER TABLE job_log RENAME TO job_log_before;
+CREATE TABLE job_log (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  job_id  TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  at      BIGINT NOT NULL,
+  event   TEXT NOT NULL,
+  level   TEXT NOT NULL CHECK (level IN ('debug', 'info', 'warn', 'error')),
+  code    TEXT NOT NULL,
+  message TEXT NOT NULL,
+  context TEXT NOT NULL
+);
+INSERT INTO job_log (id, job_id, at, event, level, code, message, context)
+  SELECT id, job_id, at, event, level, code, message, context FROM job_log_before ORDER BY id;
+DROP TABLE job_log_before;
+CREATE INDEX job_log_job ON job_log (job_id, id);
+CREATE INDEX job_log_at ON job_log (at);
+-- +only end
+-- +only postgres
+ALTER TABLE job_log DROP CONSTRAINT job_log_level_check;
+ALTER TABLE job_log ADD CHECK (level IN ('debug', 'info', 'warn', 'error'));
+-- +only end
+
 -- For the purge: without it every item that goes costs a look at all others.
 CREATE INDEX items_parent ON items (parent) WHERE parent IS NOT NULL;
 

@@ -73,6 +73,7 @@ func Run(t *testing.T, env Env) {
 		{"parked passes", passParked},
 		{"stalled passes", passStalled},
 		{"passes of two nodes", passRace},
+		{"logs", logs},
 		{"metrics", metrics},
 		{"purge", purging},
 		{"purge of much", purgingMuch},
