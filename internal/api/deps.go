@@ -32,11 +32,14 @@ type Deps struct {
 	Catalog   *catalog.Catalog
 	Tracking  *tracking.Tracking
 	Delivery  Delivery
+	Manifest  Manifest
 	Collector *ingest.Collector
 	Loads     Loads
 	Warehouse warehouse.Warehouse
 	Config    catalog.Store
 	Audit     Audit
+	Alerts    Alerts
+	Notifier  Notifier
 	Providers []provider.Definition
 }
 
@@ -57,6 +60,7 @@ type Delivery interface {
 	Decline(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
 	Withdraw(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
 	Retry(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
+	ReleaseTarget(ctx context.Context, id activation.TargetID, how activation.OnEnd, user string) (activation.Target, error)
 }
 
 // Audit is the append-only log of who did what.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -208,39 +207,13 @@ func (b jobBody) settings(to map[string]string, wrong *wrongs) {
 			delete(to, key)
 			continue
 		}
-		text, ok := settingText(b.Config[key])
+		text, ok := catalog.SettingText(b.Config[key])
 		if !ok {
 			wrong.add("config."+key, "must be text, a number, true, false or a list of those")
 			continue
 		}
 		to[key] = text
 	}
-}
-
-// settingText is a setting as it is stored: lists joined by commas.
-func settingText(v any) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case bool:
-		return strconv.FormatBool(v), true
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), true
-	case []any:
-		parts := make([]string, len(v))
-		for i, one := range v {
-			if _, nested := one.([]any); nested {
-				return "", false
-			}
-			part, ok := settingText(one)
-			if !ok || strings.Contains(part, ",") {
-				return "", false
-			}
-			parts[i] = part
-		}
-		return strings.Join(parts, ","), true
-	}
-	return "", false
 }
 
 // wrongs gathers what is wrong with the form of a request.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"strconv"
-	"strings"
 
 	"usher/internal/activation"
 	"usher/internal/api/client"
@@ -75,33 +73,10 @@ func (a *API) settingsOf(j activation.Job) map[string]any {
 	}
 	for _, f := range w.Fields {
 		if v, ok := j.Config[f.Name]; ok {
-			out[f.Name] = typed(f, v)
+			out[f.Name] = catalog.SettingValue(f, v)
 		}
 	}
 	return out
-}
-
-// typed is a setting by its declared type.
-func typed(f provider.Field, v string) any {
-	if f.Secret {
-		return catalog.Redacted
-	}
-	switch f.Type {
-	case "bool":
-		if b, err := strconv.ParseBool(v); err == nil {
-			return b
-		}
-	case "int":
-		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
-			return n
-		}
-	case "list":
-		if v == "" {
-			return []string{}
-		}
-		return strings.Split(v, ",")
-	}
-	return v
 }
 
 // jobViews are jobs as the API shows them, with their runtime where asked for.

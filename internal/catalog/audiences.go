@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,21 @@ func (c *Catalog) CreateAudience(ctx context.Context, a activation.Audience, use
 // UpdateAudience changes name, description or rule; empty fields of a stay as
 // they are.
 func (c *Catalog) UpdateAudience(ctx context.Context, idOrSlug string, a activation.Audience, user string) (activation.Audience, error) {
+	return c.changeAudience(ctx, idOrSlug, user, func(next *activation.Audience) {
+		next.Name = cmp.Or(a.Name, next.Name)
+		next.Description = cmp.Or(a.Description, next.Description)
+		next.Rule = cmp.Or(a.Rule, next.Rule)
+	})
+}
+
+// ReplaceAudience changes name, description and rule to what a says.
+func (c *Catalog) ReplaceAudience(ctx context.Context, idOrSlug string, a activation.Audience, user string) (activation.Audience, error) {
+	return c.changeAudience(ctx, idOrSlug, user, func(next *activation.Audience) {
+		next.Name, next.Description, next.Rule = a.Name, a.Description, a.Rule
+	})
+}
+
+func (c *Catalog) changeAudience(ctx context.Context, idOrSlug, user string, change func(*activation.Audience)) (activation.Audience, error) {
 	var out activation.Audience
 	err := c.alone(ctx, func() error {
 		old, err := c.Audience(ctx, idOrSlug)
@@ -49,15 +65,7 @@ func (c *Catalog) UpdateAudience(ctx context.Context, idOrSlug string, a activat
 			return err
 		}
 		next := old
-		if a.Name != "" {
-			next.Name = a.Name
-		}
-		if a.Description != "" {
-			next.Description = a.Description
-		}
-		if a.Rule != "" {
-			next.Rule = a.Rule
-		}
+		change(&next)
 		if err := checkAudience(next); err != nil {
 			return err
 		}

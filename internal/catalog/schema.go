@@ -32,6 +32,23 @@ func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema) ([]string, 
 	return rebuild, err
 }
 
+// DeclareStream declares a stream with exactly these mappings, as Declare does.
+func (c *Catalog) DeclareStream(ctx context.Context, st warehouse.Stream, mappings []warehouse.Mapping) ([]string, error) {
+	var rebuild []string
+	err := c.alone(ctx, func() error {
+		s, err := c.Warehouse.Schema(ctx)
+		if err != nil {
+			return err
+		}
+		s.Streams = put(s.Streams, st, func(o warehouse.Stream) bool { return o.Name == st.Name })
+		s.Mappings = slices.DeleteFunc(slices.Clone(s.Mappings), func(m warehouse.Mapping) bool { return m.Stream == st.Name })
+		s.Mappings = append(s.Mappings, mappings...)
+		rebuild, err = c.Warehouse.Apply(ctx, s)
+		return err
+	})
+	return rebuild, err
+}
+
 func put[T any](list []T, v T, same func(T) bool) []T {
 	if i := slices.IndexFunc(list, same); i >= 0 {
 		out := slices.Clone(list)

@@ -108,10 +108,11 @@ Start with "usher demo" to see all of it, or "usher serve" to run it for real.`,
 	p.StringVar(&a.url, "url", envOr("USHER_URL", "http://127.0.0.1:8080"), "address of the server (USHER_URL)")
 	p.StringVar(&a.token, "token", "", "API token (USHER_TOKEN); on the server's machine it is found in the data directory")
 	root.AddCommand(
-		a.serveCommand(), a.demoCommand(), a.sandboxCommand(), a.doctorCommand(),
+		a.serveCommand(), a.demoCommand(), a.sandboxCommand(), a.doctorCommand(), a.applyCommand(), a.exportCommand(),
 		a.importCommand(), a.streamCommand(), a.fieldCommand(), a.mappingCommand(), a.profileCommand(),
 		a.audienceCommand(), a.authCommand(), a.destinationCommand(), a.targetCommand(),
 		a.jobCommand(), a.runCommand(), a.providerCommand(), a.loadCommand(), a.jsonFlag(a.auditCommand()),
+		a.alertCommand(), a.noticeCommand(),
 		a.userCommand(), a.tokenCommand(),
 	)
 	root.SetIn(a.in)

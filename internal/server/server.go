@@ -26,12 +26,16 @@ import (
 
 	"usher/internal/access"
 	"usher/internal/activation"
+	"usher/internal/alerting"
 	"usher/internal/api"
 	"usher/internal/catalog"
 	"usher/internal/config"
 	"usher/internal/delivery"
+	"usher/internal/disk"
 	"usher/internal/engine"
 	"usher/internal/ingest"
+	"usher/internal/pass"
+	"usher/internal/manifest"
 	"usher/internal/provider"
 	"usher/internal/provider/all"
 	"usher/internal/queue"
@@ -55,6 +59,8 @@ type Options struct {
 	Listener net.Listener
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
+	// Room replaces asking the system how full the disk is.
+	Room func(dir string) (free, total uint64, err error)
 	// LeaseTTL, Renew, Sweep and StopWithin shorten the engine's times in tests.
 	LeaseTTL, Renew, Sweep, StopWithin time.Duration
 	// Announce is told of the server when a Process begins to work, which one
@@ -115,8 +121,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		return nil, err
 	}
 
-	connect := newConnections(s.store, box, opt.Providers, cfg, log, opt.Now).connect
-	health := &vault.Health{Store: s.store, Probe: probe(s.store, connect), Log: log, Now: opt.Now}
+	clients := newConnections(s.store, box, opt.Providers, cfg, log, opt.Now)
+	connect := clients.connect
+	health := &vault.Health{Store: s.store, Probe: clients.probe, Log: log, Now: opt.Now}
 	declared := catalog.New(catalog.Config{
 		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Health: health, Log: log, Now: opt.Now,
 	})
@@ -124,14 +131,22 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		return nil, fmt.Errorf("bring audiences in step: %w", err)
 	}
 
+	room := s.watchDisk(opt)
 	deliver := delivery.New(delivery.Config{
 		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Providers: delivery.Providers(connect), Wake: s.wake,
-		Log: log, Now: opt.Now, Faults: opt.Faults,
+		Room: room.Check, Log: log, Now: opt.Now, Faults: opt.Faults,
 		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin},
 	})
+	tell := alerting.New(alerting.Config{Store: s.store, Connect: clients.alert, Providers: opt.Providers, Log: log, Now: opt.Now})
+	passes, err := pass.New(pass.Config{
+		Node: node, Store: s.store, Runners: []pass.Runner{tell}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
+	})
+	if err != nil {
+		return nil, err
+	}
 	s.engine = engine.New(engine.Config{
 		Node: node, Leases: s.store, Log: log, Now: opt.Now, LeaseTTL: opt.LeaseTTL, Renew: opt.Renew, Sweep: opt.Sweep, StopWithin: opt.StopWithin,
-	}, workers(deliver, health, &store.Sweeper{Store: s.store})...)
+	}, workers(deliver, health, passes, &store.Sweeper{Store: s.store}, &store.Purger{Store: s.store, Retention: cfg.JobRetention})...)
 
 	s.merger = ingest.NewMerger(ingest.MergerConfig{
 		Inbox: s.inbox, Warehouse: s.warehouse, Log: log, Now: opt.Now,
@@ -146,17 +161,18 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	}
 	s.access = access.New(access.Config{Store: s.store, Now: opt.Now, Log: log, Proxies: proxies})
 	watch := &tracking.Tracking{Store: s.store, Ledger: s.warehouse, Providers: opt.Providers}
-	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Log: log, Now: opt.Now})
+	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Log: log, Now: opt.Now, Room: room.Check})
 
 	mux := http.NewServeMux()
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
-		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Collector: collector, Loads: s.merger,
+		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Manifest: &manifest.Manifest{Catalog: declared, Jobs: s.store, Plane: s.warehouse}, Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Providers: opt.Providers,
+		Alerts: s.store, Notifier: tell,
 	})
 	s.console = web.New(web.Config{
 		Version: opt.Version, Log: log, Now: opt.Now, Access: s.access, Store: s.store, Catalog: declared, Tracking: watch,
-		Delivery: deliver, Warehouse: s.warehouse, Loads: s.merger, Providers: opt.Providers,
+		Delivery: deliver, Warehouse: s.warehouse, Loads: s.merger, Providers: opt.Providers, Notifier: tell,
 	})
 	s.console.Register(mux)
 
@@ -174,6 +190,19 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	}
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	return s, nil
+}
+
+// watchDisk says whether there is room to begin anything new, and has it told
+// once when there no longer is.
+func (s *Server) watchDisk(opt Options) *disk.Guard {
+	return disk.New(disk.Config{Dir: s.cfg.Data, Room: opt.Room, Now: opt.Now, Changed: func(ctx context.Context, err error) error {
+		if err == nil {
+			s.log.InfoContext(ctx, "there is room on the disk again")
+			return s.store.ServerWorks(ctx)
+		}
+		s.log.ErrorContext(ctx, "the disk is nearly full; nothing new is begun", slog.Any("error", err))
+		return s.store.ServerErred(ctx, activation.CodeOf(err), activation.SafeMessage(err))
+	}})
 }
 
 // URL is the address of the API and the console.

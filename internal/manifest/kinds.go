@@ -1,0 +1,96 @@
+package manifest
+
+// The kinds of things, in the order in which they are applied.
+const (
+	kindAuthorization = "authorization"
+	kindField         = "field"
+	kindStream        = "stream"
+	kindAudience      = "audience"
+	kindDestination   = "destination"
+	kindJob           = "job"
+)
+
+var kinds = []string{kindAuthorization, kindField, kindStream, kindAudience, kindDestination, kindJob}
+
+// An authorizationDoc says that credentials of this label must be there.
+type authorizationDoc struct {
+	Kind     string `yaml:"kind"`
+	Label    string `yaml:"label"`
+	Provider string `yaml:"provider"`
+}
+
+type fieldDoc struct {
+	Kind        string `yaml:"kind"`
+	Name        string `yaml:"name"`
+	Type        string `yaml:"type"`
+	Merge       string `yaml:"merge,omitempty"`
+	Identifier  int    `yaml:"identifier_rank,omitempty"`
+	PII         bool   `yaml:"pii,omitempty"`
+	Public      bool   `yaml:"public,omitempty"`
+	Description string `yaml:"description,omitempty"`
+}
+
+type streamDoc struct {
+	Kind           string            `yaml:"kind"`
+	Name           string            `yaml:"name"`
+	ReferenceKey   string            `yaml:"reference_key,omitempty"`
+	MessageID      []string          `yaml:"message_id_fields,omitempty"`
+	TimestampField string            `yaml:"timestamp_field,omitempty"`
+	DateOrder      string            `yaml:"date_order,omitempty"`
+	Mappings       map[string]string `yaml:"mappings,omitempty"` // field -> expression
+}
+
+type audienceDoc struct {
+	Kind        string `yaml:"kind"`
+	Slug        string `yaml:"slug"`
+	Name        string `yaml:"name"`
+	Description string `yaml:"description,omitempty"`
+	Rule        string `yaml:"rule"`
+}
+
+type destinationDoc struct {
+	Kind          string            `yaml:"kind"`
+	Name          string            `yaml:"name"`
+	Provider      string            `yaml:"provider"`
+	Authorization string            `yaml:"authorization"` // label
+	Account       string            `yaml:"account"`
+	Enabled       *bool             `yaml:"enabled,omitempty"`
+	Mapping       map[string]string `yaml:"mapping,omitempty"`
+	Config        map[string]any    `yaml:"config,omitempty"`
+}
+
+type jobDoc struct {
+	Kind           string         `yaml:"kind"`
+	Name           string         `yaml:"name"`
+	Workflow       string         `yaml:"workflow"`
+	Description    string         `yaml:"description,omitempty"`
+	Destination    string         `yaml:"destination,omitempty"`    // name
+	Audiences      []string       `yaml:"audiences,omitempty"`      // slugs
+	Authorizations []string       `yaml:"authorizations,omitempty"` // labels
+	Config         map[string]any `yaml:"config,omitempty"`
+	Continuous     *bool          `yaml:"continuous_update,omitempty"`
+	Frequency      string         `yaml:"run_frequency,omitempty"`
+	TimeOfDay      string         `yaml:"time_of_day,omitempty"`
+	DayOfWeek      string         `yaml:"day_of_week,omitempty"`
+	Timezone       string         `yaml:"timezone,omitempty"`
+	ExpiresAt      string         `yaml:"expires_at,omitempty"`
+	QuietTime      string         `yaml:"quiet_time_of_day,omitempty"`
+	QuietPeriod    string         `yaml:"quiet_period,omitempty"` // a duration
+	QuietTimezone  string         `yaml:"quiet_timezone,omitempty"`
+	WithBackfill   *bool          `yaml:"withbackfill,omitempty"`
+	BackfillOnly   bool           `yaml:"backfill_only,omitempty"`
+	UserLimit      int64          `yaml:"user_limit,omitempty"`
+	LimitFrequency string         `yaml:"user_limit_frequency,omitempty"`
+	FailAfter      string         `yaml:"fail_after,omitempty"`
+	StallAfter     string         `yaml:"stall_after,omitempty"`
+	OnEnd          string         `yaml:"on_end,omitempty"`
+	Tag            string         `yaml:"tag,omitempty"`
+	Hidden         bool           `yaml:"hidden,omitempty"`
+	VerboseLogging bool           `yaml:"verbose_logging,omitempty"`
+}
+
+// fieldNames are the keys of a file for the fields that the catalog names
+// otherwise.
+var fieldNames = map[string]string{
+	"slug_name": "slug", "segment_ql": "rule", "segment_ids": "audiences", "auth_id": "authorization", "auth_ids": "authorizations", "destination_id": "destination",
+}

@@ -1,0 +1,181 @@
+package manifest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"usher/internal/activation"
+	"usher/internal/catalog"
+	"usher/internal/filterql"
+	"usher/internal/warehouse"
+)
+
+// shadow is a store and a warehouse that look like the real ones and keep what
+// is written to themselves: what a plan would do can be tried on them. What a
+// plan never does is left to the nil interfaces.
+type shadow struct {
+	catalog.Store
+	real         catalog.Store
+	audiences    []activation.Audience
+	destinations []activation.Destination
+	jobs         []activation.Job
+}
+
+func (s *shadow) Authorization(ctx context.Context, id activation.AuthorizationID) (activation.Authorization, error) {
+	return s.real.Authorization(ctx, id)
+}
+
+func (s *shadow) Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error) {
+	if i := slices.IndexFunc(s.audiences, func(a activation.Audience) bool { return a.ID == id || a.Slug == string(id) }); i >= 0 {
+		return s.audiences[i], nil
+	}
+	return s.real.Audience(ctx, id)
+}
+
+func (s *shadow) Audiences(ctx context.Context) ([]activation.Audience, error) {
+	all, err := s.real.Audiences(ctx)
+	return overlaid(all, s.audiences, func(a activation.Audience) activation.AudienceID { return a.ID }), err
+}
+
+func (s *shadow) CreateAudience(_ context.Context, a activation.Audience, _ string) (activation.Audience, error) {
+	a.ID, a.Version = activation.NewID[activation.AudienceID](), 1
+	s.audiences = append(s.audiences, a)
+	return a, nil
+}
+
+func (s *shadow) UpdateAudience(_ context.Context, a activation.Audience, _ string) (activation.Audience, error) {
+	s.audiences = overlaid(s.audiences, []activation.Audience{a}, func(a activation.Audience) activation.AudienceID { return a.ID })
+	return a, nil
+}
+
+func (s *shadow) DeleteAudience(_ context.Context, id activation.AudienceID, _ string) error {
+	s.audiences = slices.DeleteFunc(s.audiences, func(a activation.Audience) bool { return a.ID == id })
+	return nil
+}
+
+func (s *shadow) Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error) {
+	if i := slices.IndexFunc(s.destinations, func(d activation.Destination) bool { return d.ID == id }); i >= 0 {
+		return s.destinations[i], nil
+	}
+	return s.real.Destination(ctx, id)
+}
+
+func (s *shadow) Destinations(ctx context.Context) ([]activation.Destination, error) {
+	all, err := s.real.Destinations(ctx)
+	return overlaid(all, s.destinations, func(d activation.Destination) activation.DestinationID { return d.ID }), err
+}
+
+func (s *shadow) CreateDestination(_ context.Context, d activation.Destination, _ string) (activation.Destination, error) {
+	d.ID = activation.NewID[activation.DestinationID]()
+	s.destinations = append(s.destinations, d)
+	return d, nil
+}
+
+func (s *shadow) UpdateDestination(_ context.Context, d activation.Destination, _ string) (activation.Destination, error) {
+	s.destinations = overlaid(s.destinations, []activation.Destination{d}, func(d activation.Destination) activation.DestinationID { return d.ID })
+	return d, nil
+}
+
+func (s *shadow) Job(ctx context.Context, id activation.JobID) (activation.Job, error) {
+	if i := slices.IndexFunc(s.jobs, func(j activation.Job) bool { return j.ID == id }); i >= 0 {
+		return s.jobs[i], nil
+	}
+	return s.real.Job(ctx, id)
+}
+
+func (s *shadow) CreateJobOnce(_ context.Context, j activation.Job, _ activation.Once) (activation.Job, error) {
+	j.ID = activation.NewID[activation.JobID]()
+	s.jobs = append(s.jobs, j)
+	return j, nil
+}
+
+func (s *shadow) UpdateJob(ctx context.Context, j activation.Job, _ string) error {
+	before, err := s.Job(ctx, j.ID)
+	if err != nil {
+		return err
+	}
+	j.State = before.State
+	s.jobs = overlaid(s.jobs, []activation.Job{j}, func(j activation.Job) activation.JobID { return j.ID })
+	return nil
+}
+
+// overlaid puts the things of top over those of base with the same id.
+func overlaid[T any, ID comparable](base, top []T, id func(T) ID) []T {
+	out := slices.Clone(base)
+	for _, t := range top {
+		if i := slices.IndexFunc(out, func(b T) bool { return id(b) == id(t) }); i >= 0 {
+			out[i] = t
+		} else {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// shadowPlane is the data plane of a shadow: it judges, and keeps nothing.
+type shadowPlane struct {
+	real    Plane
+	pending warehouse.Schema // everything declared so far
+	rules   []warehouse.Rule
+}
+
+func (p *shadowPlane) Apply(ctx context.Context, s warehouse.Schema) ([]string, error) {
+	_, rebuild, err := p.real.Preview(ctx, s)
+	if err == nil {
+		p.pending = s
+	}
+	return rebuild, err
+}
+
+func (p *shadowPlane) Schema(context.Context) (warehouse.Schema, error) { return p.pending, nil }
+
+func (p *shadowPlane) SetAudiences(_ context.Context, rules []warehouse.Rule, now time.Time) error {
+	p.rules = rules
+	for _, r := range rules {
+		f, err := filterql.Parse(r.Text)
+		if err == nil {
+			err = p.compile(f, r.Slug, now)
+		}
+		if err != nil {
+			return ruleError(err)
+		}
+	}
+	return nil
+}
+
+// Try judges a rule that may name fields and audiences which are not there yet.
+func (p *shadowPlane) Try(_ context.Context, text string, now time.Time) (int64, error) {
+	f, err := filterql.Parse(text)
+	if err == nil {
+		err = p.compile(f, "", now)
+	}
+	return 0, ruleError(err)
+}
+
+func (p *shadowPlane) Size(context.Context, activation.AudienceID) (int64, error) { return 0, nil }
+
+func (p *shadowPlane) compile(f *filterql.Filter, name string, now time.Time) error {
+	fields := filterql.Fields{}
+	for _, one := range p.pending.Fields {
+		fields[one.Name] = filterql.Type(one.Type)
+	}
+	_, err := filterql.Compile(f, filterql.Options{
+		Schema: fields, Name: name, Table: "p", Now: now,
+		Resolve: func(slugOrID string) (*filterql.Filter, error) {
+			i := slices.IndexFunc(p.rules, func(r warehouse.Rule) bool { return r.Slug == slugOrID || string(r.ID) == slugOrID })
+			if i < 0 {
+				return nil, nil
+			}
+			return filterql.Parse(p.rules[i].Text)
+		},
+	})
+	return err
+}
+
+func ruleError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &activation.Error{Kind: activation.Invalid, Code: "FILTERQL", Field: "segment_ql", Message: err.Error()}
+}
