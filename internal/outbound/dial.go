@@ -9,9 +9,12 @@ import (
 // against internal addresses as the HTTP client of cfg. Its errors are
 // *activation.Error and safe to show.
 func Dialer(cfg Config) func(ctx context.Context, network, address string) (net.Conn, error) {
-	g := newGuard(cfg.withDefaults())
+	dial := newGuard(cfg.withDefaults()).dial
+	if cfg.Dial != nil {
+		dial = cfg.Dial
+	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := g.dial(ctx, network, address)
+		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, fault(network, err, false)
 		}

@@ -28,7 +28,7 @@ func TestConsole(t *testing.T) {
 	t.Run("empty pages offer the first step", func(t *testing.T) {
 		for path, want := range map[string]string{
 			"/": "First steps", "/jobs": "No jobs yet", "/sync": "No runs yet", "/audiences": "No audiences yet", "/destinations": "No destinations yet",
-			"/authorizations": "No authorizations yet", "/data": "No streams yet",
+			"/authorizations": "No authorizations yet", "/alerts": "No rules yet", "/data": "No streams yet",
 		} {
 			wantPage(t, b, path, want)
 		}
@@ -68,8 +68,8 @@ func TestConsole(t *testing.T) {
 
 // protected are pages and forms that need a session.
 var protected = map[string][]string{
-	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/x", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/account", "/nothing"},
-	http.MethodPost: {"/jobs", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/authorizations", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/account/password"},
+	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/x", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/account", "/nothing"},
+	http.MethodPost: {"/jobs", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/authorizations", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/account/password"},
 }
 
 func testSignInAsked(t *testing.T, b *browser) {

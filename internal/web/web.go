@@ -38,6 +38,7 @@ type Config struct {
 	Warehouse warehouse.Warehouse
 	Loads     Loads
 	Providers []provider.Definition
+	Notifier  Notifier
 }
 
 // Delivery is what the console needs of delivery.
@@ -79,6 +80,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerJobs(mux)
 	c.registerAudiences(mux)
 	c.registerDestinations(mux)
+	c.registerAlerts(mux)
 	c.registerData(mux)
 	c.registerPeople(mux)
 	c.registerTokens(mux)

@@ -141,6 +141,10 @@ func logo(provider string) string {
 	switch provider {
 	case "meta", "google", "linkedin", "tiktok", "pinterest", "reddit", "snapchat", "slack":
 		return "brand-" + provider
+	case "email":
+		return "mail"
+	case "webhook":
+		return "webhook"
 	}
 	return "world"
 }

@@ -189,8 +189,9 @@ func Run(t *testing.T, s Suite) {
 			_, err = client.Notify(t.Context(), Notice("n1"))
 		}
 		heard.hear(err)
-		if activation.CodeOf(err) != outbound.CodeAddress || len(far.Seen()) != 0 {
-			t.Errorf("error %v, %d notices arrived; want %s", err, len(far.Seen()), outbound.CodeAddress)
+		var e *activation.Error
+		if activation.CodeOf(err) != outbound.CodeAddress || !errors.As(err, &e) || e.Field == "" || len(far.Seen()) != 0 {
+			t.Errorf("error %v, %d notices arrived; want %s and a field", err, len(far.Seen()), outbound.CodeAddress)
 		}
 		s.nothingLeaked(t, far, heard)
 	})

@@ -35,7 +35,11 @@ func (a *alert) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		var own *activation.Error
 		if errors.As(err, &own) {
-			return nil, own
+			at := *own
+			if at.Kind == activation.Invalid {
+				at.Field = hostField
+			}
+			return nil, &at
 		}
 		return nil, broken("the server cannot be reached", false)
 	}

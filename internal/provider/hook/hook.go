@@ -10,6 +10,7 @@ package hook
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -75,7 +76,19 @@ func (h *Hook) Post(ctx context.Context, header http.Header, body []byte) (outbo
 	}
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	req.Header.Set("User-Agent", "Usher")
-	return outbound.Do(h.http, req)
+	answer, err := outbound.Do(h.http, req)
+	return answer, named(err)
+}
+
+// named says which setting an address that may not be called comes from.
+func named(err error) error {
+	var e *activation.Error
+	if !errors.As(err, &e) || e.Kind != activation.Invalid || e.Field != "" {
+		return err
+	}
+	at := *e
+	at.Field = URLField
+	return &at
 }
 
 // Fault is the error of an answer that is no success, by its status alone. A
