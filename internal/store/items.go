@@ -56,7 +56,7 @@ func (s *Store) QueueItems(ctx context.Context, r activation.Run, items []activa
 		if _, err := t.exec(`DELETE FROM items WHERE run_id = $1`, r.ID); err != nil {
 			return err
 		}
-		if err := t.progress(r.ID); err != nil {
+		if err := t.advanced(r.ID); err != nil {
 			return err
 		}
 		return t.insertItems(r.ID, items)
@@ -175,7 +175,7 @@ func (s *Store) SplitItem(ctx context.Context, r activation.Run, it activation.I
 		for i := range children {
 			children[i].Number, children[i].Parent = last+1+i, it.ID
 		}
-		if err := t.progress(r.ID); err != nil {
+		if err := t.advanced(r.ID); err != nil {
 			return err
 		}
 		return t.insertItems(r.ID, children)
@@ -261,7 +261,7 @@ func (s *Store) ReplayItem(ctx context.Context, r activation.Run, id activation.
 // across a crash. Marking twice is harmless.
 func (s *Store) MarkFolded(ctx context.Context, r activation.Run, items []activation.ItemID) error {
 	err := s.do(ctx, func(t *tx) error {
-		if err := t.must(activation.ErrFenced, `UPDATE runs SET counts = $1, progress_at = $4, stalled_at = NULL WHERE id = $2 AND attempt = $3 AND status IN ('running', 'awaiting')`,
+		if err := t.must(activation.ErrFenced, `UPDATE runs SET counts = $1, progress_at = $4 WHERE id = $2 AND attempt = $3 AND status IN ('running', 'awaiting')`,
 			encode(r.Counts), r.ID, r.Attempt, t.micros()); err != nil {
 			return err
 		}

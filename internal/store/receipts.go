@@ -21,7 +21,11 @@ func (s *Store) SaveReceipt(ctx context.Context, r activation.Run, it activation
 			it.Attempt, r.ID, r.Attempt, state, code, message, t.micros(), it.ID); err != nil {
 			return err
 		}
-		if err := t.progress(r.ID); err != nil {
+		note := t.advanced
+		if state == activation.ItemUnknown { // not an answer
+			note = t.moved
+		}
+		if err := note(r.ID); err != nil {
 			return err
 		}
 		if err := t.putReceipt(it.ID, it.Attempt, rc); err != nil {

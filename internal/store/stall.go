@@ -101,8 +101,16 @@ func (s *Store) InLine(ctx context.Context, r activation.Run) error {
 // that moves all the time does not write that all the time.
 const progressGrain = 10 * time.Second
 
-// progress notes that a run has moved. A run that was stalled is so no more.
-func (t *tx) progress(id activation.RunID) error {
+// moved notes that a run has moved. That it was stalled is shown on, for taking
+// it over and folding what was lost by it moves it as well.
+func (t *tx) moved(id activation.RunID) error {
+	_, err := t.exec(`UPDATE runs SET progress_at = $1 WHERE id = $2 AND (progress_at IS NULL OR progress_at <= $3)`, t.micros(), id, t.now.Add(-progressGrain).UnixMicro())
+	return err
+}
+
+// advanced notes that a run has got further: the network has answered, or its
+// items are there. A run that was stalled is so no more.
+func (t *tx) advanced(id activation.RunID) error {
 	_, err := t.exec(`UPDATE runs SET progress_at = $1, stalled_at = NULL WHERE id = $2 AND (progress_at IS NULL OR progress_at <= $3 OR stalled_at IS NOT NULL)`,
 		t.micros(), id, t.now.Add(-progressGrain).UnixMicro())
 	return err
