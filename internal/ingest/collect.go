@@ -28,6 +28,8 @@ type CollectorConfig struct {
 	Log    *slog.Logger
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
+	// Room returns an error while there is no room for uploads; nil = always.
+	Room func(ctx context.Context) error
 }
 
 // Collector accepts uploads. Its methods may be called from any goroutine; each
@@ -38,11 +40,12 @@ type Collector struct {
 	limits Limits
 	log    *slog.Logger
 	now    func() time.Time
+	room   func(ctx context.Context) error
 }
 
 // NewCollector returns a Collector.
 func NewCollector(cfg CollectorConfig) *Collector {
-	c := &Collector{inbox: cfg.Inbox, schema: cfg.Schema, limits: cfg.Limits.WithDefaults(), log: cfg.Log, now: cfg.Now}
+	c := &Collector{inbox: cfg.Inbox, schema: cfg.Schema, limits: cfg.Limits.WithDefaults(), log: cfg.Log, now: cfg.Now, room: cfg.Room}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -138,6 +141,11 @@ func (c *Collector) take(ctx context.Context, r Request, limit int64) (Summary, 
 			return Summary{}, err
 		}
 		return u.summary(r), nil
+	}
+	if c.room != nil {
+		if err := c.room(ctx); err != nil {
+			return Summary{}, err
+		}
 	}
 	id := activation.NewID[string]()
 	spool, err := c.inbox.NewSpool(id)
