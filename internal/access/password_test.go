@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -147,7 +148,8 @@ func TestDigestRoundTrip(t *testing.T) {
 			t.Fatalf("%s is read as %s, %v", d, got, err)
 		}
 	})
-	good := digest{cost: cheap, salt: random(16), key: random(32)}.String()
+	ones := bytes.Repeat([]byte{0xff}, 32) // cut anywhere, bits are left over
+	good := digest{cost: cheap, salt: ones[:16], key: ones}.String()
 	for _, bad := range []string{
 		"", "$", "password", strings.Replace(good, "argon2id", "argon2i", 1), strings.Replace(good, "v=19", "v=16", 1), strings.Replace(good, "m=64", "m=0", 1),
 		strings.Replace(good, "m=64", "m=4294967296", 1), strings.Replace(good, "m=64", "m=1048577", 1), strings.Replace(good, "t=1", "t=101", 1), strings.Replace(good, "p=1", "p=256", 1),

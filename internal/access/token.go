@@ -54,7 +54,7 @@ func Expiry(name string, now time.Time) (time.Time, error) {
 	return now.Add(lasts), nil
 }
 
-// ErrForbidden: the caller may not do that, whatever the request says.
+// ErrForbidden means that the caller may not do that, whatever the request says.
 var ErrForbidden = errors.New("the caller may not do that")
 
 // MakeToken makes an API token for a caller: name, description, role and expiry

@@ -34,11 +34,11 @@ func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {
 // flashCookie carries one sentence over a redirect.
 const flashCookie = "usher_said"
 
-func leaveFlash(w http.ResponseWriter, f flash) {
+func leaveFlash(w http.ResponseWriter, byTLS bool, f flash) {
 	if f.Text == "" {
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: flashCookie, Value: url.QueryEscape(f.Tone + ":" + f.Text), Path: "/", MaxAge: 30, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, &http.Cookie{Name: flashCookie, Value: url.QueryEscape(f.Tone + ":" + f.Text), Path: "/", MaxAge: 30, HttpOnly: true, Secure: byTLS, SameSite: http.SameSiteStrictMode})
 }
 
 // takeFlash returns the sentence that the request carries, and takes it away.

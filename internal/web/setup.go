@@ -93,7 +93,7 @@ func (c *Console) setUp(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		secure(w)
 		http.SetCookie(w, cookie)
-		leaveFlash(w, flash{"ok", "You are the first administrator. The one-time link does not work any more."})
+		leaveFlash(w, c.Access.ByTLS(r), flash{"ok", "You are the first administrator. The one-time link does not work any more."})
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}

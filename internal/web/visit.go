@@ -125,7 +125,7 @@ func (c *Console) answer(w http.ResponseWriter, v visit, do loader) {
 	}
 	if out.To != "" {
 		secure(w)
-		leaveFlash(w, out.Said)
+		leaveFlash(w, c.Access.ByTLS(v.Request), out.Said)
 		http.Redirect(w, v.Request, out.To, http.StatusSeeOther)
 		return
 	}
