@@ -94,8 +94,10 @@ func (w *world) command(ctx context.Context, d deed) {
 	}
 }
 
-// campaign runs deeds in a world, settles it and says what is wrong.
-func campaign(ctx context.Context, w *world, list []deed) string {
+// campaign runs deeds in a world, settles it, ends the job and says what is
+// wrong.
+func campaign(ctx context.Context, w *world, list []deed, end activation.OnEnd) string {
+	w.store.change(w.job, func(j *activation.Job) { j.OnEnd = end })
 	for i, d := range list {
 		if err := w.do(ctx, d); err != nil {
 			return fmt.Sprintf("deed %d (%s): %v", i, d.What, err)
@@ -113,11 +115,16 @@ func campaign(ctx context.Context, w *world, list []deed) string {
 	if wrong := w.verdict(ctx); wrong != "" {
 		return wrong + w.story()
 	}
+	w.kill(end)
+	if wrong := w.given(ctx, end); wrong != "" {
+		return "after the end: " + wrong + w.story()
+	}
 	return ""
 }
 
-// TestCampaign: whatever happens to people, network and process, in the end the
-// network holds the right people, and nothing that must never be ever was.
+// TestCampaign: whatever happens to people, network, process and job, in the end
+// the network holds the right people, after the end of the job what it was to
+// leave there, and nothing that must never be ever was.
 func TestCampaign(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -125,8 +132,14 @@ func TestCampaign(t *testing.T) {
 		async := rapid.Bool().Draw(rt, "async")
 		seed := rapid.Uint64().Draw(rt, "seed")
 		list := rapid.SliceOfN(rapid.Custom(drawDeed), 1, 60).Draw(rt, "deeds")
+		end := rapid.SampledFrom(activation.OnEnds).Draw(rt, "end")
+		reach := drawReach(rt)
 		var wrong string
-		synctest.Test(t, func(t *testing.T) { wrong = campaign(t.Context(), inMemory(seed, replay, async), list) })
+		synctest.Test(t, func(t *testing.T) {
+			w := inMemory(seed, replay, async)
+			w.reaches(reach)
+			wrong = campaign(t.Context(), w, list, end)
+		})
 		if wrong != "" {
 			rt.Fatal(wrong)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"usher/internal/activation"
 	"usher/internal/delivery"
 	"usher/internal/provider"
 )
@@ -17,9 +18,10 @@ type situation struct {
 	name   string
 	replay provider.Replay
 	async  bool
-	only   string  // what goes wrong at the network
-	chaos  float64 // how often
-	leave  bool    // most people leave
+	only   string           // what goes wrong at the network
+	chaos  float64          // how often
+	leave  bool             // most people leave
+	end    activation.OnEnd // the job is killed
 }
 
 var situations = []situation{
@@ -32,6 +34,11 @@ var situations = []situation{
 	{name: "long wait", replay: provider.ReplayHarmless, only: "throttle long", chaos: 0.7},
 	{name: "audience gone", replay: provider.ReplayHarmless, only: "gone", chaos: 0.5},
 	{name: "answers later", replay: provider.ReplayNever, async: true},
+	{name: "emptied", replay: provider.ReplayHarmless, end: activation.EndEmpty},
+	{name: "deleted", replay: provider.ReplayHarmless, end: activation.EndDelete},
+	{name: "deleted, outcome unknown", replay: provider.ReplayNever, only: "timeout after", chaos: 0.5, end: activation.EndDelete},
+	{name: "deleted, answers later", replay: provider.ReplayNever, async: true, end: activation.EndDelete},
+	{name: "emptied, audience gone", replay: provider.ReplayHarmless, only: "gone", chaos: 0.5, end: activation.EndEmpty},
 }
 
 // TestEveryCrashPoint kills the process at each crash point, in every situation
@@ -72,7 +79,11 @@ func (w *world) crashIn(ctx context.Context, s situation, p delivery.CrashPoint,
 	w.net.only, w.net.chaos = s.only, s.chaos
 	w.net.mu.Unlock()
 	w.arm(p, skip)
-	w.humans(r, 12)
+	if s.end == "" {
+		w.humans(r, 12)
+	} else {
+		w.kill(s.end)
+	}
 	if s.leave {
 		for id := range int64(16) {
 			w.plane.set(id, [2]string{fmt.Sprint("x", id)}, false)
@@ -86,6 +97,9 @@ func (w *world) crashIn(ctx context.Context, s situation, p delivery.CrashPoint,
 			return wrong
 		}
 		time.Sleep(30 * time.Second)
+	}
+	if s.end != "" {
+		return w.given(ctx, s.end)
 	}
 	if err := w.settle(ctx); err != nil {
 		return err.Error() + w.story()

@@ -66,7 +66,7 @@ func cut(run activation.RunID, segments []warehouse.Segment, rows int64, withhol
 		for first := s.First; first <= s.Last; first += rows {
 			items = append(items, activation.Item{
 				ID: activation.NewID[activation.ItemID](), Run: run, Number: len(items) + 1,
-				Phase: s.Phase, Op: s.Op, Plain: s.Plain && s.Op == activation.OpRemove,
+				Phase: s.Phase, Op: s.Op, Plain: s.Plain,
 				First: first, Last: min(first+rows-1, s.Last), State: activation.ItemQueued,
 			})
 		}

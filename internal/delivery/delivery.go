@@ -33,7 +33,9 @@ type Ledger interface {
 	Rows(ctx context.Context, r warehouse.Range, recheck bool, fn func(warehouse.KeyRow) error) error
 	Fold(ctx context.Context, items []warehouse.FoldItem) ([]warehouse.FoldResult, error)
 	InRows(ctx context.Context, run activation.RunID, t activation.TargetID, generation int) (int64, error)
+	Holdings(ctx context.Context, t activation.TargetID, generation int) (warehouse.Holdings, error)
 	Reset(ctx context.Context, t activation.TargetID, generation int) error
+	Forget(ctx context.Context, t activation.TargetID, generation int, begun string) error
 	Unstage(ctx context.Context, runs []activation.RunID) error
 }
 
@@ -118,6 +120,9 @@ type Config struct {
 	Now func() time.Time
 	// Wake tells the engine that something may be due; nil = the sweep finds it.
 	Wake func(kind, id string)
+	// Room returns an error while there is no room to begin anything new; nil =
+	// always.
+	Room func(ctx context.Context) error
 	// Faults is asked at each crash point; nil = no faults.
 	Faults   Faults
 	Settings Settings
@@ -134,6 +139,7 @@ type Delivery struct {
 	log       *slog.Logger
 	now       func() time.Time
 	wake      func(kind, id string)
+	room      func(ctx context.Context) error
 	set       Settings
 
 	faults Faults
@@ -142,7 +148,7 @@ type Delivery struct {
 
 	mu        sync.Mutex
 	reached   map[CrashPoint]int
-	slots     map[activation.AuthorizationID]chan struct{}
+	slots     map[string]chan struct{} // by lease
 	evaluated map[activation.AudienceID]time.Time
 }
 
@@ -150,8 +156,8 @@ type Delivery struct {
 func New(cfg Config) *Delivery {
 	d := &Delivery{
 		node: cfg.Node, store: cfg.Store, ledger: cfg.Ledger, audiences: cfg.Audiences, providers: cfg.Providers,
-		log: cfg.Log, now: cfg.Now, wake: cfg.Wake, faults: cfg.Faults, set: cfg.Settings.withDefaults(),
-		reached: map[CrashPoint]int{}, slots: map[activation.AuthorizationID]chan struct{}{}, evaluated: map[activation.AudienceID]time.Time{},
+		log: cfg.Log, now: cfg.Now, wake: cfg.Wake, room: cfg.Room, faults: cfg.Faults, set: cfg.Settings.withDefaults(),
+		reached: map[CrashPoint]int{}, slots: map[string]chan struct{}{}, evaluated: map[activation.AudienceID]time.Time{},
 	}
 	d.plans = make(chan struct{}, d.set.Plans)
 	if d.log == nil {
@@ -160,20 +166,24 @@ func New(cfg Config) *Delivery {
 	if d.now == nil {
 		d.now = time.Now
 	}
+	if d.room == nil {
+		d.room = func(context.Context) error { return nil }
+	}
 	if d.wake == nil {
 		d.wake = func(string, string) {}
 	}
 	return d
 }
 
-// slot takes one of the requests that an authorization may have under way. Its
-// runs wait in one line, so that each has its turn.
-func (d *Delivery) slot(ctx context.Context, auth activation.AuthorizationID, most int) (func(), error) {
+// slot takes one of the requests that the authorization of a destination may
+// have under way. Its runs wait in one line, so that each has its turn.
+func (d *Delivery) slot(ctx context.Context, dest activation.Destination, most int) (func(), error) {
+	lease := leaseOf(dest)
 	d.mu.Lock()
-	slots := d.slots[auth]
+	slots := d.slots[lease]
 	if slots == nil {
 		slots = make(chan struct{}, max(1, most))
-		d.slots[auth] = slots
+		d.slots[lease] = slots
 	}
 	d.mu.Unlock()
 	return enter(ctx, slots)

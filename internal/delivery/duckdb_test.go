@@ -158,7 +158,9 @@ func TestCampaignOnDuckDB(t *testing.T) {
 		replay := []provider.Replay{provider.ReplayHarmless, provider.ReplayNever}[r.IntN(2)]
 		list := someDeeds(r, 12)
 		synctest.Test(t, func(t *testing.T) {
-			if wrong := campaign(t.Context(), onDuckDB(t, empty, r.Uint64(), replay, r.IntN(3) == 0), list); wrong != "" {
+			w := onDuckDB(t, empty, r.Uint64(), replay, r.IntN(3) == 0)
+			w.reaches([]activation.Reach{{}, {UserLimit: 5}, {UserLimit: 4, UserLimitFrequency: "hourly"}}[r.IntN(3)])
+			if wrong := campaign(t.Context(), w, list, activation.OnEnds[i%3]); wrong != "" {
 				t.Errorf("campaign %d: %s\ndeeds: %+v", i, wrong, list)
 			}
 		})

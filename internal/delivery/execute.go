@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"usher/internal/activation"
@@ -26,10 +27,13 @@ type execution struct {
 	def    provider.Definition
 	keys   matchkey.Set
 
-	remote     bool // the remote audience was looked up in this attempt
-	unfoldable bool // the ledger refused the counts
-	polled     bool // what was due was asked for
+	remote     bool        // the remote audience was looked up in this attempt
+	gone       bool        // the remote audience that the run gives up is not there any more
+	unfoldable bool        // the ledger refused the counts
+	polled     bool        // what was due was asked for
+	hushed     atomic.Bool // the job's quiet window has begun
 	patience   patience
+	line       line
 	halt       halt
 	failure    *activation.Error // why halt is haltFailed
 }
@@ -41,9 +45,14 @@ func (d *Delivery) execute(ctx context.Context, id activation.RunID) error {
 		return err
 	}
 	held, done := x.keep(ctx)
-	err = x.steps(held)
+	log := x.log
+	_, err = leaving(held, d.set.StopWithin*9/10, func() (struct{}, error) { return struct{}{}, x.steps(held) })
 	cause := context.Cause(held)
 	done()
+	if errors.Is(err, errLeftBehind) { // the lease ends by itself; x is not ours any more
+		log.ErrorContext(ctx, "an attempt was left behind", "error", err)
+		return nil
+	}
 	return x.leave(ctx, err, cause)
 }
 
@@ -97,6 +106,9 @@ func (x *execution) ended(ctx context.Context) (bool, error) {
 	if x.run.SyncType == activation.SyncPIIUpdate {
 		return false, nil
 	}
+	if x.run.Release != "" {
+		return x.calledOff(ctx)
+	}
 	job, err := x.d.store.Job(ctx, x.run.Job)
 	if errors.Is(err, activation.ErrNotFound) {
 		return true, nil
@@ -105,7 +117,12 @@ func (x *execution) ended(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	x.job = job
-	return job.State == activation.JobKilled || job.State == activation.JobFailed || !x.dest.Enabled, nil
+	return over(job, x.d.now()) || !x.dest.Enabled, nil
+}
+
+// over reports whether a job's runs are to be ended.
+func over(j activation.Job, now time.Time) bool {
+	return j.State == activation.JobKilled || j.State == activation.JobFailed || j.Expired(now)
 }
 
 // steps does one step after another until the run is finished or has to wait.
@@ -119,6 +136,9 @@ func (x *execution) steps(ctx context.Context) error {
 		x.log.DebugContext(ctx, "next step", "step", string(s))
 		if s == stepFinish {
 			return x.finish(ctx, p)
+		}
+		if x.hushed.Load() && s.sends() {
+			return activation.ErrQuiet
 		}
 		if err := x.do(ctx, s, p); err != nil {
 			return err
@@ -145,6 +165,8 @@ func (x *execution) do(ctx context.Context, s step, p progress) error {
 		return x.replay(ctx, p.items)
 	case stepRemote:
 		return x.ensureRemote(ctx)
+	case stepDelete:
+		return x.deleteRemote(ctx)
 	case stepSend:
 		return x.send(ctx, p.sendable())
 	case stepPoll:
@@ -171,6 +193,8 @@ func (x *execution) look(ctx context.Context) (progress, error) {
 		replays:    x.mayReplay(),
 		unfoldable: x.unfoldable,
 		pollDue:    !x.polled,
+		gone:       x.gone,
+		deletes:    x.run.Release == activation.EndDelete && x.run.Counts.Withheld == 0,
 		halt:       x.halt,
 		items:      items,
 	}, nil

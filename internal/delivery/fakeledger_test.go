@@ -27,9 +27,12 @@ type plane struct {
 	ledger   map[int]map[version]*holding // by generation
 	staged   map[activation.RunID][]change
 	folded   map[string]warehouse.FoldResult
-	wrong    bool // makes the next fold find counts that don't add up
-	late     int  // how many plans are overtaken by the people they are for
+	wrong    bool                      // makes the next fold find counts that don't add up
+	late     int                       // how many plans are overtaken by the people they are for
+	begun    map[string]map[int64]bool // who is left of a job's beginning
+	gives    map[activation.RunID]bool // runs that want nobody
 	audience activation.AudienceID
+	job      string // whose beginning counts in the end
 }
 
 type human struct {
@@ -60,7 +63,7 @@ type change struct {
 }
 
 func newPlane(now func() time.Time) *plane {
-	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}}
+	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}, begun: map[string]map[int64]bool{}, gives: map[activation.RunID]bool{}}
 }
 
 var (
@@ -78,6 +81,49 @@ func (p *plane) set(id int64, keys [2]string, member bool) {
 		p.seq++
 	}
 	p.people[id] = &human{keys, member}
+	if !member {
+		for _, left := range p.begun {
+			delete(left, id)
+		}
+	}
+}
+
+// held reports whether the network may hold the person under any keys.
+func (p *plane) held(generation int, id int64) bool {
+	for v, row := range p.ledger[generation] {
+		if v.person == id && (row.state == "in" || row.state == "maybe") {
+			return true
+		}
+	}
+	return false
+}
+
+// whom decides who of the people is wanted, and counts the others.
+func (p *plane) whom(r warehouse.PlanRequest, deferred map[int64]bool) (wanted map[int64]bool, excluded map[int64]bool, capped int64) {
+	wanted, excluded = map[int64]bool{}, map[int64]bool{}
+	var newcomers []int64
+	for id, h := range p.people {
+		left, begun := p.begun[r.Begun]
+		row := p.ledger[r.Generation][version{id, h.keys}]
+		switch {
+		case !h.member || r.Nobody:
+		case r.Begun != "" && !p.held(r.Generation, id) && (!begun || left[id]):
+			excluded[id] = true
+		default:
+			wanted[id] = true
+			if r.Limit != nil && !deferred[id] && h.keys != [2]string{} && !p.held(r.Generation, id) && (row == nil || row.state != "refused") {
+				newcomers = append(newcomers, id)
+			}
+		}
+	}
+	slices.Sort(newcomers)
+	for i, id := range newcomers {
+		if int64(i) >= *r.Limit {
+			delete(wanted, id)
+			capped++
+		}
+	}
+	return wanted, excluded, capped
 }
 
 // wanted returns the key values the network must hold, and those it may hold
@@ -91,6 +137,9 @@ func (p *plane) wanted(generation int) (must, may map[string]bool) {
 			continue
 		}
 		row := p.ledger[generation][version{id, h.keys}]
+		if p.begun[p.job][id] && !p.held(generation, id) {
+			continue
+		}
 		for _, v := range h.keys {
 			may[v] = true
 			must[v] = must[v] || row == nil || row.state != "refused"
@@ -130,46 +179,49 @@ func (p *plane) Stage(_ context.Context, r warehouse.PlanRequest, stage func(act
 		stage(s)
 	}
 	defer p.lock()()
-	rows, plan := p.plan(r)
+	rows, wanted, excluded, plan := p.plan(r)
 	if p.late > 0 { // everybody came while the plan was made
 		p.late--
 		rows, plan = nil, warehouse.Plan{Counts: activation.Counts{Selected: plan.Counts.Selected, Eligible: plan.Counts.Eligible, Deferred: plan.Counts.Eligible}}
 	}
-	p.staged[r.Run] = rows
+	p.staged[r.Run], p.gives[r.Run] = rows, r.Nobody
+	if r.Begun != "" && !r.Nobody {
+		p.begun[r.Begun] = excluded
+	}
 	for v, row := range p.ledger[r.Generation] {
-		h := p.people[v.person]
-		row.doubted = row.doubted || !h.member || h.keys != v.keys
+		row.doubted = row.doubted || !wanted[v.person] || p.people[v.person].keys != v.keys
 	}
 	return plan, nil
 }
 
 func (p *plane) DryRun(_ context.Context, r warehouse.PlanRequest) (warehouse.Plan, error) {
 	defer p.lock()()
-	_, plan := p.plan(r)
+	_, _, _, plan := p.plan(r)
 	return plan, nil
 }
 
-func (p *plane) plan(r warehouse.PlanRequest) ([]change, warehouse.Plan) {
+func (p *plane) plan(r warehouse.PlanRequest) ([]change, map[int64]bool, map[int64]bool, warehouse.Plan) {
 	deferred := p.deferred(r.Awaiting)
-	held := map[string]bool{} // values some member needs
-	for _, h := range p.people {
-		if h.member {
-			held[h.keys[0]], held[h.keys[1]] = true, true
-		}
+	member, excluded, capped := p.whom(r, deferred)
+	held := map[string]bool{} // values somebody wanted needs
+	for id := range member {
+		held[p.people[id].keys[0]], held[p.people[id].keys[1]] = true, true
 	}
 	ledger := p.ledger[r.Generation]
 	old := map[int64]bool{} // people with rows under other keys that must go
 	var rows []change
 	plan := warehouse.Plan{Seq: p.seq}
 	c := &plan.Counts
+	c.Excluded, c.Capped = int64(len(excluded)), capped
+	c.Selected = c.Excluded + c.Capped
 	holds := map[int64]bool{}
 	for v, row := range ledger {
 		if row.state == "in" || row.state == "maybe" {
 			holds[v.person] = true
 		}
 		h := p.people[v.person]
-		wanted := h.member && h.keys == v.keys && h.keys != [2]string{}
-		if wanted || deferred[v.person] || row.state == "refused" {
+		wanted := member[v.person] && h.keys == v.keys && h.keys != [2]string{}
+		if r.Keep || wanted || deferred[v.person] || row.state == "refused" {
 			continue
 		}
 		var values [2]string
@@ -181,25 +233,23 @@ func (p *plane) plan(r warehouse.PlanRequest) ([]change, warehouse.Plan) {
 		if values == [2]string{} {
 			continue // all of it is others'
 		}
-		plain := !h.member && row.state != "shared"
+		plain := !member[v.person] && row.state != "shared"
 		if plain {
 			c.Remove++
 		}
-		if h.member {
+		if member[v.person] {
 			old[v.person] = true
 		}
 		rows = append(rows, change{op: activation.OpRemove, phase: 1, plain: plain, of: v, values: values})
 	}
 	plan.Holding = int64(len(holds))
-	for id, h := range p.people {
-		if !h.member {
-			continue
-		}
+	for id := range member {
+		h := p.people[id]
 		c.Selected++
 		c.Eligible++
 		v := version{id, h.keys}
 		row := ledger[v]
-		add := change{op: activation.OpAdd, phase: 1, of: v, values: h.keys}
+		add := change{op: activation.OpAdd, phase: 1, plain: !p.held(r.Generation, id), of: v, values: h.keys}
 		if old[id] {
 			add.op, add.phase = activation.OpReadd, 2
 		}
@@ -233,7 +283,7 @@ func (p *plane) plan(r warehouse.PlanRequest) ([]change, warehouse.Plan) {
 		}
 	}
 	c.Staged = int64(len(rows))
-	return rows, plan
+	return rows, member, excluded, plan
 }
 
 // deferred lists the people who wait for an answer: those in it, and those who
@@ -260,7 +310,7 @@ func (p *plane) Rows(_ context.Context, r warehouse.Range, recheck bool, fn func
 	for n := r.First; n <= r.Last; n++ {
 		c := p.staged[r.Run][n]
 		h := p.people[c.of.person]
-		wanted := h.member && h.keys == c.of.keys
+		wanted := h.member && h.keys == c.of.keys && !p.gives[r.Run]
 		row := warehouse.KeyRow{Ordinal: n, Profile: c.of.person, Values: make([][]byte, 2), Stale: recheck && wanted == (c.op == activation.OpRemove)}
 		for i, v := range c.values {
 			if v != "" {
@@ -358,6 +408,31 @@ func (p *plane) InRows(_ context.Context, run activation.RunID, _ activation.Tar
 		}
 	}
 	return n, nil
+}
+
+func (p *plane) Holdings(_ context.Context, _ activation.TargetID, generation int) (warehouse.Holdings, error) {
+	defer p.lock()()
+	var h warehouse.Holdings
+	for _, row := range p.ledger[generation] {
+		switch row.state {
+		case "in":
+			h.In++
+		case "maybe":
+			h.Maybe++
+		case "shared":
+			h.Shared++
+		default:
+			h.Refused++
+		}
+	}
+	return h, nil
+}
+
+func (p *plane) Forget(ctx context.Context, t activation.TargetID, generation int, begun string) error {
+	p.mu.Lock()
+	delete(p.begun, begun)
+	p.mu.Unlock()
+	return p.Reset(ctx, t, generation)
 }
 
 func (p *plane) Reset(_ context.Context, _ activation.TargetID, generation int) error {

@@ -35,6 +35,8 @@ type network struct {
 	asked     map[string]int
 	// calls remembers each delivery of an item, to find what was sent twice.
 	calls []call
+	// came is when a value was first sent to be added.
+	came map[string]time.Time
 	// gate is asked before each call; a dead process makes no calls.
 	gate func() error
 }
@@ -58,7 +60,7 @@ type owed struct {
 func newNetwork(now func() time.Time, seed uint64) *network {
 	return &network{
 		now: now, rand: rand.New(rand.NewPCG(seed, seed)), audiences: map[string]map[string]bool{}, markers: map[string]string{},
-		owed: map[string]*owed{}, asked: map[string]int{}, gate: func() error { return nil },
+		owed: map[string]*owed{}, asked: map[string]int{}, came: map[string]time.Time{}, gate: func() error { return nil },
 	}
 }
 
@@ -140,6 +142,7 @@ func (n *network) answer(b provider.Batch) (_ activation.Receipt, applied bool, 
 	if n.async && (f == "" || f == "reject" || f == "unplaced") {
 		token := fmt.Sprintf("%s/%d", b.Item, b.Attempt)
 		n.owed[token] = &owed{remote: string(b.Remote), batch: b}
+		n.note(b, -1)
 		return activation.Receipt{PollToken: token, PollAfter: n.now().Add(30 * time.Second)}, true, nil
 	}
 	whole := activation.Receipt{Accepted: rows, RequestID: "req"}
@@ -171,12 +174,7 @@ func (n *network) answer(b provider.Batch) (_ activation.Receipt, applied bool, 
 	case "401":
 		return none, false, unauthorized()
 	case "gone":
-		for marker, id := range n.markers {
-			if id == string(b.Remote) {
-				delete(n.markers, marker)
-			}
-		}
-		delete(n.audiences, string(b.Remote))
+		n.drop(string(b.Remote))
 		return none, false, &activation.Error{Kind: activation.Gone, Code: "NET-GONE", Message: "no such audience"}
 	case "unplaced":
 		whole.Unplaced = 1
@@ -205,8 +203,54 @@ func (n *network) oneRow(b provider.Batch, f string) (activation.Receipt, bool, 
 	return rc, true, nil
 }
 
+// note notes when values came.
+func (n *network) note(b provider.Batch, but int64) {
+	for i := range b.Rows() {
+		for _, v := range b.Row(i) {
+			if _, there := n.came[string(v)]; v != nil && b.Op == activation.OpAdd && int64(i) != but && !there {
+				n.came[string(v)] = n.now()
+			}
+		}
+	}
+}
+
+// DeleteAudience makes an audience go, or loses the answer.
+func (n *network) DeleteAudience(_ context.Context, id provider.RemoteID) error {
+	if err := n.gate(); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch f := n.fault(); {
+	case n.badToken:
+		return unauthorized()
+	case n.audiences[string(id)] == nil:
+		return &activation.Error{Kind: activation.Gone, Code: "NET-GONE", Message: "no such audience"}
+	case f == "html" || f == "timeout before":
+		return unavailable(f != "html")
+	case f == "throttle long":
+		return &activation.Error{Kind: activation.WaitUntil, Code: "NET-429", Message: "slow down", Until: n.now().Add(5 * time.Minute)}
+	case f == "timeout after" || f == "5xx after" || f == "untyped":
+		n.drop(string(id))
+		return unavailable(true)
+	}
+	n.drop(string(id))
+	return nil
+}
+
+// drop takes an audience away.
+func (n *network) drop(id string) {
+	for marker, known := range n.markers {
+		if known == id {
+			delete(n.markers, marker)
+		}
+	}
+	delete(n.audiences, id)
+}
+
 // apply makes the batch so, but for one row (-1: none).
 func (n *network) apply(remote string, b provider.Batch, but int64) {
+	n.note(b, but)
 	audience := n.audiences[remote]
 	for i := range b.Rows() {
 		if int64(i) == but || audience == nil {
@@ -286,6 +330,6 @@ func (n *network) definition(replay provider.Replay) provider.Definition {
 		Name: "fake", RuleSet: matchkey.RuleSet{Name: "fake/1", Keys: []matchkey.Key{
 			{Name: "EMAIL", Identifies: true, Normalize: plain}, {Name: "PHONE", Identifies: true, Normalize: plain},
 		}},
-		MaxRows: 4, Replay: replay, ReplayWindow: time.Hour, Concurrency: 2, Async: n.async,
+		MaxRows: 4, Replay: replay, ReplayWindow: time.Hour, Concurrency: 2, Async: n.async, Deletes: true,
 	}
 }

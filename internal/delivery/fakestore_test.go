@@ -29,6 +29,7 @@ type memory struct {
 	asleep   map[activation.TargetID]time.Time
 	number   int64
 	unstaged map[activation.RunID]bool
+	dueAt    map[activation.TargetID]time.Time // DueNow counts from then on
 }
 
 func newMemory(now func() time.Time) *memory {
@@ -38,6 +39,7 @@ func newMemory(now func() time.Time) *memory {
 		given: map[activation.ItemID]map[int]time.Time{}, jobs: map[activation.JobID]*activation.Job{},
 		dests: map[activation.DestinationID]activation.Destination{}, auds: map[activation.AudienceID]activation.Audience{},
 		verdicts: map[activation.TargetID]activation.GuardVerdict{}, asleep: map[activation.TargetID]time.Time{}, unstaged: map[activation.RunID]bool{},
+		dueAt: map[activation.TargetID]time.Time{},
 	}
 }
 
@@ -75,10 +77,79 @@ func (m *memory) setJob(id activation.JobID, s activation.JobState) {
 	}
 	for _, t := range m.targets {
 		if m.jobs[id].State == activation.JobKilled && s == activation.JobRunnable { // the next job adopts the target
-			t.DueNow = true
+			t.DueNow, t.Release = true, ""
+			delete(m.dueAt, t.ID)
+		}
+		if s == activation.JobKilled && m.jobs[id].State != s {
+			m.release(t, m.jobs[id].OnEnd)
 		}
 	}
 	m.jobs[id].State = s
+}
+
+// change changes a job.
+func (m *memory) change(id activation.JobID, fn func(*activation.Job)) {
+	defer m.lock()()
+	fn(m.jobs[id])
+}
+
+// release has a target given up, if there is anything.
+func (m *memory) release(t *activation.Target, how activation.OnEnd) {
+	if how != activation.EndEmpty && how != activation.EndDelete || t.RemoteID == "" && t.Generation == 1 && len(m.runs) == 0 {
+		return
+	}
+	t.Release, t.DueNow = how, true
+	delete(m.dueAt, t.ID)
+	delete(m.asleep, t.ID)
+}
+
+func (m *memory) ReleaseTarget(_ context.Context, id activation.TargetID, how activation.OnEnd, _ string) (activation.Target, error) {
+	defer m.lock()()
+	t := m.targets[id]
+	switch {
+	case m.jobs[t.Job].State != activation.JobKilled:
+		return *t, fmt.Errorf("job %s owns the target: %w", t.Job, activation.ErrConflict)
+	case how == activation.EndKeep:
+		t.Generation, t.RemoteID, t.Release, t.DueNow = t.Generation+1, "", "", false
+	default:
+		m.release(t, how)
+	}
+	return *t, nil
+}
+
+// Allowance counts by runs, items and receipts, one after the other. A period is
+// an hour, whatever the job calls it.
+func (m *memory) Allowance(_ context.Context, id activation.TargetID) (*int64, error) {
+	defer m.lock()()
+	job := m.jobs[m.targets[id].Job]
+	if job.UserLimit == 0 {
+		return nil, nil
+	}
+	left := job.UserLimit
+	for _, items := range m.items {
+		for _, it := range items {
+			if it.Op == activation.OpRemove || !it.Plain || job.UserLimitFrequency == "" {
+				continue
+			}
+			var most int64
+			for _, rc := range m.receipts[it.ID] {
+				if m.given[it.ID][rc.Attempt].Before(m.now().Truncate(time.Hour)) {
+					continue
+				}
+				n := rc.Accepted + rc.Unknown
+				if rc.PollToken != "" {
+					n = it.Rows()
+				}
+				most = max(most, n)
+			}
+			if it.Code == activation.CodeTakenOver && !m.given[it.ID][it.Attempt].Before(m.now().Truncate(time.Hour)) { // without a receipt
+				most = it.Rows()
+			}
+			left -= most
+		}
+	}
+	left = max(0, left)
+	return &left, nil
 }
 
 func (m *memory) Target(_ context.Context, id activation.TargetID) (activation.Target, error) {
@@ -101,7 +172,7 @@ func (m *memory) DueTargets(_ context.Context, _ int) ([]activation.Target, erro
 	defer m.lock()()
 	var out []activation.Target
 	for _, t := range m.targets {
-		if t.OpenRun != "" || m.jobs[t.Job].State != activation.JobRunnable || m.now().Before(m.asleep[t.ID]) || m.now().Sub(t.LastOpenedAt) < time.Minute {
+		if t.OpenRun != "" || t.Release == "" && m.jobs[t.Job].State != activation.JobRunnable || m.now().Before(m.asleep[t.ID]) || m.now().Sub(t.LastOpenedAt) < time.Minute {
 			continue
 		}
 		seen := t.DoneSeq
@@ -110,7 +181,8 @@ func (m *memory) DueTargets(_ context.Context, _ int) ([]activation.Target, erro
 				seen = max(seen, r.Seq)
 			}
 		}
-		if t.DueNow || t.DirtySeq > seen {
+		due := t.DueNow && !m.now().Before(m.dueAt[t.ID])
+		if due || t.Release == "" && t.DirtySeq > seen {
 			out = append(out, *t)
 		}
 	}
@@ -164,7 +236,8 @@ func (m *memory) OpenRun(_ context.Context, r activation.Run) (activation.Run, e
 	m.number++
 	r.ID, r.Number = activation.NewID[activation.RunID](), m.number
 	r.Job, r.Destination, r.Audience, r.Generation = t.Job, t.Destination, t.Audience, t.Generation
-	r.Status, r.StartedAt = activation.RunPending, m.now()
+	r.Status, r.StartedAt, r.Release = activation.RunPending, m.now(), t.Release
+	delete(m.dueAt, t.ID)
 	t.OpenRun, t.DueNow, t.LastOpenedAt = r.ID, false, m.now()
 	m.runs[r.ID] = &r
 	return r, nil
@@ -176,10 +249,10 @@ func (m *memory) Run(_ context.Context, id activation.RunID) (activation.Run, er
 }
 
 func (m *memory) workable(r *activation.Run) bool {
-	ended := m.jobs[r.Job].State == activation.JobKilled
+	ended := m.jobs[r.Job].State == activation.JobKilled && r.Release == "" || r.Release != "" && m.targets[r.Target].Release == ""
 	return (m.targets[r.Target].OpenRun == r.ID || r.Status == activation.RunAwaiting) &&
 		(r.Node == "" || !m.now().Before(r.LeaseUntil)) &&
-		(ended || !m.now().Before(r.WaitUntil) && m.jobs[r.Job].State != activation.JobPaused)
+		(ended || !m.now().Before(r.WaitUntil) && (m.jobs[r.Job].State != activation.JobPaused || r.Release != ""))
 }
 
 func (m *memory) OpenRuns(_ context.Context, _ int) ([]activation.Run, error) {
@@ -209,6 +282,10 @@ func (m *memory) TakeRun(_ context.Context, id activation.RunID, node string, le
 	for i := range m.items[id] {
 		if it := &m.items[id][i]; it.State == activation.ItemSending {
 			it.State, it.Code = activation.ItemUnknown, activation.CodeTakenOver
+			if m.given[it.ID] == nil {
+				m.given[it.ID] = map[int]time.Time{}
+			}
+			m.given[it.ID][it.Attempt] = m.now()
 			lost = append(lost, *it)
 		}
 	}
@@ -232,6 +309,15 @@ func (m *memory) RenewRun(_ context.Context, r activation.Run, lease time.Durati
 	}
 	stored.LeaseUntil = m.now().Add(lease)
 	return nil
+}
+
+func (m *memory) InLine(_ context.Context, r activation.Run) error {
+	defer m.lock()()
+	stored, err := m.mine(r)
+	if err == nil {
+		stored.ProgressAt = m.now()
+	}
+	return err
 }
 
 func (m *memory) ReleaseRun(_ context.Context, r activation.Run, waitUntil time.Time) error {
@@ -286,7 +372,49 @@ func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End
 	if counts {
 		m.asleep[t.ID] = m.now().Add(time.Minute)
 	}
+	if r.Status == activation.RunCompleted && r.Counts.Capped > 0 {
+		t.DueNow, m.dueAt[t.ID] = true, m.now().Add(time.Minute)
+		if m.jobs[t.Job].UserLimitFrequency != "" {
+			m.dueAt[t.ID] = m.now().Truncate(time.Hour).Add(time.Hour)
+		}
+	} else {
+		delete(m.dueAt, t.ID)
+	}
+	if r.Release != "" {
+		m.endRelease(t, r, end)
+	}
 	return nil
+}
+
+func (m *memory) endRelease(t *activation.Target, r activation.Run, end delivery.End) {
+	switch {
+	case t.OpenRun != "" || t.Generation != r.Generation:
+	case end.Released && end.Gone:
+		m.void(t, r.ID)
+		t.Generation, t.RemoteID, t.DueNow = t.Generation+1, "", t.Release == ""
+		t.Release = ""
+	case end.Released && t.Release != "":
+		t.Release, t.DueNow = "", false
+	case t.Release != "" && r.Status != activation.RunAwaiting:
+		t.DueNow = true
+	}
+}
+
+// void ends the other runs of a generation that is no more.
+func (m *memory) void(t *activation.Target, but activation.RunID) {
+	for _, other := range m.runs {
+		if other.Target != t.ID || other.ID == but || other.Status != activation.RunAwaiting {
+			continue
+		}
+		for i := range m.items[other.ID] {
+			if it := &m.items[other.ID][i]; it.State == activation.ItemAwaiting {
+				it.State = activation.ItemUnknown
+			}
+		}
+		other.Counts.Unknown, other.Counts.Awaiting = other.Counts.Unknown+other.Counts.Awaiting, 0
+		other.Status, other.Node, other.ErrorCode, other.ErrorKind = activation.RunFailed, "", activation.CodeRemoteGone, activation.Gone
+		other.Attempt++
+	}
 }
 
 func (m *memory) UnstageableRuns(_ context.Context, before time.Time, _ int) ([]activation.RunID, error) {
@@ -394,7 +522,10 @@ func (m *memory) ClaimItem(_ context.Context, r activation.Run, id activation.It
 	if err != nil || it.State != activation.ItemQueued || !m.now().Before(m.runs[r.ID].LeaseUntil) {
 		return activation.Item{}, activation.ErrFenced
 	}
-	if m.jobs[m.runs[r.ID].Job].State == activation.JobPaused {
+	if r.Release != "" && m.targets[r.Target].Release == "" {
+		return activation.Item{}, activation.ErrFenced
+	}
+	if r.Release == "" && m.jobs[m.runs[r.ID].Job].State == activation.JobPaused {
 		return activation.Item{}, activation.ErrPaused
 	}
 	it.State, it.Attempt, it.Folded, it.Code = activation.ItemSending, it.Attempt+1, false, ""
@@ -545,8 +676,12 @@ func (m *memory) Withdraw(_ context.Context, id activation.RunID, _ string) erro
 		return activation.ErrConflict
 	}
 	r.Status = activation.RunWithdrawn
-	if t := m.targets[r.Target]; t.OpenRun == id {
+	t := m.targets[r.Target]
+	if t.OpenRun == id {
 		t.OpenRun = ""
+	}
+	if r.Release != "" && t.Release != "" { // a person says no
+		t.Release, t.DueNow = "", false
 	}
 	return nil
 }

@@ -34,6 +34,8 @@ const (
 	AfterRemote      CrashPoint = "after_remote"       // its id is stored
 	BeforeGeneration CrashPoint = "before_generation"  // before a gone audience is stored
 	AfterGeneration  CrashPoint = "after_generation"   //
+	BeforeDelete     CrashPoint = "before_delete"      // before a released audience is deleted
+	AfterDelete      CrashPoint = "after_delete"       // it is, and the store does not know
 	BeforeClaim      CrashPoint = "before_claim"       // step 6
 	AfterClaim       CrashPoint = "after_claim"        //
 	BeforeDeliver    CrashPoint = "before_deliver"     // step 7
@@ -60,7 +62,7 @@ const (
 var CrashPoints = []CrashPoint{
 	BeforeOpen, AfterOpen, AfterTake, BeforePlan, AfterPlan, BeforeStage, AfterStage, BeforeGuard, AfterGuard,
 	BeforeQueue, AfterQueue, BeforeRemote, AfterRemoteCall, AfterRemote, BeforeGeneration, AfterGeneration,
-	BeforeClaim, AfterClaim, BeforeDeliver, AfterDeliver, BeforeReceipt, AfterReceipt,
+	BeforeDelete, AfterDelete, BeforeClaim, AfterClaim, BeforeDeliver, AfterDeliver, BeforeReceipt, AfterReceipt,
 	BeforeFold, AfterFold, AfterMarkFolded, BeforeReplay, AfterReplay, BeforeEndItems, AfterEndItems,
 	BeforePoll, AfterPoll, AfterPollReceipt, BeforeRelease, AfterRelease, BeforeFinish, AfterFinish,
 }

@@ -32,6 +32,9 @@ func (x *execution) finish(ctx context.Context, p progress) error {
 	}
 	end := x.outcome(p)
 	end.Until = until
+	if err := x.released(ctx, &end); err != nil {
+		return err
+	}
 	x.endTimings()
 	if x.run.Status.Final() {
 		x.run.EndedAt = x.d.now()
@@ -43,6 +46,9 @@ func (x *execution) finish(ctx context.Context, p progress) error {
 	x.log.InfoContext(ctx, "run ended", "status", string(x.run.Status), "code", x.run.ErrorCode,
 		"added", c.Added, "removed", c.Removed, "omitted", c.Omitted, "rejected", c.Rejected, "unknown", c.Unknown)
 	x.d.wake(KindTarget, string(x.target.ID))
+	if end.Gone {
+		x.d.forget(ctx, x.run)
+	}
 	return nil
 }
 

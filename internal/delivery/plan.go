@@ -15,7 +15,7 @@ import (
 // crash before the items are stored has it done again from the start; so has an
 // approval, because what was planned before it may be days old.
 func (x *execution) plan(ctx context.Context) error {
-	leave, err := enter(ctx, x.d.plans)
+	leave, err := x.line.enter(func() (func(), error) { return enter(ctx, x.d.plans) })
 	if err != nil {
 		return err
 	}
@@ -46,12 +46,14 @@ func (x *execution) prepare(ctx context.Context) (warehouse.Plan, error) {
 // begin fixes the run's now and key set and stores them.
 func (x *execution) begin(ctx context.Context) error {
 	now := x.d.now()
-	timed, err := x.d.audiences.TimeDependent(ctx, x.run.Audience)
-	if err == nil && timed {
-		err = x.d.audiences.Evaluate(ctx, x.run.Audience, now)
-	}
-	if err != nil {
-		return fmt.Errorf("evaluate the audience: %w", err)
+	if x.run.Release == "" {
+		timed, err := x.d.audiences.TimeDependent(ctx, x.run.Audience)
+		if err == nil && timed {
+			err = x.d.audiences.Evaluate(ctx, x.run.Audience, now)
+		}
+		if err != nil {
+			return fmt.Errorf("evaluate the audience: %w", err)
+		}
 	}
 	x.run.Now, x.run.KeySet, x.run.Timings = now, x.keys.ID, nil
 	x.enter(activation.StagePayload)
@@ -190,7 +192,7 @@ func (d *Delivery) planRequest(ctx context.Context, r activation.Run, t activati
 	if def.Refresh > 0 {
 		req.RefreshBefore = d.now().Add(-def.Refresh)
 	}
-	return req, nil
+	return d.reach(ctx, r, t, req)
 }
 
 // guard gathers the facts for the removal guard and asks it.

@@ -51,7 +51,7 @@ func (x *execution) awaitingSince() time.Time {
 // ask polls for one item and stores what it learns. An error leaves the item
 // awaiting: the question changes nothing at the network.
 func (x *execution) ask(ctx context.Context, it activation.Item, before activation.Receipt) error {
-	release, err := x.d.slot(ctx, x.dest.Authorization, x.def.Concurrency)
+	release, err := x.slot(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (x *execution) ask(ctx context.Context, it activation.Item, before activati
 		return err
 	}
 	rows := it.Rows() - before.Superseded
-	rc, pollErr := x.client.Poll(ctx, before.PollToken, rows)
+	rc, pollErr := call(ctx, x, func() (activation.Receipt, error) { return x.client.Poll(ctx, before.PollToken, rows) })
 	if err := x.d.at(ctx, AfterPoll); err != nil {
 		return err
 	}

@@ -28,11 +28,19 @@ const (
 	stepRemote step = "remote"
 	// stepSend: send the queued items of the first open phase.
 	stepSend step = "send"
+	// stepDelete: nobody is left in the remote audience; delete it.
+	stepDelete step = "delete"
 	// stepPoll: ask the network for what it owes.
 	stepPoll step = "poll"
 	// stepFinish: nothing is left to do now.
 	stepFinish step = "finish"
 )
+
+// sends reports whether the step leads to something new at the network, which
+// a quiet window forbids.
+func (s step) sends() bool {
+	return s == stepPlan || s == stepReplay || s == stepRemote || s == stepSend
+}
 
 // A halt says why a run sends nothing more.
 type halt string
@@ -65,6 +73,10 @@ type progress struct {
 	unfoldable bool
 	// pollDue: an awaiting item may be asked for.
 	pollDue bool
+	// gone: the remote audience that the run gives up is not there any more.
+	gone bool
+	// deletes: the run ends with the deletion of its remote audience.
+	deletes bool
 	halt    halt
 	items   []activation.Item
 }
@@ -79,18 +91,20 @@ func (p progress) next() step {
 		return stepFinish
 	case queued && p.halt == haltFailed:
 		return stepGiveUp
-	case queued && p.halt == haltEnded:
+	case queued && (p.halt == haltEnded || p.gone):
 		return stepWithdraw
 	case queued && p.rekeyed:
 		return stepSupersede
-	case p.halt == haltEnded && p.any(activation.ItemAwaiting):
+	case (p.halt == haltEnded || p.gone) && p.any(activation.ItemAwaiting):
 		return stepForsake
 	case !p.unfoldable && len(p.unfolded()) > 0:
 		return stepFold
-	case p.halt != haltNone:
+	case p.halt != haltNone, p.gone:
 		return stepFinish
-	case p.awaiting && p.pollDue:
+	case p.awaiting && p.pollDue && p.any(activation.ItemAwaiting):
 		return stepPoll
+	case p.deletes && !queued && !p.any(activation.ItemAwaiting) && !p.any(activation.ItemFailed):
+		return stepDelete
 	case p.awaiting:
 		return stepFinish
 	case p.replays && p.any(activation.ItemUnknown):

@@ -39,7 +39,7 @@ func (x *execution) ensureRemote(ctx context.Context) error {
 }
 
 func (x *execution) lookUp(ctx context.Context) (provider.RemoteID, error) {
-	release, err := x.d.slot(ctx, x.dest.Authorization, x.def.Concurrency)
+	release, err := x.slot(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -54,9 +54,8 @@ func (x *execution) lookUp(ctx context.Context) (provider.RemoteID, error) {
 	}
 	var id provider.RemoteID
 	err = x.d.around(ctx, BeforeRemote, AfterRemoteCall, func() (err error) {
-		id, err = x.client.EnsureAudience(ctx, provider.Audience{
-			Marker: marker(x.target), Name: name, Remote: provider.RemoteID(x.target.RemoteID), Config: x.job.Config,
-		})
+		wanted := provider.Audience{Marker: marker(x.target), Name: name, Remote: provider.RemoteID(x.target.RemoteID), Config: x.job.Config}
+		id, err = call(ctx, x, func() (provider.RemoteID, error) { return x.client.EnsureAudience(ctx, wanted) })
 		return err
 	})
 	return id, err
@@ -111,6 +110,10 @@ func (x *execution) trouble(ctx context.Context, e *activation.Error) error {
 // newGeneration ends the run because its remote audience is gone or another
 // one; the target begins anew.
 func (x *execution) newGeneration(ctx context.Context) error {
+	if x.run.Release != "" {
+		x.gone = true // that is what it was to be
+		return nil
+	}
 	p, err := x.look(ctx)
 	if err != nil {
 		return err

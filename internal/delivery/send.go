@@ -74,7 +74,7 @@ func (x *execution) conclude(ctx context.Context, all []sent) error {
 
 // sendItem claims one item, sends its rows and writes down what became of them.
 func (x *execution) sendItem(ctx context.Context, it activation.Item) sent {
-	release, err := x.d.slot(ctx, x.dest.Authorization, x.def.Concurrency)
+	release, err := x.slot(ctx)
 	if err != nil {
 		return sent{err: err}
 	}
@@ -109,7 +109,7 @@ func (x *execution) deliver(ctx context.Context, it activation.Item) (ruling, sk
 	if err := x.d.at(ctx, BeforeDeliver); err != nil {
 		return ruling{}, nil, err
 	}
-	rc, sendErr := x.client.Deliver(ctx, b)
+	rc, sendErr := call(ctx, x, func() (activation.Receipt, error) { return x.client.Deliver(ctx, b) })
 	if err := x.d.at(ctx, AfterDeliver); err != nil {
 		return ruling{}, nil, err
 	}

@@ -34,6 +34,18 @@ func (c *control) all() []activation.Run {
 	return runs
 }
 
+// change changes a job as its owner does.
+func (c *control) change(id activation.JobID, fn func(*activation.Job)) {
+	job, err := c.Job(context.Background(), id)
+	if err == nil {
+		fn(&job)
+		err = c.UpdateJob(context.Background(), job, "ann")
+	}
+	if err != nil {
+		c.t.Error(err)
+	}
+}
+
 // setJob sends the command that leads to the state, where the job takes it.
 func (c *control) setJob(id activation.JobID, s activation.JobState) {
 	ctx := context.Background()
@@ -45,6 +57,8 @@ func (c *control) setJob(id activation.JobID, s activation.JobState) {
 	switch {
 	case s == activation.JobPaused && (job.State == activation.JobRunnable || job.State == activation.JobSleeping):
 		err = c.Pause(ctx, id, 0, "ann")
+	case s == activation.JobKilled:
+		err = c.Kill(ctx, id, "ann")
 	case s == activation.JobRunnable && job.State == activation.JobPaused:
 		err = c.Resume(ctx, id, "ann")
 	case s == activation.JobRunnable && job.State == activation.JobFailed:
@@ -167,7 +181,8 @@ func TestCampaignOnSQLite(t *testing.T) {
 		list := someDeeds(r, 1+r.IntN(30))
 		synctest.Test(t, func(t *testing.T) {
 			w := onSQLite(t, empty, r.Uint64(), replay, r.IntN(2) == 0)
-			wrong := campaign(t.Context(), w, list)
+			w.reaches([]activation.Reach{{}, {SkipBackfill: true}, {UserLimit: 5}, {UserLimit: 4, UserLimitFrequency: "hourly"}}[r.IntN(4)])
+			wrong := campaign(t.Context(), w, list, activation.OnEnds[r.IntN(3)])
 			found, err := w.store.(*control).Violations(t.Context())
 			if wrong += strings.Join(found, "; "); wrong != "" || err != nil {
 				t.Errorf("campaign %d: %s (%v)\ndeeds: %+v", i, wrong, err, list)

@@ -42,6 +42,13 @@ type TargetStore interface {
 	// RemovedWithin sums the accepted plain removals of the target since, for
 	// the guard: rows of items with Plain set.
 	RemovedWithin(ctx context.Context, target activation.TargetID, since time.Time) (int64, error)
+	// Allowance is how many people may still be newly added to the target in the
+	// present period of its job's user_limit; nil = any number.
+	Allowance(ctx context.Context, target activation.TargetID) (*int64, error)
+	// ReleaseTarget gives up the remote audience of a target that no living job
+	// owns: keep begins a new generation at once, empty and delete make a run due
+	// that gives it up, whatever its job's state. ErrConflict names the owner.
+	ReleaseTarget(ctx context.Context, target activation.TargetID, how activation.OnEnd, user string) (activation.Target, error)
 }
 
 // RunStore opens, owns and ends runs.
@@ -66,6 +73,9 @@ type RunStore interface {
 	TakeRun(ctx context.Context, id activation.RunID, node string, lease time.Duration) (activation.Run, []activation.Item, error)
 	// RenewRun extends the lease of a run this attempt holds, unless it is over.
 	RenewRun(ctx context.Context, r activation.Run, lease time.Duration) error
+	// InLine notes that a run this attempt holds waits for its turn behind others,
+	// which is no stall however long it lasts.
+	InLine(ctx context.Context, r activation.Run) error
 	// ReleaseRun gives the lease of a run back without ending it; with waitUntil
 	// set nobody works on it before then.
 	ReleaseRun(ctx context.Context, r activation.Run, waitUntil time.Time) error
@@ -78,7 +88,10 @@ type RunStore interface {
 	// counts an error on both by r.ErrorKind (activation.NextSleep) unless the
 	// run failed because its job ended. Awaiting is no outcome yet: the run
 	// stays and is worked on again at end.Until. An error it carries then counts
-	// at once, and not again when the run fails in the end.
+	// at once, and not again when the run fails in the end. With end.Released the
+	// target is given up no longer, with end.Gone also its generation grows and
+	// its remote id is cleared; a run with r.Release that ends otherwise leaves
+	// the target due.
 	FinishRun(ctx context.Context, r activation.Run, end End) error
 	// UnstageableRuns lists ended runs whose staged rows are still kept and
 	// needed no more: ended before the given time, and not a failed run that may

@@ -12,10 +12,15 @@ import (
 	"usher/internal/warehouse"
 )
 
-// RunJob opens a run for each target of a job now. Targets that have an open
-// run are left alone; when all have, the answer is ErrConflict naming them.
+// RunJob opens a run for each target of a job now. A job that does not take the
+// command says in which state it is. Targets that have an open run are left
+// alone; when all have, the answer is ErrConflict naming them.
 func (d *Delivery) RunJob(ctx context.Context, id activation.JobID) ([]activation.Run, error) {
-	if _, err := d.store.Job(ctx, id); err != nil {
+	job, err := d.store.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := activation.CommandRun.Check(job.State); err != nil {
 		return nil, err
 	}
 	return d.runNow(ctx, id, "")
@@ -41,7 +46,7 @@ func (d *Delivery) runNow(ctx context.Context, job activation.JobID, audience ac
 		switch {
 		case err == nil:
 			runs = append(runs, r)
-		case errors.Is(err, activation.ErrConflict):
+		case errors.Is(err, activation.ErrConflict), activation.KindOf(err) == activation.Invalid:
 			busy = append(busy, err)
 		default:
 			return runs, err
@@ -155,7 +160,7 @@ func (d *Delivery) preview(ctx context.Context, t activation.Target) (Preview, e
 	if err != nil {
 		return Preview{}, err
 	}
-	r := activation.Run{ID: activation.NewID[activation.RunID](), Target: t.ID, SyncType: activation.SyncSegment}
+	r := activation.Run{ID: activation.NewID[activation.RunID](), Target: t.ID, SyncType: activation.SyncSegment, Release: t.Release}
 	req, err := d.planRequest(ctx, r, t, def, keys)
 	if err != nil {
 		return Preview{}, err

@@ -59,6 +59,9 @@ func (d *Delivery) dueTargets(ctx context.Context, limit int) ([]activation.Work
 	if err := d.store.RaiseDirty(ctx, seq); err != nil {
 		return nil, fmt.Errorf("raise change numbers: %w", err)
 	}
+	if d.room(ctx) != nil {
+		return nil, nil // what is due stays so; who is told is the room's affair
+	}
 	due, err := d.store.DueTargets(ctx, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list due targets: %w", err)
@@ -81,6 +84,9 @@ func (d *Delivery) open(ctx context.Context, id activation.TargetID) error {
 		return err
 	}
 	_, err = d.openRun(ctx, t)
+	if activation.KindOf(err) == activation.Invalid { // its job was moved meanwhile
+		return fmt.Errorf("%w: %w", activation.ErrConflict, err)
+	}
 	return err
 }
 
@@ -102,6 +108,9 @@ func (d *Delivery) tooEarly(ctx context.Context, t activation.Target) (bool, err
 func (d *Delivery) openRun(ctx context.Context, t activation.Target) (activation.Run, error) {
 	audience, err := d.store.Audience(ctx, t.Audience)
 	if err != nil {
+		return activation.Run{}, err
+	}
+	if err := d.room(ctx); err != nil {
 		return activation.Run{}, err
 	}
 	var r activation.Run
@@ -133,12 +142,21 @@ func (d *Delivery) dueRuns(ctx context.Context, limit int) ([]activation.Work, e
 				d.log.ErrorContext(ctx, "reading the destination of a run", "run_id", r.ID, "error", err)
 				continue
 			}
-			lease = "auth:" + string(dest.Authorization)
+			lease = leaseOf(dest)
 			leases[r.Destination] = lease
 		}
 		works = append(works, activation.Work{Kind: KindRun, ID: string(r.ID), Lease: lease})
 	}
 	return works, nil
+}
+
+// leaseOf names the account whose runs are worked on by one node at a time.
+// Destinations without an authorization have nothing in common.
+func leaseOf(d activation.Destination) string {
+	if d.Authorization == "" {
+		return "destination:" + string(d.ID)
+	}
+	return "auth:" + string(d.Authorization)
 }
 
 // dueAudiences lists the audiences that this node has not looked at for
@@ -195,6 +213,9 @@ func (d *Delivery) dueUnstage(ctx context.Context, limit int) ([]activation.Work
 // unstage drops the staged rows of a run, then notes it: a crash in between
 // drops nothing a second time.
 func (d *Delivery) unstage(ctx context.Context, id activation.RunID) error {
+	if err := d.forgetReleased(ctx, id); err != nil {
+		return err
+	}
 	runs := []activation.RunID{id}
 	if err := d.ledger.Unstage(ctx, runs); err != nil {
 		return fmt.Errorf("drop the staged rows of run %q: %w", id, err)

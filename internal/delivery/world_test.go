@@ -37,6 +37,7 @@ type worldStore interface {
 	delivery.Store
 	all() []activation.Run
 	setJob(id activation.JobID, s activation.JobState)
+	change(id activation.JobID, fn func(*activation.Job))
 }
 
 type worldPlane interface {

@@ -35,6 +35,7 @@ func (t *tx) target(id activation.TargetID) (activation.Target, error) {
 
 // TargetFilter narrows Targets; empty fields match all.
 type TargetFilter struct {
+	ID          activation.TargetID
 	Job         activation.JobID
 	Destination activation.DestinationID
 	Audience    activation.AudienceID
@@ -43,6 +44,7 @@ type TargetFilter struct {
 // Targets lists targets, oldest first.
 func (s *Store) Targets(ctx context.Context, f TargetFilter) ([]activation.Target, error) {
 	var w where
+	equal(&w, "t.id", f.ID)
 	equal(&w, "t.job_id", f.Job)
 	equal(&w, "t.destination_id", f.Destination)
 	equal(&w, "t.audience_id", f.Audience)

@@ -208,6 +208,7 @@ type TargetView struct {
 	AudienceSlug    string             `json:"segment_slug"`
 	DestinationName string             `json:"destination_name"`
 	DestinationType string             `json:"destination_type"`
+	JobName         string             `json:"job_name,omitempty"`
 	Holdings        warehouse.Holdings `json:"holdings"`
 }
 
@@ -228,7 +229,7 @@ func (t *Tracking) Targets(ctx context.Context, f store.TargetFilter) ([]TargetV
 		if err != nil {
 			return nil, err
 		}
-		out[i] = TargetView{Target: target, AudienceSlug: v.AudienceSlug, DestinationName: v.DestinationName, DestinationType: v.DestinationType, Holdings: h}
+		out[i] = TargetView{Target: target, AudienceSlug: v.AudienceSlug, DestinationName: v.DestinationName, DestinationType: v.DestinationType, JobName: v.JobName, Holdings: h}
 	}
 	return out, nil
 }

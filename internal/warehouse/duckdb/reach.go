@@ -146,8 +146,8 @@ func (p *planner) cap(ctx context.Context) error {
 // added: no version of their keys is at the network, as far as the ledger knows.
 const newcomer = `(d.state IS NULL OR d.state NOT IN ('in', 'maybe')) AND d.pid NOT IN (SELECT pid FROM plan_diff WHERE NOT wanted AND state IN ('in', 'maybe'))`
 
-// Baseline is how many people of a job's beginning are left out at a target.
-func (d *DB) Baseline(ctx context.Context, id activation.TargetID) (int64, error) {
+// Baseline is how many people are left of a job's beginning at a target.
+func (d *DB) Baseline(ctx context.Context, id activation.TargetID, job string) (int64, error) {
 	t, err := findTarget(ctx, d.sql, id)
 	if errors.Is(err, activation.ErrNotFound) {
 		return 0, nil
@@ -156,7 +156,7 @@ func (d *DB) Baseline(ctx context.Context, id activation.TargetID) (int64, error
 		return 0, err
 	}
 	var begun, n int64
-	if err := queryRow(ctx, d.sql, "look for a baseline", fmt.Sprintf(`SELECT count(*) FROM baselines WHERE target = %d`, t.n), nil, &begun); err != nil || begun == 0 {
+	if err := queryRow(ctx, d.sql, "look for a baseline", `SELECT count(*) FROM baselines WHERE target = $1 AND job = $2`, []any{t.n, job}, &begun); err != nil || begun == 0 {
 		return 0, err
 	}
 	err = queryRow(ctx, d.sql, "count the baseline", "SELECT count(*) FROM "+t.baseline(), nil, &n)
@@ -164,8 +164,8 @@ func (d *DB) Baseline(ctx context.Context, id activation.TargetID) (int64, error
 }
 
 // Forget drops the ledger of generations older than this one, and the beginning
-// of whatever job the target had.
-func (d *DB) Forget(ctx context.Context, id activation.TargetID, generation int) error {
+// of the job that had the target; that of another job stays.
+func (d *DB) Forget(ctx context.Context, id activation.TargetID, generation int, job string) error {
 	if _, err := findTarget(ctx, d.sql, id); errors.Is(err, activation.ErrNotFound) {
 		return nil // nothing was ever staged for it
 	}
@@ -177,6 +177,10 @@ func (d *DB) Forget(ctx context.Context, id activation.TargetID, generation int)
 		if err != nil {
 			return err
 		}
-		return execAll(ctx, tx, fmt.Sprintf(`DELETE FROM baselines WHERE target = %d`, t.n), fmt.Sprintf(`DROP TABLE IF EXISTS %s`, t.baseline()))
+		n, err := exec(ctx, tx, "forget the beginning", `DELETE FROM baselines WHERE target = $1 AND job = $2`, t.n, job)
+		if err != nil || n == 0 {
+			return err
+		}
+		return execAll(ctx, tx, `DROP TABLE `+t.baseline())
 	})
 }

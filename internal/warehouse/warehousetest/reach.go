@@ -65,7 +65,10 @@ var reachCases = []ledgerCase{
 		a.customers("bob country=DK phone=2")
 		a.with = func(r *warehouse.PlanRequest) { r.Begun = "second" }
 		a.deliver(activation.Accepted)
-		a.wantBaseline(2)
+		a.wantBaseline(0)
+		if n, err := a.Baseline(context.Background(), accountTarget, "second"); n != 2 || err != nil {
+			a.t.Errorf("%d people are left of the second beginning (%v), want 2", n, err)
+		}
 		a.with = nil
 		a.deliver(activation.Accepted, "add PHONE=1 COUNTRY=DK", "add PHONE=2 COUNTRY=DK")
 	}},
@@ -140,16 +143,18 @@ var reachCases = []ledgerCase{
 		a.deliver(activation.Accepted, "add EMAIL PHONE=1 COUNTRY=DK", "add PHONE=3 COUNTRY=DK")
 	}},
 	{"a released target is forgotten", func(_ *testing.T, a *account) {
-		a.must(a.Forget(context.Background(), "never seen", 2))
+		a.must(a.Forget(context.Background(), "never seen", 2, "job"))
 		a.customers("ann country=DK phone=1")
 		a.with = func(r *warehouse.PlanRequest) { r.Begun = "job" }
 		a.deliver(activation.Accepted)
 		a.customers("bob country=DK phone=2")
 		a.deliver(activation.Accepted, "add PHONE=2 COUNTRY=DK")
-		a.must(a.Forget(context.Background(), accountTarget, 2))
+		a.must(a.Forget(context.Background(), accountTarget, 2, "another"))
 		a.wantHoldings(warehouse.Holdings{})
+		a.wantBaseline(1)
+		a.must(a.Forget(context.Background(), accountTarget, 2, "job"))
 		a.wantBaseline(0)
-		a.must(a.Forget(context.Background(), accountTarget, 2))
+		a.must(a.Forget(context.Background(), accountTarget, 2, "job"))
 		a.generation, a.with = 2, nil
 		a.deliver(activation.Accepted, "add PHONE=1 COUNTRY=DK", "add PHONE=2 COUNTRY=DK")
 	}},
@@ -167,7 +172,7 @@ func (a *account) wantCounts(want activation.Counts) {
 
 func (a *account) wantBaseline(want int64) {
 	a.t.Helper()
-	got, err := a.Baseline(context.Background(), accountTarget)
+	got, err := a.Baseline(context.Background(), accountTarget, "job")
 	a.must(err)
 	if got != want {
 		a.t.Errorf("%d people are left of the beginning, want %d", got, want)
