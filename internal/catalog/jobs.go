@@ -65,12 +65,17 @@ func (c *Catalog) CreateJob(ctx context.Context, spec JobSpec, user string) (act
 // CreateJobOnce is CreateJob with an Idempotency-Key: a repetition returns the
 // job that the first request made. The key for another request is Invalid.
 func (c *Catalog) CreateJobOnce(ctx context.Context, spec JobSpec, user string, once Once) (activation.Job, error) {
-	j, err := c.checkJob(ctx, spec, nil)
+	spec, made, err := c.sealSettings(ctx, spec, user)
 	if err != nil {
 		return activation.Job{}, err
 	}
+	j, err := c.checkJob(ctx, spec, nil)
+	if err != nil {
+		return c.unlessUsed(ctx, made, activation.Job{}, user, err)
+	}
 	j.CreatedBy = user
-	return c.Store.CreateJobOnce(ctx, j, once)
+	j, err = c.Store.CreateJobOnce(ctx, j, once)
+	return c.unlessUsed(ctx, made, j, user, err)
 }
 
 // CheckJob says everything that is wrong with a declaration of a new job, and
@@ -282,6 +287,9 @@ func (c *Catalog) checkStandalone(ctx context.Context, p *problems, j *activatio
 		case a.Provider != def.Name:
 			p.add("auth_ids", "number %d of the list belongs to %s, not %s", i+1, a.Provider, def.Name)
 		}
+	}
+	if j.Type == string(provider.Alerting) {
+		p.alertRule(j.Config)
 	}
 	j.Authorizations = spec.Authorizations
 	return nil

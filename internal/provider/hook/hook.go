@@ -52,7 +52,7 @@ type Hook struct {
 
 // URLOf returns the declaration of the address, for AuthFields.
 func URLOf(help string) provider.Field {
-	return provider.Field{Name: URLField, Label: "Webhook address", Type: "string", Required: true, Secret: true, Help: help}
+	return provider.Field{Name: URLField, Label: "Webhook address", Type: "url", Required: true, Secret: true, Help: help}
 }
 
 // New returns the webhook that the authorization in deps names.
