@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"usher/internal/activation"
 )
@@ -76,22 +78,45 @@ func (t *tx) unclaimed(run activation.RunID) error {
 	return err
 }
 
+// bulks are how many items one statement inserts: few different statements, which
+// databases keep prepared, and few ways to the database and back.
+var bulks = [...]int{256, 32, 4, 1}
+
+// manyItems is from how many on the database is told that the table has grown.
+const manyItems = 1000
+
 func (t *tx) insertItems(run activation.RunID, items []activation.Item) error {
-	stmt, err := t.sql.PrepareContext(t.ctx, `INSERT INTO items (id, run_id, number, parent, phase, op, plain, first_row, last_row, state, attempt, folded, code, message, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, FALSE, '', '', $10)`)
-	if err != nil {
-		return err
+	many := len(items) >= manyItems
+	for len(items) > 0 {
+		n := bulks[slices.IndexFunc(bulks[:], func(n int) bool { return n <= len(items) })]
+		if err := t.insertBulk(run, items[:n]); err != nil {
+			return fmt.Errorf("items from %d on: %w", items[0].Number, err)
+		}
+		items = items[n:]
 	}
-	defer func() { _ = stmt.Close() }()
-	for _, i := range items {
+	if many && t.d.Grown != nil {
+		return t.d.Grown(t.ctx, t.sql, "items")
+	}
+	return nil
+}
+
+func (t *tx) insertBulk(run activation.RunID, items []activation.Item) error {
+	args := []any{run, t.micros()}
+	var q strings.Builder
+	q.WriteString(`INSERT INTO items (id, run_id, number, parent, phase, op, plain, first_row, last_row, state, attempt, folded, code, message, updated_at) VALUES`)
+	for k, i := range items {
 		if i.ID == "" {
 			i.ID = activation.NewID[activation.ItemID]()
 		}
-		if _, err := stmt.ExecContext(t.ctx, i.ID, run, i.Number, text(i.Parent), i.Phase, i.Op, i.Plain, i.First, i.Last, t.micros()); err != nil {
-			return fmt.Errorf("item %d: %w", i.Number, err)
+		if k > 0 {
+			q.WriteByte(',')
 		}
+		n := len(args)
+		fmt.Fprintf(&q, ` ($%d, $1, $%d, $%d, $%d, $%d, $%d, $%d, $%d, 'queued', 0, FALSE, '', '', $2)`, n+1, n+2, n+3, n+4, n+5, n+6, n+7, n+8)
+		args = append(args, i.ID, i.Number, text(i.Parent), i.Phase, i.Op, i.Plain, i.First, i.Last)
 	}
-	return nil
+	_, err := t.exec(q.String(), args...)
+	return err
 }
 
 // owns checks that the run's attempt is r's, that its lease is not over by the

@@ -41,6 +41,9 @@ type Dialect struct {
 	// Again reports whether err means that a transaction was undone because
 	// another was in its way, and is to be done again. nil = never.
 	Again func(err error) bool
+	// Grown tells the database that a table has just grown by very much, so that
+	// it does not go on planning for a small one. nil = it needs no telling.
+	Grown func(ctx context.Context, tx *sql.Tx, table string) error
 }
 
 // Config is what a Store is made of.

@@ -65,7 +65,7 @@ func Open(ctx context.Context, url string, opt Options) (*store.Store, error) {
 
 func dialect(now func() time.Time) store.Dialect {
 	d := store.Dialect{
-		Now: clock, IsUnique: isUnique, Again: again, ForUpdate: " FOR UPDATE",
+		Now: clock, IsUnique: isUnique, Again: again, Grown: analyze, ForUpdate: " FOR UPDATE",
 		Writing: sql.LevelSerializable, Reading: sql.LevelRepeatableRead,
 	}
 	if now != nil {
@@ -185,6 +185,12 @@ func clock(ctx context.Context, tx *sql.Tx) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
 	}
 	return time.UnixMicro(micros).UTC(), nil
+}
+
+// analyze counts a table anew; by itself the database does so a minute later.
+func analyze(ctx context.Context, tx *sql.Tx, table string) error {
+	_, err := tx.ExecContext(ctx, `ANALYZE `+table) // a name of ours
+	return err
 }
 
 // Classes of errors (postgresql.org/docs/current/errcodes-appendix.html, read 2026-11-22).
