@@ -67,6 +67,7 @@ func Run(t *testing.T, env Env) {
 		{"notices", noticesOfAlerts},
 		{"unstaging", unstaging},
 		{"mending", mending},
+		{"stalls", stalling},
 		{"passes", passing},
 		{"errors of passes", passErrors},
 		{"commands and passes", passCommands},
@@ -92,6 +93,10 @@ func Run(t *testing.T, env Env) {
 			w.sound()
 		})
 	}
+	t.Run("lives of jobs", func(t *testing.T) {
+		t.Parallel()
+		lives(t, env)
+	})
 	t.Run("any order of commands", func(t *testing.T) {
 		t.Parallel()
 		anyOrder(t, env)
