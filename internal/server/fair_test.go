@@ -188,16 +188,16 @@ func (q *queueing) delays(when map[activation.TargetID]time.Time, of map[activat
 	return out
 }
 
-// TestNobodyWaitsForTheCrowd: six hundred jobs of one authorization whose network
+// TestNobodyWaitsForTheCrowd: two hundred jobs of one authorization whose network
 // hangs are due in the same moment as a few of others, many more than a sweep
 // lists. The others are all at their network before the third sweep.
 func TestNobodyWaitsForTheCrowd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueueing(t, 600, 6, 5)
+		q := newQueueing(t, 200, 6, 3)
 		q.slow, q.quick = time.Hour, 100*time.Millisecond
 		begin := time.Now()
-		q.run(t, engine.Config{Limit: 20}, 10*time.Second, func() bool { return false })
+		q.run(t, engine.Config{Limit: 10}, 10*time.Second, func() bool { return false })
 		heard := q.delays(q.heard, q.small, begin)
 		if len(heard) != len(q.small) {
 			t.Fatalf("%d of %d others were at their network within 10 s", len(heard), len(q.small))
