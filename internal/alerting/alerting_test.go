@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -199,8 +198,13 @@ func oneNoticePerChange(t *testing.T, seed uint64) {
 		}})
 	}
 	faults := []alertsink.Fault{
-		{Applied: true, Cut: true}, {Cut: true}, {Status: http.StatusServiceUnavailable}, {Status: http.StatusInternalServerError, Applied: true},
-		{Status: http.StatusTooManyRequests}, {Status: http.StatusBadGateway, Body: "<html>", Applied: true}, {Status: http.StatusGone},
+		{Applied: true, Cut: true},
+		{Cut: true},
+		{Status: http.StatusServiceUnavailable},
+		{Status: http.StatusInternalServerError, Applied: true},
+		{Status: http.StatusTooManyRequests},
+		{Status: http.StatusBadGateway, Body: "<html>", Applied: true},
+		{Status: http.StatusGone},
 	}
 	w.crash = func() {
 		if r.IntN(5) == 0 {
@@ -403,44 +407,38 @@ func TestNothingLeaks(t *testing.T) {
 // dumped is every value of every table as text, by table.
 func dumped(t *testing.T, db *sql.DB) map[string]string {
 	t.Helper()
-	names, err := db.Query(`SELECT name FROM sqlite_master WHERE type = 'table'`)
+	tables := strings.Fields(strings.Join(column(t, db, `SELECT name FROM sqlite_master WHERE type = 'table'`), " "))
+	out := map[string]string{}
+	for _, table := range tables {
+		out[table] = strings.Join(column(t, db, `SELECT * FROM "`+table+`"`), "\n")
+	}
+	return out
+}
+
+// column reads rows, each as one text.
+func column(t *testing.T, db *sql.DB, query string) (out []string) {
+	t.Helper()
+	rows, err := db.Query(query)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tables []string
-	for names.Next() {
-		var n string
-		if err := names.Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		tables = append(tables, n)
-	}
-	if err := names.Err(); err != nil {
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]string{}
-	for _, table := range tables {
-		rows, err := db.Query(`SELECT * FROM "` + table + `"`)
-		if err != nil {
+	for rows.Next() {
+		values, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		if err := rows.Scan(to...); err != nil {
 			t.Fatal(err)
 		}
-		columns, err := rows.Columns()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			values, to := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				to[i] = &values[i]
-			}
-			if err := rows.Scan(to...); err != nil {
-				t.Fatal(err)
-			}
-			out[table] += fmt.Sprintf("%s\n", values)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
+		out = append(out, strings.Trim(fmt.Sprintf("%s", values), "[]"))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	return out
 }

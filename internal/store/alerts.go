@@ -410,4 +410,3 @@ func (s *Store) PurgeNotices(ctx context.Context, before time.Time, limit int) (
 	}
 	return n, nil
 }
-

@@ -222,8 +222,9 @@ func (t *tx) isOver(last activation.Event, r activation.Run) (bool, error) {
 	case activation.EventStalled, activation.EventApproval, activation.EventUnusual:
 		n, err := t.count(`SELECT count(*) FROM runs WHERE number = $1 AND target_id <> $2`, last.Run, r.Target)
 		return n == 0, err
+	default:
+		return false, nil
 	}
-	return false, nil
 }
 
 // What is unusual: this many times the median of the newest runs, if there are

@@ -9,6 +9,7 @@ package smtpsink
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -198,7 +199,7 @@ func (t *talk) startTLS() bool {
 	}
 	t.say("220 go on")
 	safe := tls.Server(t.conn, t.s.opt.TLS)
-	if safe.Handshake() != nil {
+	if safe.HandshakeContext(context.Background()) != nil {
 		return false
 	}
 	t.conn, t.secure, t.text, t.now = safe, true, textproto.NewConn(safe), Message{}

@@ -255,9 +255,18 @@ func TestRefusals(t *testing.T) {
 func TestSettings(t *testing.T) {
 	_, far := server(t, noTLS, smtpsink.Options{})
 	for _, c := range []struct{ field, value string }{
-		{"port", "0"}, {"port", "x"}, {"port", "70000"}, {"host", "a b"}, {"host", "evil\r\nhost"}, {"security", "ssl"}, {"from", "nobody"},
-		{"from", "a@b.example\r\nBcc: c@d.example"}, {"ca_certificate", "x"},
-		{"recipients", "a@b.example, nobody"}, {"recipients", " , "}, {"recipients", strings.Repeat("a@b.example,", 101)},
+		{"port", "0"},
+		{"port", "x"},
+		{"port", "70000"},
+		{"host", "a b"},
+		{"host", "evil\r\nhost"},
+		{"security", "ssl"},
+		{"from", "nobody"},
+		{"from", "a@b.example\r\nBcc: c@d.example"},
+		{"ca_certificate", "x"},
+		{"recipients", "a@b.example, nobody"},
+		{"recipients", " , "},
+		{"recipients", strings.Repeat("a@b.example,", 101)},
 	} {
 		broken := far
 		broken.Auth, broken.Config = map[string]provider.Secret{}, map[string]string{}

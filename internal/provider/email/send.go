@@ -45,7 +45,7 @@ func (a *alert) open(ctx context.Context) (*session, error) {
 	}
 	s := &session{conn: conn}
 	s.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	if err := s.begin(a); err != nil {
+	if err := s.begin(ctx, a); err != nil {
 		s.stop()
 		_ = conn.Close()
 		return nil, err
@@ -53,7 +53,7 @@ func (a *alert) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-func (s *session) begin(a *alert) error {
+func (s *session) begin(ctx context.Context, a *alert) error {
 	if a.security == noTLS && !loopback(s.conn) {
 		return wrong(securityField, "can be none only for a server on this machine: the password and the notices would travel in the clear")
 	}
@@ -62,7 +62,7 @@ func (s *session) begin(a *alert) error {
 	}
 	if a.security == fullTLS {
 		safe := tls.Client(s.conn, a.tls)
-		if err := safe.Handshake(); err != nil {
+		if err := safe.HandshakeContext(ctx); err != nil {
 			return unsafe(err)
 		}
 		s.conn = safe
