@@ -24,5 +24,6 @@ type Pass struct {
 	EndedAt    time.Time        `json:"ended,omitzero"`
 }
 
-// CodeStalled: a pass made no progress for the stall limit of its job.
+// CodeStalled means that a run or a pass made no progress for the stall limit of
+// its job.
 const CodeStalled = "STALLED"

@@ -349,7 +349,7 @@ func begin(w *world, r *rand.Rand, n int) *actor {
 	a.auth = auth.ID
 	w.dest = w.destination(fmt.Sprint("life ", n), fmt.Sprint("life-", n), auth.ID)
 	var audiences []activation.Audience
-	for i := range 1 + r.IntN(3) {
+	for i := range []int{1, 1, 2, 3}[r.IntN(4)] {
 		audiences = append(audiences, w.audience(fmt.Sprintf("life-%d-%d", n, i)))
 		a.targets, a.runs, a.runIDs = append(a.targets, words{"state": "runnable", "errors": "0"}), append(a.runs, words{}), append(a.runIDs, "")
 	}
@@ -538,6 +538,8 @@ func (a *actor) likely(i int, otherwise string) string {
 		return "mend"
 	case run["failed"] != "":
 		return "retry"
+	case run.is("status", "pending") && a.r.IntN(5) == 0:
+		return "withdraw"
 	case run["asks"] != "":
 		return "answer"
 	case run.is("status", "pending"):
@@ -659,7 +661,7 @@ func (a *actor) endRun() {
 	if h.run.ID == "" {
 		return
 	}
-	kinds := []activation.Kind{"", "", "", activation.Unavailable, activation.Unavailable, activation.Internal, activation.WaitUntil, activation.Unauthorized, activation.Invalid}
+	kinds := []activation.Kind{"", "", "", activation.Unavailable, activation.Unavailable, activation.Internal, activation.WaitUntil, activation.Unauthorized, activation.Invalid, activation.Invalid, activation.Invalid}
 	kind := kinds[a.r.IntN(len(kinds))]
 	a.past = append(a.past, fmt.Sprintf("%q of %d", kind, h.target))
 	ctx, r := a.w.t.Context(), h.run
@@ -715,10 +717,8 @@ func (a *actor) ask() {
 	want := "ok"
 	if !mine || !a.held(run) || a.over() {
 		want = "fenced"
-	} else if a.job.is("state", "paused") {
+	} else if a.job.is("state", "paused") || a.life.auth["bad"] != "" {
 		want = "paused"
-	} else if a.life.auth["bad"] != "" {
-		want = "fenced"
 	}
 	if a.expect(want, a.w.AwaitApproval(a.w.t.Context(), h.run)) {
 		run["status"], run["asks"], run["held"], run["stalled"] = "pending", "yes", "", ""
