@@ -48,7 +48,9 @@ type Jobs interface {
 	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
 	Jobs(ctx context.Context, f store.JobFilter) ([]activation.Job, error)
 	TargetsOf(ctx context.Context, job activation.JobID, audience activation.AudienceID) ([]activation.Target, error)
-	JobLogs(ctx context.Context, id activation.JobID, since time.Time, limit int) ([]activation.LogEntry, error)
+	Logs(ctx context.Context, f store.LogFilter) ([]activation.LogEntry, error)
+	Passes(ctx context.Context, job activation.JobID, before int64, limit int) ([]activation.Pass, error)
+	Metrics(ctx context.Context, f store.MetricFilter) (map[string][]activation.MetricPoint, error)
 }
 
 // Delivery is what the API needs of delivery.

@@ -171,7 +171,7 @@ func roleOf(id string) activation.Role {
 	case "create-authorization", "delete-authorization", "audit-log", "stream-messages",
 		"list-users", "show-user", "create-user", "edit-user", "delete-user":
 		return activation.RoleAdmin
-	case "list-jobs", "show-job", "job-logs", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
+	case "list-jobs", "show-job", "job-logs", "jobs-logs", "job-passes", "workflow-job-passes", "metrics", "job-metrics", "workflow-job-metrics", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
 		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets",
 		"list-audiences", "show-audience", "audience-size", "scan-audience",
 		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",

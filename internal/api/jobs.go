@@ -149,9 +149,6 @@ func (a *API) jobByID(h huma.API) {
 	huma.Register(h, route("DELETE /v2/job/{id}", Operator, "delete-job", "End a job for good and hide it; its name is free again", "jobs"), func(ctx context.Context, in *JobPath) (*reply[any], error) {
 		return a.deleteJob(ctx, in.ID)
 	})
-	huma.Register(h, route("GET /v2/job/{id}/logs", Viewer, "job-logs", "Log of a job, oldest first", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]activation.LogEntry], error) {
-		return a.jobLogs(ctx, in.ID)
-	})
 	huma.Register(h, route("POST /v2/job/{id}/pause", Operator, "pause-job", "Tell a job to pause", "jobs"), func(ctx context.Context, in *struct {
 		JobPath
 		Pause
@@ -199,9 +196,6 @@ func (a *API) jobByWorkflow(h huma.API) {
 	})
 	huma.Register(h, route("DELETE "+root, Operator, "delete-workflow-job", "End a job for good and hide it; its name is free again", "jobs"), func(ctx context.Context, in *WorkflowJobPath) (*reply[any], error) {
 		return within(ctx, a, in, a.deleteJob)
-	})
-	huma.Register(h, route("GET "+root+"/logs", Viewer, "workflow-job-logs", "Log of a job, oldest first", "jobs"), func(ctx context.Context, in *WorkflowJobPath) (*reply[[]activation.LogEntry], error) {
-		return within(ctx, a, in, a.jobLogs)
 	})
 	huma.Register(h, route("POST "+root+"/pause", Operator, "pause-workflow-job", "Tell a job to pause", "jobs"), func(ctx context.Context, in *struct {
 		WorkflowJobPath
@@ -374,17 +368,6 @@ func (a *API) unwatch(ctx context.Context, id activation.JobID) error {
 		}
 	}
 	return nil
-}
-
-func (a *API) jobLogs(ctx context.Context, id string) (*reply[[]activation.LogEntry], error) {
-	if _, err := a.Jobs.Job(ctx, activation.JobID(id)); err != nil {
-		return nil, a.fail(ctx, err)
-	}
-	logs, err := a.Jobs.JobLogs(ctx, activation.JobID(id), time.Time{}, 1000)
-	if err != nil {
-		return nil, a.fail(ctx, err)
-	}
-	return list(ctx, logs)
 }
 
 func (a *API) pauseJob(ctx context.Context, id, forText string) (*reply[client.Job], error) {

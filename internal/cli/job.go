@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,19 +13,9 @@ import (
 	"usher/internal/api/client"
 )
 
-// logView is one line of a job's log.
-type logView struct {
-	Job     activation.JobID `json:"job_id"`
-	Code    string           `json:"code"`
-	Level   string           `json:"level"`
-	Event   string           `json:"event"`
-	Message string           `json:"message"`
-	At      time.Time        `json:"timestamp"`
-}
-
 func (a *app) jobCommand() *cobra.Command {
 	c := &cobra.Command{Use: "job", Short: "Standing instructions: what goes where, and when"}
-	c.AddCommand(a.jsonFlag(a.jobList()), a.jobShow(), a.jsonFlag(a.jobCreate()), a.jsonFlag(a.jobEdit()), a.jobDelete(), a.jsonFlag(a.jobLogs()),
+	c.AddCommand(a.jsonFlag(a.jobList()), a.jobShow(), a.jsonFlag(a.jobCreate()), a.jsonFlag(a.jobEdit()), a.jobDelete(), a.jsonFlag(a.jobLogs()), a.jsonFlag(a.jobPasses()),
 		a.jsonFlag(a.planCommand()), a.jobRun(), a.jobPause())
 	for _, cmd := range []struct{ name, short string }{
 		{"resume", "Let a paused job go on"},
@@ -235,26 +224,6 @@ func (a *app) jobRun() *cobra.Command {
 				a.say("run #%d opened", r.Number)
 			}
 			return nil
-		},
-	}
-}
-
-func (a *app) jobLogs() *cobra.Command {
-	return &cobra.Command{
-		Use: "logs ID", Short: "Show the log of a job", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var out []logView
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/job/"+url.PathEscape(args[0])+"/logs", nil, &out); err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(out)
-			}
-			rows := make([][]string, len(out))
-			for i, l := range out {
-				rows[i] = []string{when(l.At), l.Level, l.Event, l.Code, l.Message}
-			}
-			return a.table([]string{"TIME", "LEVEL", "EVENT", "CODE", "MESSAGE"}, rows)
 		},
 	}
 }

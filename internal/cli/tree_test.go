@@ -71,6 +71,8 @@ var commandOf = map[string]string{
 	"health": "(doctor asks readyz)", "ready": "doctor",
 	"list-jobs": "job list", "show-job": "job show", "create-job": "(the same as create-workflow-job)", "create-workflow-job": "job create",
 	"job-logs": "job logs", "plan-job": "job plan", "run-job": "job run", "pause-job": "job pause", "resume-job": "job resume", "bounce-job": "job bounce", "kill-job": "job kill",
+	"jobs-logs": "job logs", "job-passes": "job passes", "workflow-job-passes": "(older form)",
+	"metrics": "metric", "job-metrics": "metric", "workflow-job-metrics": "(older form)",
 	"edit-job": "job edit", "delete-job": "job delete", "edit-workflow-job": "(older form)", "delete-workflow-job": "(older form)",
 	"show-workflow-job": "(older form)", "workflow-job-logs": "(older form)", "plan-workflow-job": "(older form)", "run-workflow-job": "(older form)",
 	"pause-workflow-job": "(older form)", "resume-workflow-job": "(older form)", "bounce-workflow-job": "(older form)", "kill-workflow-job": "(older form)",

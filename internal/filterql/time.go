@@ -100,3 +100,7 @@ func readTime(text string, now time.Time) (time.Time, bool) {
 	}
 	return time.Time{}, false
 }
+
+// ParseTime reads a time as rules do: counted from now ("now-3h", "now-1M"),
+// Unix milliseconds, or ISO 8601, which without an offset is UTC.
+func ParseTime(text string, now time.Time) (time.Time, bool) { return parseTime(text, now) }

@@ -116,3 +116,36 @@ func (s *Store) Metrics(ctx context.Context, f MetricFilter) (map[string][]activ
 	}
 	return out, nil
 }
+
+// maxPoints is about how many buckets a chart of one series has.
+const maxPoints = 1500
+
+// MetricWidth is the finest width of buckets that are still kept at the
+// beginning of the period and are no more than about 1,500 of it. A period of
+// more days than that is Invalid.
+func MetricWidth(from, until, now time.Time) (time.Duration, error) {
+	age, length := now.Sub(from), until.Sub(from)
+	switch {
+	case age <= keepMinutes && length <= maxPoints*time.Minute:
+		return time.Minute, nil
+	case age <= keepHours && length <= maxPoints*time.Hour:
+		return time.Hour, nil
+	case length <= maxPoints*24*time.Hour:
+		return 24 * time.Hour, nil
+	}
+	return 0, invalid("range", "range: must not be longer than %d days", maxPoints)
+}
+
+// FillMetric returns the points of a series with those in between in which
+// nothing was counted.
+func FillMetric(points []activation.MetricPoint, width time.Duration, from, until time.Time) []activation.MetricPoint {
+	var out []activation.MetricPoint
+	for at := from.Truncate(width); at.Before(until); at = at.Add(width) {
+		p := activation.MetricPoint{At: at}
+		if len(points) > 0 && points[0].At.Equal(at) {
+			p, points = points[0], points[1:]
+		}
+		out = append(out, p)
+	}
+	return out
+}
