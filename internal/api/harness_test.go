@@ -175,6 +175,7 @@ func roleOf(id string) activation.Role {
 		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets",
 		"list-audiences", "show-audience", "audience-size", "scan-audience",
 		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",
+		"list-alerts", "list-notices",
 		"list-tokens", "show-token", "create-token", "delete-token", "change-password",
 		"list-streams", "list-fields", "list-mappings", "list-loads", "show-load", "lookup-profile", "count-profiles":
 		return activation.RoleViewer
