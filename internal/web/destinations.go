@@ -46,13 +46,31 @@ func (c *Console) registerDestinations(mux *http.ServeMux) {
 	c.action(mux, "/authorizations", activation.RoleAdmin, c.createAuthorization)
 }
 
-// providerLinks lead to the form of each provider.
+// providerLinks lead to the form of each provider; of a destination, to those
+// that keep audiences.
 func (c *Console) providerLinks(path string) []link {
-	out := make([]link, len(c.Providers))
-	for i, d := range c.Providers {
-		out[i] = link{path + "?provider=" + url.QueryEscape(d.Name), d.Title}
+	var out []link
+	for _, d := range c.Providers {
+		if path != "/destinations/new" || d.NewDestination != nil {
+			out = append(out, link{path + "?provider=" + url.QueryEscape(d.Name), d.Title})
+		}
 	}
 	return out
+}
+
+// keeper returns the name of the one provider that keeps audiences where none
+// was chosen and there is one.
+func (c *Console) keeper(chosen string) string {
+	var all []string
+	for _, d := range c.Providers {
+		if d.NewDestination != nil {
+			all = append(all, d.Name)
+		}
+	}
+	if chosen == "" && len(all) == 1 {
+		return all[0]
+	}
+	return chosen
 }
 
 func (c *Console) destinations(v visit) (view, error) {
@@ -103,7 +121,7 @@ type accountPage struct {
 func (c *Console) destinationForm(v visit, providerName string, wrong map[string]string) (view, error) {
 	out := view{Template: "account-new", Title: "New destination", Section: "/destinations", Crumbs: []link{{"/destinations", "Destinations"}}}
 	p := accountPage{Title: out.Title, To: "/destinations", CSRF: v.who.CSRF, Wrong: wrong[""], MappingWrong: wrong["mapping"], Providers: c.providerLinks("/destinations/new")}
-	def, ok := c.only(providerName)
+	def, ok := c.only(c.keeper(providerName))
 	if !ok {
 		out.Body = p
 		return out, nil
