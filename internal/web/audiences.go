@@ -101,7 +101,7 @@ func (c *Console) audience(v visit) (view, error) {
 // audienceForm is the page of an audience, or with a nil one of a new one.
 func (c *Console) audienceForm(v visit, a *activation.Audience, wrong map[string]string) (view, error) {
 	ctx := v.Context()
-	p := audiencePage{Wrong: wrong[""], New: a == nil, CSRF: v.who.CSRF, To: "/audiences"}
+	p := audiencePage{Wrong: wrong[""], New: a == nil, CSRF: v.who.CSRF, To: withReturn(v, "/audiences")}
 	p.Name = field{Name: "name", Label: "Name", Type: "text", Required: true, Value: v.post("name"), Error: wrong["name"]}
 	p.Slug = field{Name: "slug_name", Label: "Short name", Type: "text", Required: true, Value: v.post("slug_name"), Error: wrong["slug_name"], Help: "Lower-case letters, digits, - and _. Other rules and the API call the audience by it."}
 	p.Rule = field{Name: "segment_ql", Label: "Rule", Type: "textarea", Rows: 6, Value: v.post("segment_ql"), Error: wrong["segment_ql"]}
@@ -160,7 +160,11 @@ func (c *Console) createAudience(v visit) (view, error) {
 	if wrong != nil {
 		return c.audienceForm(v, nil, wrong)
 	}
-	return view{To: audiencePath(a.Slug), Said: flash{"ok", "Saved “" + a.Name + "”. It is live."}}, nil
+	said := flash{"ok", "Saved “" + a.Name + "”. It is live."}
+	if back := returning(v, "audience", a.Slug); back != "" {
+		return view{To: back, Said: said}, nil
+	}
+	return view{To: audiencePath(a.Slug), Said: said}, nil
 }
 
 func (c *Console) updateAudience(v visit) (view, error) {

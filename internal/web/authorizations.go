@@ -30,7 +30,10 @@ func (c *Console) authorizations(v visit) (view, error) {
 // declares. Secrets go in and never come out.
 func (c *Console) authorizationForm(v visit, providerName string, wrong map[string]string) (view, error) {
 	out := view{Template: "account-new", Title: "New authorization", Section: "/authorizations", Crumbs: []link{{"/authorizations", "Authorizations"}}}
-	p := accountPage{Title: out.Title, To: "/authorizations", CSRF: v.who.CSRF, Wrong: wrong[""], Providers: c.providerLinks("/authorizations/new")}
+	p := accountPage{Title: out.Title, To: withReturn(v, "/authorizations"), CSRF: v.who.CSRF, Wrong: wrong[""], Providers: c.providerLinks("/authorizations/new")}
+	for i := range p.Providers {
+		p.Providers[i].Href = withReturn(v, p.Providers[i].Href)
+	}
 	if def, ok := c.only(providerName); ok {
 		p.Provider, p.Help = def.Name, "Secrets are sealed on this server and never shown again. Type them anew if the form comes back."
 		p.Fields = []field{{Name: "label", Label: "Label", Type: "text", Required: true, Value: v.post("label"), Error: wrong["label"], Help: "How you know these credentials, such as " + def.Title + " of your company."}}
@@ -59,6 +62,9 @@ func (c *Console) createAuthorization(v visit) (view, error) {
 	}
 	if wrong != nil {
 		return c.authorizationForm(v, def.Name, wrong)
+	}
+	if back := returning(v, "auth", string(a.ID)); back != "" {
+		return view{To: back, Said: flash{"ok", "Stored “" + a.Label + "”."}}, nil
 	}
 	return view{To: "/authorizations", Said: flash{"ok", "Stored “" + a.Label + "”. It is checked when a destination uses it."}}, nil
 }

@@ -120,7 +120,7 @@ type accountPage struct {
 // select of profile fields per match key of the network.
 func (c *Console) destinationForm(v visit, providerName string, wrong map[string]string) (view, error) {
 	out := view{Template: "account-new", Title: "New destination", Section: "/destinations", Crumbs: []link{{"/destinations", "Destinations"}}}
-	p := accountPage{Title: out.Title, To: "/destinations", CSRF: v.who.CSRF, Wrong: wrong[""], MappingWrong: wrong["mapping"], Providers: c.providerLinks("/destinations/new")}
+	p := accountPage{Title: out.Title, To: withReturn(v, "/destinations"), CSRF: v.who.CSRF, Wrong: wrong[""], MappingWrong: wrong["mapping"], Providers: c.providerLinks("/destinations/new")}
 	def, ok := c.only(c.keeper(providerName))
 	if !ok {
 		out.Body = p
@@ -138,11 +138,11 @@ func (c *Console) destinationForm(v visit, providerName string, wrong map[string
 	auth := field{Name: "auth_id", Label: "Authorization", Type: "select", Required: true, Error: wrong["auth_id"]}
 	for _, a := range auths {
 		if a.Provider == def.Name {
-			auth.Options = append(auth.Options, option{string(a.ID), a.Label, string(a.ID) == v.post("auth_id")})
+			auth.Options = append(auth.Options, option{string(a.ID), a.Label, string(a.ID) == orText(v.post("auth_id"), v.get("auth"))})
 		}
 	}
 	if len(auth.Options) == 0 {
-		p.Missing = append(p.Missing, link{"/authorizations/new?provider=" + url.QueryEscape(def.Name), "Store credentials first"})
+		p.Missing = append(p.Missing, link{"/authorizations/new?provider=" + url.QueryEscape(def.Name) + "&return=" + url.QueryEscape(withReturn(v, "/destinations/new?provider="+url.QueryEscape(def.Name))), "Store credentials first"})
 	}
 	p.Fields = []field{
 		{Name: "name", Label: "Name", Type: "text", Required: true, Value: v.post("name"), Error: wrong["name"]},
@@ -203,6 +203,9 @@ func (c *Console) createDestination(v visit) (view, error) {
 	}
 	if wrong != nil {
 		return c.destinationForm(v, def.Name, wrong)
+	}
+	if back := returning(v, "destination", string(d.ID)); back != "" {
+		return view{To: back, Said: flash{"ok", "Saved “" + d.Name + "”."}}, nil
 	}
 	return view{To: "/destinations", Said: flash{"ok", "Saved “" + d.Name + "”. Test it before the first job."}}, nil
 }

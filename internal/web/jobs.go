@@ -17,7 +17,10 @@ type jobsPage struct {
 	Segments       []segment
 	Providers      []option
 	Authorizations []option
+	Types          []option
 	State, Name    string
+	Hidden         bool
+	Next           string
 	Rows           []jobRow
 	Clear          bool
 	Total          int64
@@ -41,26 +44,31 @@ const historyLength = 12
 
 func (c *Console) registerJobs(mux *http.ServeMux) {
 	c.page(mux, "/jobs", "jobs", c.jobs)
-	c.page(mux, "/jobs/new", "", c.newJob)
-	c.action(mux, "/jobs", activation.RoleOperator, c.createJob)
+	c.registerWizard(mux)
 	c.page(mux, "/jobs/{id}", "job", c.job)
 	c.action(mux, "/jobs/{id}/{command}", activation.RoleOperator, c.commandJob)
 }
 
+// jobsPerPage is how many jobs a page lists.
+const jobsPerPage = 50
+
 func (c *Console) jobs(v visit) (view, error) {
 	ctx := v.Context()
 	state := v.get("state")
-	counts, err := c.Store.JobCounts(ctx, store.JobFilter{})
+	f := store.JobFilter{Text: v.get("name"), Provider: v.get("provider"), Type: v.get("type"), After: activation.JobID(v.get("after")), Limit: jobsPerPage + 1, Hidden: v.get("hidden") != ""}
+	if auth := v.get("authorization"); auth != "" {
+		f.Authorizations = []activation.AuthorizationID{activation.AuthorizationID(auth)}
+	}
+	counts, err := c.Store.JobCounts(ctx, f)
 	if err != nil {
 		return view{}, err
 	}
-	p := jobsPage{State: state, Name: v.get("name"), Clear: len(filters(v)) > 0, Segments: []segment{{link{filtered(v, "state", ""), "All"}, 0, state == ""}}}
+	p := jobsPage{State: state, Name: f.Text, Clear: len(filters(v)) > 0, Hidden: f.Hidden, Segments: []segment{{link{filtered(v, "state", ""), "All"}, 0, state == ""}}}
 	for _, s := range jobStates {
 		p.Total += counts[s]
 		p.Segments = append(p.Segments, segment{link{filtered(v, "state", string(s)), jobChip(activation.Job{State: s}).Word}, counts[s], state == string(s)})
 	}
 	p.Segments[0].Count = p.Total
-	f := store.JobFilter{}
 	if state != "" {
 		f.State = []activation.JobState{activation.JobState(state)}
 	}
@@ -68,12 +76,23 @@ func (c *Console) jobs(v visit) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
+	if len(jobs) > jobsPerPage {
+		jobs = jobs[:jobsPerPage]
+		p.Next = filtered(v, "after", string(jobs[jobsPerPage-1].ID))
+	}
 	auths, err := c.Store.Authorizations(ctx)
 	if err != nil {
 		return view{}, err
 	}
+	types := map[string]bool{}
 	for _, d := range c.Providers {
-		p.Providers = append(p.Providers, option{d.Name, d.Title, d.Name == v.get("provider")})
+		p.Providers = append(p.Providers, option{d.Name, d.Title, d.Name == f.Provider})
+		for _, one := range categoriesOf(d) {
+			if !types[one] {
+				types[one] = true
+				p.Types = append(p.Types, option{one, sentenceWord(one), one == f.Type})
+			}
+		}
 	}
 	for _, a := range auths {
 		p.Authorizations = append(p.Authorizations, option{string(a.ID), a.Label, string(a.ID) == v.get("authorization")})
@@ -84,8 +103,7 @@ func (c *Console) jobs(v visit) (view, error) {
 	return view{Template: "jobs", Title: "Jobs", Section: "/jobs", Page: "jobs", Query: v.URL.Query(), Regions: []string{"jobs-status", "jobs-list"}, Body: p}, nil
 }
 
-// jobRows makes rows of the jobs that fit the filters of name, provider and
-// authorization.
+// jobRows makes rows of jobs.
 func (c *Console) jobRows(v visit, jobs []activation.Job, auths []activation.Authorization) ([]jobRow, error) {
 	destinations, err := c.Store.Destinations(v.Context())
 	if err != nil {
@@ -99,19 +117,46 @@ func (c *Console) jobRows(v visit, jobs []activation.Job, auths []activation.Aut
 	for _, a := range auths {
 		labels[a.ID] = a.Label
 	}
-	var rows []jobRow
-	for _, j := range jobs {
+	rows := make([]jobRow, len(jobs))
+	for i, j := range jobs {
 		d := byID[j.Destination]
-		if !within(lower(j.Name), lower(v.get("name"))) || !fits(j.Provider, v.get("provider")) || !fits(string(d.Authorization), v.get("authorization")) {
-			continue
-		}
 		row := jobRow{Job: j, Chip: jobChip(j), Path: jobPath(j.ID), Logo: logo(j.Provider), Provider: typeOf(c.Providers, j.Provider), Authorization: labels[d.Authorization], Destination: d.Name, Rhythm: every(j)}
-		if row.History, row.HistoryText, err = c.history(v.Context(), j.ID); err != nil {
+		for _, id := range j.Authorizations {
+			row.Authorization = labels[id]
+		}
+		if row.History, row.HistoryText, err = c.historyOf(v.Context(), j); err != nil {
 			return nil, err
 		}
-		rows = append(rows, row)
+		rows[i] = row
 	}
 	return rows, nil
+}
+
+// historyOf is how the last runs, or passes, of a job ended, oldest first.
+func (c *Console) historyOf(ctx context.Context, j activation.Job) ([]outcome, string, error) {
+	if j.Destination != "" {
+		return c.history(ctx, j.ID)
+	}
+	passes, err := c.Store.Passes(ctx, j.ID, 0, historyLength)
+	if err != nil {
+		return nil, "", err
+	}
+	classes := map[activation.RunStatus]string{activation.RunCompleted: "", activation.RunFailed: "f", activation.RunWithdrawn: "n"}
+	var ok, failed int64
+	out := make([]outcome, 0, len(passes))
+	for i := len(passes) - 1; i >= 0; i-- {
+		class, final := classes[passes[i].Status]
+		switch {
+		case !final:
+			class = "r"
+		case class == "f":
+			failed++
+		case class == "":
+			ok++
+		}
+		out = append(out, outcome{class})
+	}
+	return out, "Last " + many(int64(len(passes)), "run") + ": " + num(ok) + " ok, 0 with errors, " + num(failed) + " failed", nil
 }
 
 // history is how the last runs of a job ended, oldest first.

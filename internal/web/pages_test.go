@@ -68,8 +68,8 @@ func TestConsole(t *testing.T) {
 
 // protected are pages and forms that need a session.
 var protected = map[string][]string{
-	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/x", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/account", "/nothing"},
-	http.MethodPost: {"/jobs", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/authorizations", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/account/password"},
+	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/account", "/nothing"},
+	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/authorizations", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/account/password"},
 }
 
 func testSignInAsked(t *testing.T, b *browser) {
@@ -145,7 +145,6 @@ func testForms(t *testing.T, b *browser) {
 		{"/audiences", url.Values{"name": {"Kept name"}, "slug_name": {"Bad Slug"}, "segment_ql": {"FILTER score >"}}, []string{"Kept name", "Bad Slug", "FILTER score &gt;", "Must be lower-case letters", "Line 1, column"}},
 		{"/audiences", url.Values{"name": {"A"}, "slug_name": {"a"}, "segment_ql": {"FILTER nosuch > 1"}}, []string{"nosuch", "e-segment_ql"}},
 		{"/audiences/high", url.Values{"name": {"High scores"}, "segment_ql": {"FILTER ("}}, []string{"FILTER (", "e-segment_ql"}},
-		{"/jobs", url.Values{"workflow": {"meta_custom_audience"}, "name": {""}, "config.customer_file_source": {"BOTH_USER_AND_PARTNER_PROVIDED"}, "run_frequency": {"daily"}}, []string{"e-name", "e-segment_ids", "At least one audience", `value="daily" selected`, `value="BOTH_USER_AND_PARTNER_PROVIDED" selected`}},
 		{"/authorizations", url.Values{"provider": {"meta"}, "label": {"Kept label"}, "config.base_url": {"not a url"}}, []string{"Kept label", "e-config.access_token", "e-config.base_url"}},
 		{"/destinations", url.Values{"provider": {"meta"}, "name": {"Kept dest"}, "mapping.FN": {"email"}}, []string{"Kept dest", "e-account", "at least one of"}},
 		{"/data/fields", url.Values{"name": {"Bad Name"}, "type": {"text"}, "merge": {"latest"}}, []string{"Bad Name", "role=\"alert\""}},

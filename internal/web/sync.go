@@ -176,7 +176,7 @@ func (c *Console) logoOf(destinationType string) string {
 func filters(v visit) url.Values {
 	out := url.Values{}
 	for name, values := range v.URL.Query() {
-		if name != "page" && name != "before" && len(values) > 0 && values[0] != "" {
+		if name != "page" && name != "before" && name != "after" && len(values) > 0 && values[0] != "" {
 			out.Set(name, values[0])
 		}
 	}

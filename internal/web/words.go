@@ -11,6 +11,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
+	"usher/internal/schedule"
 	"usher/internal/tracking"
 )
 
@@ -238,11 +239,8 @@ func many(n int64, one string) string {
 
 // every is a job's rhythm for people.
 func every(j activation.Job) string {
-	switch {
-	case j.RealTime():
-		return "In real time"
-	case j.Once():
+	if j.Once() {
 		return "Once"
 	}
-	return "By schedule: " + j.Frequency
+	return schedule.Words(j.Schedule)
 }

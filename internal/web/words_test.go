@@ -15,7 +15,7 @@ func TestWords(t *testing.T) {
 		num(0): "0", num(int64(999)): "999", num(1000): "1,000", num(int64(-1234567)): "-1,234,567", dur(0): "0 ms", dur(1500 * time.Millisecond): "1.5 s",
 		dur(80 * time.Second): "1 min 20 s", dur(70 * time.Minute): "1 h 10 min", dur(72 * time.Hour): "3 days", sentence(""): "", sentence("é, no"): "É, no.", sentence("Why?"): "Why?",
 		many(1, "person"): "1 person", many(2, "person"): "2 people", many(1200, "run"): "1,200 runs", pct(1, 0): "0", pct(1, 3): "33.3",
-		utc(time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("x", 3600))): "2026-03-04 04:06:07", every(activation.Job{Schedule: activation.Schedule{Continuous: true}}): "In real time",
+		utc(time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("x", 3600))): "2026-03-04 04:06:07", every(activation.Job{Schedule: activation.Schedule{Continuous: true}}): "As soon as something changes",
 		every(activation.Job{}): "Once",
 	} {
 		if got != want {
