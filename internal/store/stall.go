@@ -33,6 +33,10 @@ const neglected = `r.stalled_at IS NULL AND r.status <> 'awaiting' AND ` + worka
 		WHERE o.id <> r.id AND o.node IS NOT NULL AND o.lease_until > $1 AND o.progress_at + ` + stallAfter + ` > $1
 		  AND coalesce(od.authorization_id, od.id) = coalesce(rd.authorization_id, rd.id))`
 
+// stalledRuns finds the runs that do not move, among the live ones, which have
+// an index of their own.
+const stalledRuns = `FROM runs r WHERE r.status IN ('pending', 'running', 'awaiting') AND ((` + hung + `) OR (` + neglected + `))`
+
 // RestartStalled marks the runs that have made no progress for the stall limit
 // of their job, says so in its log and takes those that somebody holds from
 // their node: attempt + 1, so that what the old attempt still writes is refused.
@@ -43,7 +47,7 @@ const neglected = `r.stalled_at IS NULL AND r.status <> 'awaiting' AND ` + worka
 func (s *Store) RestartStalled(ctx context.Context, since time.Time) (int, error) {
 	n := 0
 	err := s.do(ctx, func(t *tx) error {
-		rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE (`+hung+`) OR (`+neglected+`) ORDER BY r.number`, t.micros(), since.UnixMicro())
+		rows, err := t.query(`SELECT `+runColumns+` `+stalledRuns+` ORDER BY r.number`, t.micros(), since.UnixMicro())
 		runs, err := collect(rows, err, scanRun)
 		if err != nil {
 			return err
@@ -75,6 +79,9 @@ func (t *tx) restart(r activation.Run) error {
 	message := fmt.Sprintf("run #%d could go on, but nobody has taken it for %s", r.Number, lasted)
 	if r.Node != "" {
 		message = fmt.Sprintf("run #%d made no progress for %s; it was taken from its node and goes on from where it was", r.Number, lasted)
+	}
+	if err := t.stalledEvent(r, message); err != nil {
+		return err
 	}
 	if err := t.stalledEvent(r, message); err != nil {
 		return err

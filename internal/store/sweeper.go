@@ -53,7 +53,7 @@ func (w *Sweeper) Due(ctx context.Context, limit int) ([]activation.Work, error)
 			+ (SELECT count(*) FROM runs WHERE status = 'pending' AND reason_until <= $1)
 			+ (SELECT count(*) `+expired+`) + (SELECT count(*) `+quietBegun+`) + (SELECT count(*) `+quietOver+`)
 			+ (SELECT count(*) `+overduePass+`) + (SELECT count(*) `+stalledPass+`)
-			+ (SELECT count(*) FROM runs r WHERE (`+hung+`) OR (`+neglected+`))`, t.micros(), w.watching(t.now).UnixMicro())
+			+ (SELECT count(*) `+stalledRuns+`)`, t.micros(), w.watching(t.now).UnixMicro())
 		return err
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/store"
 )
 
 // stalling: a run that does not move is taken from its node; what holds a run
@@ -62,6 +63,10 @@ func stalling(w *world) {
 	logs, err := w.JobLogs(ctx, j.ID, j.CreatedAt, 100)
 	w.ok(err)
 	w.equal("error error STALLED", string(logs[len(logs)-1].Event)+" "+logs[len(logs)-1].Level+" "+logs[len(logs)-1].Code)
+
+	events, err := w.Events(ctx, store.EventFilter{SubjectID: string(j.ID), Types: []activation.EventType{activation.EventStalled}})
+	w.ok(err)
+	w.equal(1, len(events))
 
 	// The node that had it is fenced; what it had in flight is unknown.
 	w.is(activation.ErrFenced, w.RenewRun(ctx, r, lease))
