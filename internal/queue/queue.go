@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"sync"
 	"time"
 
@@ -40,9 +41,6 @@ type Config struct {
 	Handle func(kind, id string)
 	Log    *slog.Logger
 }
-
-// Schema is the schema of River's tables.
-const Schema = "usher_queue"
 
 const (
 	// linger is how long wake-ups gather before they leave together.
@@ -73,6 +71,7 @@ func (message) Kind() string { return "wake" }
 type Queue struct {
 	cfg    Config
 	pool   *pgxpool.Pool
+	schema string // of River's tables
 	client *river.Client[pgx.Tx]
 
 	mu      sync.Mutex
@@ -93,7 +92,11 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	if q.pool, err = pgxpool.NewWithConfig(ctx, conf); err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	if err := q.migrate(ctx); err != nil {
+	err = q.findSchema(ctx)
+	if err == nil {
+		err = q.migrate(ctx)
+	}
+	if err != nil {
 		q.pool.Close()
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
@@ -112,7 +115,7 @@ func (q *Queue) config() *river.Config {
 	}))
 	return &river.Config{
 		ID:                          q.cfg.Node,
-		Schema:                      Schema,
+		Schema:                      q.schema,
 		Logger:                      slog.New(troubles{q.cfg.Log.Handler()}).With(slog.String("part", "queue")),
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 16}},
 		Workers:                     workers,
@@ -147,6 +150,24 @@ func (t troubles) WithGroup(name string) slog.Handler { return troubles{t.Handle
 // migrationLock is the number of the advisory lock of whoever migrates.
 const migrationLock = 0x7269766572 // "river"
 
+// findSchema names the schema of River's tables after the one of the control
+// plane, for two of those may be in one database.
+func (q *Queue) findSchema(ctx context.Context) error {
+	var name string
+	if err := q.pool.QueryRow(ctx, `SELECT coalesce(current_schema(), '')`).Scan(&name); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	if !plainName.MatchString(name) {
+		return errors.New("the schema of the control plane must be there, and named by at most 40 small letters, digits and underscores")
+	}
+	if q.schema = name + "_queue"; name == "public" {
+		q.schema = "usher_queue"
+	}
+	return nil
+}
+
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
+
 // migrate brings River's tables up to date. Another node that does so is waited
 // for.
 func (q *Queue) migrate(ctx context.Context) error {
@@ -159,10 +180,10 @@ func (q *Queue) migrate(ctx context.Context) error {
 		return err
 	}
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock) }()
-	if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+Schema); err != nil {
+	if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+q.schema); err != nil {
 		return err
 	}
-	m, err := rivermigrate.New(riverpgxv5.New(q.pool), &rivermigrate.Config{Schema: Schema, Logger: slog.New(slog.DiscardHandler)})
+	m, err := rivermigrate.New(riverpgxv5.New(q.pool), &rivermigrate.Config{Schema: q.schema, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

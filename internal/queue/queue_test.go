@@ -238,8 +238,12 @@ func TestEqualOnesAreOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
+	var schema string
+	if err := conn.QueryRow(t.Context(), `SELECT current_schema()`).Scan(&schema); err != nil {
+		t.Fatal(err)
+	}
 	var most, rows int
-	if err := conn.QueryRow(t.Context(), `SELECT max(max_attempts), count(*) FROM usher_queue.river_job WHERE kind = 'wake'`).Scan(&most, &rows); err != nil || most != 1 || rows != 1000 {
+	if err := conn.QueryRow(t.Context(), `SELECT max(max_attempts), count(*) FROM `+schema+`_queue.river_job WHERE kind = 'wake'`).Scan(&most, &rows); err != nil || most != 1 || rows != 1000 {
 		t.Errorf("%d messages of at most %d attempts, %v; want 1000 of 1", rows, most, err)
 	}
 }

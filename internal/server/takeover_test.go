@@ -277,7 +277,7 @@ func newWire(t *testing.T, database string) *wire {
 	q := u.Query()
 	w := &wire{far: filepath.Join(q.Get("host"), ".s.PGSQL.5432"), open: make(chan struct{})}
 	close(w.open)
-	w.url = fmt.Sprintf("postgres://%s@%s%s?sslmode=disable&connect_timeout=1", q.Get("user"), ln.Addr(), u.Path)
+	w.url = fmt.Sprintf("postgres://%s@%s%s?sslmode=disable&connect_timeout=1&search_path=%s", q.Get("user"), ln.Addr(), u.Path, q.Get("search_path"))
 	go func() {
 		for {
 			near, err := ln.Accept()

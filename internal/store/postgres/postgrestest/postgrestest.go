@@ -1,5 +1,5 @@
 // Package postgrestest runs a throw-away PostgreSQL for tests: one cluster per
-// test binary, one database per test.
+// test binary, one schema per test.
 //
 // It uses the initdb and pg_ctl that are installed, starts the cluster at the
 // first call of New on a socket of its own, and stops it in Main. Where they
@@ -63,7 +63,8 @@ func Stop() {
 	_ = os.RemoveAll(running.dir)
 }
 
-// New returns the address of a fresh, empty database that ends with the test.
+// New returns the address of a database whose connections see a fresh, empty
+// schema and nothing else. It is thrown away with the cluster.
 func New(t testing.TB) string {
 	t.Helper()
 	once.Do(func() { running.fail = running.start() })
@@ -74,25 +75,20 @@ func New(t testing.TB) string {
 		t.Fatalf("PostgreSQL does not start: %v", running.fail)
 	}
 	name := "t" + strconv.FormatInt(number.Add(1), 10)
-	if err := running.admin(context.Background(), `CREATE DATABASE `+name+` TEMPLATE template0`); err != nil {
-		t.Fatalf("make a database: %v", err)
+	if err := running.admin(context.Background(), `CREATE SCHEMA `+name); err != nil {
+		t.Fatalf("make a schema: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := running.admin(context.Background(), `DROP DATABASE `+name+` WITH (FORCE)`); err != nil {
-			t.Errorf("drop the database: %v", err)
-		}
-	})
 	return running.url(name)
 }
 
 func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
 
-func (c *cluster) url(database string) string {
-	return "postgres:///" + database + "?" + url.Values{"host": {c.dir}, "user": {"usher"}}.Encode()
+func (c *cluster) url(schema string) string {
+	return "postgres:///postgres?" + url.Values{"host": {c.dir}, "user": {"usher"}, "search_path": {schema}}.Encode()
 }
 
 func (c *cluster) admin(ctx context.Context, statement string) (err error) {
-	conn, err := pgx.Connect(ctx, c.url("postgres"))
+	conn, err := pgx.Connect(ctx, c.url("public"))
 	if err != nil {
 		return err
 	}
