@@ -172,7 +172,7 @@ func roleOf(id string) activation.Role {
 		"list-users", "show-user", "create-user", "edit-user", "delete-user":
 		return activation.RoleAdmin
 	case "list-jobs", "show-job", "job-logs", "jobs-logs", "job-passes", "workflow-job-passes", "metrics", "job-metrics", "workflow-job-metrics", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
-		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets",
+		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets", "show-target",
 		"list-audiences", "show-audience", "audience-size", "scan-audience",
 		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",
 		"list-alerts", "list-notices",

@@ -100,13 +100,7 @@ func (a *API) runs(h huma.API) {
 			return a.run(ctx, in.ID)
 		})
 	}
-	huma.Register(h, route("GET /v2/target", Viewer, "list-targets", "Audiences kept at destinations, and what the ledger says they hold", "runs"), func(ctx context.Context, _ *struct{}) (*reply[[]tracking.TargetView], error) {
-		targets, err := a.Tracking.Targets(ctx, store.TargetFilter{})
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return list(ctx, targets)
-	})
+	a.targets(h)
 }
 
 func (a *API) run(ctx context.Context, id string) (*reply[tracking.View], error) {

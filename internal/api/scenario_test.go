@@ -13,7 +13,7 @@ import (
 )
 
 // scenario is one request and what must come of it. In path and body {job},
-// {dest}, {auth}, {run}, {load} and {made} stand for ids.
+// {dest}, {auth}, {run}, {load}, {target}, {made} and {free} (the target of the job made last) stand for ids.
 type scenario struct {
 	op     string // operation id
 	path   string // "METHOD /path"
@@ -50,6 +50,25 @@ var scenarios = []scenario{
 	{op: "show-workflow-job", path: "GET /v2/job/mark-of-a-secret-value/{job}", status: 404, has: []string{"WF-NOTFOUND-005"}},
 	{op: "job-logs", path: "GET /v2/job/{job}/logs", status: 200, has: []string{"created", "paused"}},
 	{op: "workflow-job-logs", path: "GET /v2/job/meta-custom-audience/{job}/logs", status: 200, has: []string{"created"}},
+	{op: "job-logs", path: "GET /v2/job/{job}/logs?level=info&event=created&since=now-1h&include_errors=true", status: 200, has: []string{"created"}, lacks: []string{"paused"}},
+	{op: "job-logs", path: "GET /v2/job/{job}/logs?limit=1", status: 200, has: []string{`"_next":"`, "created"}, lacks: []string{"paused"}},
+	{op: "job-logs", path: "GET /v2/job/{job}/logs?since=mark-of-a-secret-value", status: 400, has: []string{"since: must be a time"}},
+	{op: "job-logs", path: "GET /v2/job/{job}/logs?since=now&until=now-1h", status: 400, has: []string{"until: must be later"}},
+	{op: "job-logs", path: "GET /v2/job/{job}/logs?event=mark-of-a-secret-value", status: 400, has: []string{"event: must be one of"}},
+	{op: "job-logs", path: "GET /v2/job/{job}/logs?level=mark-of-a-secret-value", status: 400, has: []string{"level: must be one of"}},
+	{op: "jobs-logs", path: "GET /v2/job/logs", status: 200, has: []string{"created", "{job}"}},
+	{op: "job-passes", path: "GET /v2/job/{job}/passes", status: 200, has: []string{`"data":[]`}},
+	{op: "job-passes", path: "GET /v2/job/{job}/passes?limit=0", status: 400, has: []string{"limit"}},
+	{op: "workflow-job-passes", path: "GET /v2/job/meta-custom-audience/{job}/passes", status: 200, has: []string{`"data":[]`}},
+	{op: "metrics", path: "GET /v2/metric?dimension=works&range=now-24h", status: 200, has: []string{`"name":"added"`, `"total":2`, `"width_seconds":60`}},
+	{op: "metrics", path: "GET /v2/metric?dimension=works&id={job}&range=now-30d&fill=true", status: 200, has: []string{`"width_seconds":3600`, `"value":2`, `"value":0`}},
+	{op: "metrics", path: "GET /v2/metric?dimension=mark-of-a-secret-value", status: 400, has: []string{"dimension: must be works"}},
+	{op: "metrics", path: "GET /v2/metric?range=mark-of-a-secret-value", status: 400, has: []string{"range: must count from now"}},
+	{op: "metrics", path: "GET /v2/metric?range=now-9y", status: 400, has: []string{"1500 days"}},
+	{op: "metrics", path: "GET /v2/metric?range=now-1h&since=now-2h", status: 400, has: []string{"either range or since"}},
+	{op: "metrics", path: "GET /v2/metric?id=nothing", status: 404},
+	{op: "job-metrics", path: "GET /v2/job/{job}/metric?since=now-200d", status: 200, has: []string{`"width_seconds":86400`, `"total":2`}},
+	{op: "workflow-job-metrics", path: "GET /v2/job/meta-custom-audience/{job}/metric", status: 200, has: []string{`"name":"omitted"`}},
 	{op: "plan-job", path: "POST /v2/job/{job}/plan", status: 200, has: []string{`"unchanged":2`}},
 	{op: "plan-workflow-job", path: "POST /v2/job/meta-custom-audience/{job}/plan", status: 200, has: []string{`"unchanged":2`}},
 	{op: "bounce-job", path: "POST /v2/job/{job}/bounce", status: 400, has: []string{"the job is paused", "resume"}},
@@ -74,6 +93,7 @@ var scenarios = []scenario{
 	{op: "run-workflow-job", path: "POST /v2/job/meta-custom-audience/{made}/run", status: 0}, // 200, or 409 while its first is open
 	{op: "run-job", path: "POST /v2/job/{made}/run", status: 0},
 	{op: "kill-workflow-job", path: "POST /v2/job/meta-custom-audience/{made}/kill", status: 200, has: []string{`"status":"killed"`}},
+	{op: "release-target", path: "DELETE /v2/target/{free}?remote=empty", status: 200, has: []string{"{free}", `"job_name":"Middle"`}},
 	{op: "create-audience", path: "POST /v2/segment", body: `{"slug_name":"low2","name":"Low, too","segment_ql":"FILTER score < 40"}`, status: 201},
 	{
 		op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta_custom_audience","name":"mark-of-a-secret-value","destination_id":"{dest}","config":{"continuous_update":"x","segment_ids":7,"user_limit":1.5,"withbackfill":1,"zzz":{"a":1}},"fail_after":"x","expires_at":"x","drop_events_during_quiet_window":true,"on_end":"mark-of-a-secret-value","timezone":"mark-of-a-secret-value"}`,
@@ -130,6 +150,13 @@ var scenarios = []scenario{
 	{op: "decline-run", path: "POST /v2/run/{run}/decline", status: 409},
 	{op: "withdraw-run", path: "POST /v2/run/{run}/withdraw", status: 409},
 	{op: "list-targets", path: "GET /v2/target", status: 200, has: []string{`"in":2`}},
+	{op: "list-targets", path: "GET /v2/target?job_id={job}&destination_id={dest}&segment_id=high", status: 200, has: []string{`"in":2`, "{target}"}},
+	{op: "list-targets", path: "GET /v2/target?job_id=mark-of-a-secret-value", status: 200, lacks: []string{"{target}"}},
+	{op: "list-targets", path: "GET /v2/target?segment_id=mark-of-a-secret-value", status: 404},
+	{op: "show-target", path: "GET /v2/target/{target}", status: 200, has: []string{`"in":2`, `"baseline":0`, `"job_name":"High scores to Meta"`}},
+	{op: "release-target", path: "DELETE /v2/target/{target}", status: 409, has: []string{"High scores to Meta"}},
+	{op: "release-target", path: "DELETE /v2/target/{target}?remote=mark-of-a-secret-value", status: 400, has: []string{"remote"}},
+	{op: "release-target", path: "DELETE /v2/target/{target}?remote=empty", status: 409, has: []string{"High scores to Meta", "kill it first"}},
 
 	{op: "list-audiences", path: "GET /v2/segment", status: 200, has: []string{`"slug_name":"high"`, `"size":2`}},
 	{op: "show-audience", path: "GET /v2/segment/high", status: 200, has: []string{`"size":2`, `"table":"user"`}},
@@ -235,7 +262,7 @@ var scenarios = []scenario{
 // operation is tried on every operation of the OpenAPI document.
 func TestScenarios(t *testing.T) {
 	s, shop := start(t)
-	ids := map[string]string{"{job}": shop.Job, "{dest}": shop.Destination, "{auth}": shop.Auth, "{run}": shop.Run, "{load}": shop.Load}
+	ids := map[string]string{"{job}": shop.Job, "{dest}": shop.Destination, "{auth}": shop.Auth, "{run}": shop.Run, "{load}": shop.Load, "{target}": shop.Target}
 	fill := func(text string) string {
 		for name, id := range ids {
 			text = strings.ReplaceAll(text, name, id)
@@ -245,6 +272,11 @@ func TestScenarios(t *testing.T) {
 	good := map[string]scenario{}
 	for _, c := range scenarios {
 		t.Run(c.op+" "+c.path, func(t *testing.T) {
+			if strings.Contains(c.path, "{free}") {
+				var free []activation.Target
+				s.Must(http.MethodGet, "/v2/target?job_id="+ids["{made}"], nil, &free)
+				ids["{free}"] = string(free[0].ID)
+			}
 			method, path, _ := strings.Cut(fill(c.path), " ")
 			token := s.Tokens[activation.RoleAdmin]
 			if c.person {

@@ -1,114 +1,23 @@
 package cli
 
 import (
-	"bufio"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"usher/internal/activation"
 )
 
-// authView is an authorization as the API shows it: never its secrets.
-type authView struct {
-	ID        activation.AuthorizationID `json:"id"`
-	Label     string                     `json:"label"`
-	Provider  string                     `json:"provider_slug"`
-	Status    string                     `json:"status"`
-	CheckedAt time.Time                  `json:"last_checked_at"`
-	CreatedAt time.Time                  `json:"created"`
-}
-
-func (a *app) authCommand() *cobra.Command {
-	c := &cobra.Command{Use: "auth", Short: "Stored credentials, sealed at rest"}
-	list := &cobra.Command{
-		Use: "list", Short: "List authorizations", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var out []authView
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/auth", nil, &out); err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(out)
-			}
-			rows := make([][]string, len(out))
-			for i, s := range out {
-				rows[i] = []string{string(s.ID), s.Label, s.Provider, s.Status, when(s.CheckedAt)}
-			}
-			return a.table([]string{"ID", "LABEL", "PROVIDER", "STATUS", "CHECKED"}, rows)
-		},
-	}
-	var label string
-	var values, secrets []string
-	create := &cobra.Command{
-		Use: "create PROVIDER", Short: "Store credentials for a provider", Args: cobra.ExactArgs(1),
-		Long: `Store credentials for a provider. Secrets are given as name=- and read from
-standard input, one line each, so that they stay out of the shell's history.`,
-		Example: `  usher auth create meta --label "Meta" --secret access_token=- < token.txt`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			config, err := pairs("value", values)
-			if err != nil {
-				return err
-			}
-			in := bufio.NewScanner(a.in)
-			for _, s := range secrets {
-				name, v, _ := strings.Cut(s, "=")
-				if v != "-" {
-					return usageError("--secret %s: write %s=- and give the secret on standard input", name, name)
-				}
-				if !in.Scan() {
-					return usageError("--secret %s: standard input ended before it", name)
-				}
-				config[name] = strings.TrimSpace(in.Text())
-			}
-			var out authView
-			body := map[string]any{"label": label, "config": config}
-			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/auth/"+url.PathEscape(args[0]), body, &out); err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(out)
-			}
-			_, err = fmt.Fprintln(a.out, out.ID)
-			return err
-		},
-	}
-	create.Flags().StringVar(&label, "label", "", "name for people")
-	create.Flags().StringArrayVar(&values, "set", nil, "name=value, not secret (repeat)")
-	create.Flags().StringArrayVar(&secrets, "secret", nil, "name=- reads the secret from standard input (repeat)")
-	_ = create.MarkFlagRequired("label")
-	show := &cobra.Command{
-		Use: "show ID", Short: "Show one authorization, never its secrets", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var out authView
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/auth/"+url.PathEscape(args[0]), nil, &out); err != nil {
-				return err
-			}
-			return a.printJSON(out)
-		},
-	}
-	remove := &cobra.Command{
-		Use: "delete ID", Short: "Delete credentials nothing uses", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := a.client().Do(cmd.Context(), http.MethodDelete, "/v2/auth/"+url.PathEscape(args[0]), nil, nil)
-			return err
-		},
-	}
-	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(create), remove)
-	return c
-}
-
 func (a *app) destinationCommand() *cobra.Command {
 	c := &cobra.Command{Use: "destination", Short: "Named accounts at providers that audiences go to"}
+	filters := map[string]*string{}
 	list := &cobra.Command{
 		Use: "list", Short: "List destinations", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var out []activation.Destination
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/destination", nil, &out); err != nil {
+			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/destination"+query(filters), nil, &out); err != nil {
 				return err
 			}
 			if a.json {
@@ -121,6 +30,9 @@ func (a *app) destinationCommand() *cobra.Command {
 			return a.table([]string{"ID", "NAME", "PROVIDER", "ACCOUNT", "ENABLED"}, rows)
 		},
 	}
+	filters["provider"] = list.Flags().String("provider", "", "only those at a provider")
+	filters["auth_id"] = list.Flags().String("auth", "", "only those with an authorization, by id")
+	filters["enabled"] = list.Flags().String("enabled", "", "true or false: only those that are switched on, or off")
 	var provider, auth, account string
 	var mapping, config []string
 	create := &cobra.Command{
@@ -182,42 +94,79 @@ func (a *app) destinationCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(create), test, remove)
+	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(create), a.editDestination(), test, remove,
+		a.switchDestination("enable", "Switch a destination on; what waited is sent", true),
+		a.switchDestination("disable", "Switch a destination off; pending runs are withdrawn", false))
 	return c
 }
 
-// targetView is a target with what the ledger says of it.
-type targetView struct {
-	activation.Target
-	AudienceSlug    string `json:"segment_slug"`
-	DestinationName string `json:"destination_name"`
-	Holdings        struct {
-		In      int64 `json:"in"`
-		Maybe   int64 `json:"maybe"`
-		Refused int64 `json:"refused"`
-		Shared  int64 `json:"shared"`
-	} `json:"holdings"`
-}
-
-func (a *app) targetCommand() *cobra.Command {
-	c := &cobra.Command{Use: "target", Short: "Audiences kept at destinations, and what the ledger says they hold"}
-	list := &cobra.Command{
-		Use: "list", Short: "List targets", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var out []targetView
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/target", nil, &out); err != nil {
-				return err
+func (a *app) editDestination() *cobra.Command {
+	var name, auth, account string
+	var mapping, config []string
+	var confirm bool
+	c := &cobra.Command{
+		Use: "edit ID", Short: "Change a destination; what is left out stays", Args: cobra.ExactArgs(1),
+		Long: `Change a destination. Another mapping takes everybody's old keys away at the
+network and adds the new ones: the command says how many and does it with
+--confirm. The account can change only while no audience is kept there.`,
+		Example: `  usher destination edit ID --map EMAIL=work_email --map EXTERN_ID=customer_key --confirm`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body := map[string]any{}
+			for flag, v := range map[string]struct {
+				field string
+				value *string
+			}{"name": {"name", &name}, "auth": {"auth_id", &auth}, "account": {"account", &account}} {
+				if cmd.Flags().Changed(flag) {
+					body[v.field] = *v.value
+				}
 			}
-			if a.json {
-				return a.printJSON(out)
+			if len(mapping) > 0 {
+				m, err := pairs("map", mapping)
+				if err != nil {
+					return err
+				}
+				body["mapping"] = m
 			}
-			rows := make([][]string, len(out))
-			for i, t := range out {
-				rows[i] = []string{string(t.ID), t.AudienceSlug, t.DestinationName, t.RemoteID, fmt.Sprint(t.Generation), count(t.Holdings.In), count(t.Holdings.Maybe), count(t.Holdings.Refused), count(t.Holdings.Shared)}
+			if len(config) > 0 {
+				m, err := pairs("set", config)
+				if err != nil {
+					return err
+				}
+				body["config"] = m
 			}
-			return a.table([]string{"ID", "AUDIENCE", "DESTINATION", "REMOTE", "GENERATION", "IN", "MAYBE", "REFUSED", "SHARED"}, rows)
+			if len(body) == 0 {
+				return usageError("nothing to change; see: %s --help", cmd.CommandPath())
+			}
+			return a.putDestination(cmd, args[0], fmt.Sprintf("?confirm=%t", confirm), body)
 		},
 	}
-	c.AddCommand(a.jsonFlag(list))
-	return c
+	f := c.Flags()
+	f.StringVar(&name, "name", "", "name for people")
+	f.StringVar(&auth, "auth", "", "id of the authorization; auth replace moves everything that uses one")
+	f.StringVar(&account, "account", "", "account id at the provider")
+	f.StringArrayVar(&mapping, "map", nil, "MATCH_KEY=field (repeat); the whole mapping")
+	f.StringArrayVar(&config, "set", nil, "setting=value (repeat); those left out stay")
+	f.BoolVar(&confirm, "confirm", false, "do it, although people get new keys at the network")
+	return a.jsonFlag(c)
+}
+
+func (a *app) switchDestination(verb, short string, on bool) *cobra.Command {
+	return a.jsonFlag(&cobra.Command{
+		Use: verb + " ID", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.putDestination(cmd, args[0], "", map[string]any{"enabled": on})
+		},
+	})
+}
+
+func (a *app) putDestination(cmd *cobra.Command, id, query string, body map[string]any) error {
+	var out activation.Destination
+	if _, err := a.client().Do(cmd.Context(), http.MethodPut, "/v2/destination/"+url.PathEscape(id)+query, body, &out); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(out)
+	}
+	a.say("%s is changed", out.Name)
+	return nil
 }

@@ -120,7 +120,7 @@ func (s *Server) Must(method, path string, body, out any) {
 
 // Shop is what Declare set up.
 type Shop struct {
-	Auth, Destination, Job, Load, Run string
+	Auth, Destination, Job, Load, Run, Target string
 }
 
 // Declare sets up a stream with three people, fields, mappings, the audience
@@ -154,7 +154,7 @@ func (s *Server) Declare() Shop {
 		return len(runs) > 0
 	})
 	s.Must(http.MethodPost, "/v2/job/"+job.ID+"/pause", nil, nil)
-	return Shop{Auth: auth.ID, Destination: dest.ID, Job: job.ID, Load: load, Run: string(runs[0].ID)}
+	return Shop{Auth: auth.ID, Destination: dest.ID, Job: job.ID, Load: load, Run: string(runs[0].ID), Target: string(runs[0].Target)}
 }
 
 // Load sends CSV and returns the load's id when it is in the profiles.
