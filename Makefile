@@ -50,6 +50,10 @@ test: deps ## Every test, with the race detector
 kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeats one, KILLS=n)
 	USHER_KILLS=$(or $(KILLS),50) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run 'TestKill|TestTakeover' -v ./internal/server/
 
+.PHONY: storm
+storm: ## A week of a network that always fails, in every way, with 1 and with 200 jobs
+	$(GO) test -count=1 -timeout 60m -run 'TestNoRetryStorm' -v ./internal/server/
+
 .PHONY: conformance
 conformance: ## The suite every provider passes, case by case
 	$(GO) test -count=1 -run 'TestConformance' -v ./internal/provider/... | grep -E '^ *(---|ok|FAIL|PASS)'

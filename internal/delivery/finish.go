@@ -102,7 +102,7 @@ func (x *execution) networkWait() time.Time {
 // outcome decides what the run's status is and what that means for its target.
 func (x *execution) outcome(p progress) End {
 	if x.failure != nil {
-		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = x.failure.Kind, activation.CodeOf(x.failure), x.failure.Message
+		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = x.failure.Kind, activation.CodeOf(x.failure), textOf(x.failure)
 	}
 	failed := x.failed(p)
 	switch {
@@ -122,6 +122,15 @@ func (x *execution) outcome(p progress) End {
 	due := p.awaiting || x.unsettled(p)
 	x.run.Status = activation.RunCompleted
 	return End{Done: true, Due: due}
+}
+
+// textOf is what a run says about its error: the message, and the field of the
+// configuration that is to be changed.
+func textOf(e *activation.Error) string {
+	if e.Field == "" {
+		return e.Message
+	}
+	return fmt.Sprintf("%s (field %q)", e.Message, e.Field)
 }
 
 // failed reports whether the run fails: for the error that halted it, or for

@@ -96,11 +96,11 @@ func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target,
 		rows, err := t.query(`SELECT `+targetColumns+` FROM (SELECT t.*, row_number() OVER (PARTITION BY coalesce(d.authorization_id, d.id)
 				ORDER BY CASE WHEN t.last_opened_at IS NULL THEN 0 ELSE 1 END, t.last_opened_at, t.id) AS turn
 			FROM (`+wantedTargets+`) wanted
-			JOIN targets t ON t.id = wanted.id
+			CROSS JOIN targets t -- in this order, says SQLite; PostgreSQL sees for itself
 			LEFT JOIN jobs j ON j.id = t.job_id
 			JOIN destinations d ON d.id = t.destination_id
 			LEFT JOIN authorizations a ON a.id = d.authorization_id
-			WHERE t.open_run IS NULL
+			WHERE t.id = wanted.id AND t.open_run IS NULL
 			  AND (t.release_mode IS NOT NULL
 			    OR (j.deleted_at IS NULL AND j.state IN ('runnable', 'sleeping') AND `+loud+` AND `+alive+`))
 			  AND d.enabled AND (a.status IS NULL OR a.status <> 'unhealthy')
