@@ -587,13 +587,14 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// TestModel lives a million steps of jobs beside the model.
+// TestModel lives a million steps of jobs beside the model. USHER_SEED runs a
+// failure again.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	const steps, life = 1_000_000, 60
+	const life = 60
 	first := seed(t)
 	seen := map[string]int{}
-	for job := uint64(0); job*life < steps; job++ {
+	for job := uint64(0); job*life < modelSteps; job++ {
 		r := rand.New(rand.NewPCG(first, job))
 		p, c := born(r)
 		l := ledger{make([]int, len(c.rests))}
