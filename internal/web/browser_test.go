@@ -209,7 +209,7 @@ func peoplePages(t *testing.T, b *tab, w *world) {
 func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 	pages := map[string]string{
 		"overview": "/", "jobs": "/jobs", "job": "/jobs/" + string(w.job), "job-new": "/jobs/new", "sync": "/sync", "run": "/runs/" + string(r.ID), "audiences": "/audiences",
-		"audience": "/audiences/high", "destinations": "/destinations", "destination-new": "/destinations/new", "authorizations": "/authorizations",
+		"audience": "/audiences/high", "destinations": "/destinations", "destination-new": "/destinations/new", "alerts": "/alerts", "authorizations": "/authorizations",
 		"authorization-new": "/authorizations/new", "data": "/data", "stream": "/data/streams/people", "item": "", "help": "/help/badreq", "missing": "/runs/none",
 	}
 	var done []activation.Run
