@@ -25,6 +25,7 @@ type Authorization struct {
 	// KeyID names the key that Sealed is sealed with.
 	KeyID         string    `json:"-"`
 	Sealed        []byte    `json:"-"`
+	CreatedBy     string    `json:"user_id"`
 	LastCheckedAt time.Time `json:"last_checked_at,omitzero"`
 	CreatedAt     time.Time `json:"created"`
 	UpdatedAt     time.Time `json:"updated"`

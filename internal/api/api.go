@@ -74,6 +74,7 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	a.people(h)
 	a.tokens(h)
 	a.profiles(h)
+	a.legacy(h)
 	a.system(h)
 	a.collect(h, t)
 	t.HandleFunc("GET /docs/api", a.reference(h))
@@ -119,7 +120,7 @@ func (a *API) identify(h huma.API) func(huma.Context, func(huma.Context)) {
 		r, _ := humago.Unwrap(ctx)
 		need, _ := ctx.Operation().Metadata["role"].(activation.Role)
 		if need != public {
-			caller, ok := a.Authenticate(r)
+			caller, ok := a.Authenticate(withQueryToken(r))
 			if !ok {
 				_ = huma.WriteErr(h, ctx, http.StatusUnauthorized, noToken)
 				return

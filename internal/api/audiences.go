@@ -38,19 +38,56 @@ func (a *API) segment(ctx context.Context, s activation.Audience) (segment, erro
 	return segment{Audience: s, Size: size, Kind: "segment", Table: "user"}, err
 }
 
-func (a *API) audiences(h huma.API) {
-	huma.Register(h, route("GET /v2/segment", Viewer, "list-audiences", "List audiences with their live size", "audiences"), func(ctx context.Context, _ *struct{}) (*reply[[]segment], error) {
-		all, err := a.Config.Audiences(ctx)
-		if err != nil {
+func (a *API) listSegments(ctx context.Context) (*reply[[]segment], error) {
+	all, err := a.Config.Audiences(ctx)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	out := make([]segment, len(all))
+	for i, s := range all {
+		if out[i], err = a.segment(ctx, s); err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		out := make([]segment, len(all))
-		for i, s := range all {
-			if out[i], err = a.segment(ctx, s); err != nil {
-				return nil, a.fail(ctx, err)
-			}
-		}
-		return ok(ctx, out)
+	}
+	return ok(ctx, out)
+}
+
+func (a *API) showSegment(ctx context.Context, id string) (*reply[segment], error) {
+	s, err := a.Catalog.Audience(ctx, id)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	out, err := a.segment(ctx, s)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return ok(ctx, out)
+}
+
+func (a *API) segmentSize(ctx context.Context, id string) (*reply[map[string]int64], error) {
+	s, err := a.Catalog.Audience(ctx, id)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	n, err := a.Warehouse.Size(ctx, s.ID)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return ok(ctx, map[string]int64{"size": n})
+}
+
+// nextProfile is where the page after these people begins, "" when it is the
+// last.
+func nextProfile(people []warehouse.Profile, limit int) string {
+	if len(people) < limit {
+		return ""
+	}
+	return strconv.FormatInt(people[limit-1].ID, 10)
+}
+
+func (a *API) audiences(h huma.API) {
+	huma.Register(h, route("GET /v2/segment", Viewer, "list-audiences", "List audiences with their live size", "audiences"), func(ctx context.Context, _ *struct{}) (*reply[[]segment], error) {
+		return a.listSegments(ctx)
 	})
 	huma.Register(h, route("POST /v2/segment", Operator, "create-audience", "Save a rule as an audience", "audiences"), func(ctx context.Context, in *struct{ Body segmentBody }) (*reply[segment], error) {
 		s, err := a.Catalog.CreateAudience(ctx, activation.Audience{Slug: in.Body.Slug, Name: in.Body.Name, Description: in.Body.Description, Rule: in.Body.Rule}, CallerOf(ctx).Name)
@@ -64,15 +101,7 @@ func (a *API) audiences(h huma.API) {
 		return created(ctx, out)
 	})
 	huma.Register(h, route("GET /v2/segment/{id}", Viewer, "show-audience", "Show an audience", "audiences"), func(ctx context.Context, in *SegmentPath) (*reply[segment], error) {
-		s, err := a.Catalog.Audience(ctx, in.ID)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		out, err := a.segment(ctx, s)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, out)
+		return a.showSegment(ctx, in.ID)
 	})
 	huma.Register(h, route("PUT /v2/segment/{id}", Operator, "edit-audience", "Change an audience; empty fields stay", "audiences"), func(ctx context.Context, in *struct {
 		SegmentPath
@@ -119,15 +148,24 @@ func (a *API) audiences(h huma.API) {
 		return ok(ctx, verdict{Rule: f.String(), Size: n, Fields: f.Fields(), JSON: f})
 	})
 	huma.Register(h, route("GET /v2/segment/{id}/sizes", Viewer, "audience-size", "Live size of an audience", "audiences"), func(ctx context.Context, in *SegmentPath) (*reply[map[string]int64], error) {
-		s, err := a.Catalog.Audience(ctx, in.ID)
+		return a.segmentSize(ctx, in.ID)
+	})
+	huma.Register(h, route("POST /v2/segment/scan", Viewer, "scan-rule", "Page through whom a rule selects, without saving it; personal values masked", "audiences"), func(ctx context.Context, in *struct {
+		Start int64 `query:"start" minimum:"0" doc:"profile id to start after"`
+		Limit int   `query:"limit" default:"20" minimum:"1" maximum:"1000"`
+		Body  struct {
+			Rule string `json:"segment_ql" minLength:"1" doc:"the rule, in FilterQL"`
+		}
+	},
+	) (*reply[[]warehouse.Profile], error) {
+		people, err := a.Warehouse.Scan(ctx, in.Body.Rule, a.Now(), in.Start, in.Limit)
+		if err == nil {
+			err = a.mask(ctx, people)
+		}
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		n, err := a.Warehouse.Size(ctx, s.ID)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, map[string]int64{"size": n})
+		return page(ctx, people, nextProfile(people, in.Limit))
 	})
 	huma.Register(h, route("GET /v2/segment/{id}/scan", Viewer, "scan-audience", "Page through the members, personal values masked", "audiences"), func(ctx context.Context, in *struct {
 		SegmentPath

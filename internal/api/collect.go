@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -69,11 +68,7 @@ func collectParameters() []*huma.Param {
 func (a *API) taking(take func(context.Context, ingest.Request) (ingest.Summary, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		if r.Header.Get("Authorization") == "" {
-			if token := cmp.Or(q.Get("access_token"), q.Get("key")); token != "" {
-				r.Header.Set("Authorization", token)
-			}
-		}
+		r = withQueryToken(r)
 		if f := a.mayCollect(r); f != nil {
 			writeFailure(w, r, f)
 			return

@@ -13,6 +13,7 @@ import (
 	"usher/internal/provider"
 	"usher/internal/store"
 	"usher/internal/tracking"
+	"usher/internal/vault"
 	"usher/internal/warehouse"
 )
 
@@ -40,6 +41,8 @@ type Deps struct {
 	Audit     Audit
 	Alerts    Alerts
 	Notifier  Notifier
+	Vault     Vault
+	Sealed    vault.Sealed
 	Providers []provider.Definition
 }
 
@@ -64,6 +67,17 @@ type Delivery interface {
 	Retry(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
 	ReleaseTarget(ctx context.Context, id activation.TargetID, how activation.OnEnd, user string) (activation.Target, error)
 }
+
+// Vault keeps the keys of stored credentials.
+type Vault interface {
+	KeyID() string
+	KeyIDs() []string
+	Given() bool
+	Rotate(ctx context.Context, s vault.Sealed) (vault.Rotation, error)
+}
+
+// rotation is what a change of keys did.
+type rotation = vault.Rotation
 
 // Audit is the append-only log of who did what.
 type Audit interface {

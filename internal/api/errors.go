@@ -26,7 +26,16 @@ type failure struct {
 	Message   string        `json:"message"`
 	Errors    []failureItem `json:"errors"`
 	RequestID string        `json:"request_id"`
-	header    http.Header
+	// OldCode is Code again, for clients of the older generation.
+	OldCode int `json:"statuscode,omitempty" doc:"the same as status, where the path begins with /api/"`
+	header  http.Header
+}
+
+// old makes f an answer to a client of the older generation, if it is one.
+func (f *failure) old(path string) {
+	if isOld(path) {
+		f.OldCode = f.Code
+	}
 }
 
 type failureItem struct {
@@ -53,6 +62,8 @@ func installErrors() {
 			f := newFailure(status, msg, errs...)
 			if ctx != nil {
 				f.RequestID = requestID(ctx.Context())
+				u := ctx.URL()
+				f.old(u.Path)
 			}
 			return f
 		}

@@ -30,7 +30,7 @@ func (t traced) HandleFunc(pattern string, fn func(http.ResponseWriter, *http.Re
 var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
 
 // roots are the paths that belong to the API alone.
-var roots = []string{"/v2/", "/collect/", "/docs/"}
+var roots = []string{"/v2/", "/api/", "/collect/", "/docs/"}
 
 // refuseTheRest answers what no route takes in our envelope: 405 with Allow
 // where other methods of the path exist, else 404. One pattern per method,
@@ -91,6 +91,7 @@ func newRequestID() string {
 // writeFailure answers with f and its headers.
 func writeFailure(w http.ResponseWriter, r *http.Request, f *failure) {
 	f.RequestID = requestID(r.Context())
+	f.old(r.URL.Path)
 	for name, values := range f.header {
 		w.Header()[name] = values
 	}

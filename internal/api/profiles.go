@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -19,18 +18,11 @@ func (a *API) profiles(h huma.API) {
 		}
 	},
 	) (*reply[warehouse.Profile], error) {
-		p, err := a.Warehouse.Find(ctx, in.Body.Field, in.Body.Value)
+		p, err := a.lookUp(ctx, in.Body.Field, in.Body.Value, true)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		if err := a.note(ctx, "lookup", "profile", strconv.FormatInt(p.ID, 10)); err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		one := []warehouse.Profile{p}
-		if err := a.mask(ctx, one); err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, one[0])
+		return ok(ctx, p)
 	})
 	type number struct {
 		Profiles int64 `json:"profiles"`

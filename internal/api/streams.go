@@ -2,9 +2,14 @@ package api
 
 import (
 	"context"
+	"net/http"
+	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"usher/internal/activation"
+	"usher/internal/expression"
 	"usher/internal/warehouse"
 )
 
@@ -26,6 +31,7 @@ func (a *API) streams(h huma.API) {
 		}
 		return list(ctx, all)
 	})
+	a.oneStream(h)
 	huma.Register(h, route("PUT /v2/stream/{name}", Operator, "declare-stream", "Say how a stream's messages are read", "data"), func(ctx context.Context, in *struct {
 		StreamPath
 		Body struct {
@@ -47,11 +53,8 @@ func (a *API) streams(h huma.API) {
 		Limit int `query:"limit" default:"10" minimum:"1" maximum:"100"`
 	},
 	) (*reply[[]warehouse.Message], error) {
-		out, err := a.Warehouse.Messages(ctx, in.Name, in.Limit)
+		out, err := a.messages(ctx, in.Name, in.Limit)
 		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		if err := a.note(ctx, "read messages", "stream", in.Name); err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		return list(ctx, out)
@@ -97,6 +100,129 @@ func (a *API) streams(h huma.API) {
 		return ok(ctx, map[string]bool{"rebuilt": true})
 	})
 	a.loads(h)
+}
+
+// streamField is one column of a stream, and what is made of it.
+type streamField struct {
+	Name   string   `json:"name" doc:"column as it was received"`
+	Fields []string `json:"fields" doc:"profile fields whose mapping names the column"`
+}
+
+// streamView is one stream.
+type streamView struct {
+	Name   string              `json:"stream"`
+	Fields []streamField       `json:"fields"`
+	Recent []warehouse.Message `json:"recent_events" doc:"the newest messages, for administrators who ask for them; else empty"`
+	streamStats
+	ReferenceKey   string   `json:"reference_key,omitempty"`
+	MessageID      []string `json:"message_id_fields,omitempty"`
+	TimestampField string   `json:"timestamp_field,omitempty"`
+	DateOrder      string   `json:"date_order,omitempty"`
+}
+
+// streamStats is how much a stream has received.
+type streamStats struct {
+	Messages    int64     `json:"ct" doc:"messages"`
+	Columns     int       `json:"column_count"`
+	Unmapped    []string  `json:"unmapped_columns" doc:"columns that no mapping names"`
+	LastMessage time.Time `json:"last_msg_ts,omitzero" doc:"time of the newest message"`
+	LastReceipt time.Time `json:"last_received,omitzero" doc:"when the newest message came"`
+}
+
+// oneStream registers what can be asked of one stream.
+func (a *API) oneStream(h huma.API) {
+	huma.Register(h, route("GET /v2/stream/names", Viewer, "stream-names", "Names of the streams", "data"), func(ctx context.Context, _ *struct{}) (*reply[[]string], error) {
+		all, err := a.Warehouse.Streams(ctx)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		names := make([]string, len(all))
+		for i, s := range all {
+			names[i] = s.Name
+		}
+		return ok(ctx, names)
+	})
+	huma.Register(h, route("GET /v2/stream/{name}", Viewer, "show-stream", "One stream with counts and columns", "data"), func(ctx context.Context, in *struct {
+		StreamPath
+		Recent bool `query:"recent_events" doc:"with the newest messages as received; for administrators"`
+	},
+	) (*reply[streamView], error) {
+		s, fields, err := a.stream(ctx, in.Name)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		out := streamView{
+			Name: s.Name, Fields: fields, Recent: []warehouse.Message{}, streamStats: statsOf(s),
+			ReferenceKey: s.ReferenceKey, MessageID: s.MessageID, TimestampField: s.TimestampField, DateOrder: s.DateOrder,
+		}
+		if in.Recent && !CallerOf(ctx).Role.Includes(Admin) {
+			return nil, newFailure(http.StatusForbidden, mayNot)
+		}
+		if in.Recent {
+			if out.Recent, err = a.messages(ctx, in.Name, 10); err != nil {
+				return nil, a.fail(ctx, err)
+			}
+		}
+		return ok(ctx, out)
+	})
+	huma.Register(h, route("GET /v2/stream/{name}/fields", Viewer, "stream-fields", "Columns of a stream, and the profile fields made of each", "data"), func(ctx context.Context, in *StreamPath) (*reply[[]streamField], error) {
+		_, fields, err := a.stream(ctx, in.Name)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return list(ctx, fields)
+	})
+	huma.Register(h, route("GET /v2/stream/{name}/stats", Viewer, "stream-stats", "How much a stream has received", "data"), func(ctx context.Context, in *StreamPath) (*reply[streamStats], error) {
+		s, _, err := a.stream(ctx, in.Name)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return ok(ctx, statsOf(s))
+	})
+}
+
+func statsOf(s warehouse.StreamStat) streamStats {
+	return streamStats{Messages: s.Messages, Columns: len(s.Columns), Unmapped: append([]string{}, s.Unmapped...), LastMessage: s.LastMessage, LastReceipt: s.LastReceipt}
+}
+
+// stream returns one stream and what is made of its columns.
+func (a *API) stream(ctx context.Context, name string) (warehouse.StreamStat, []streamField, error) {
+	all, err := a.Warehouse.Streams(ctx)
+	if err != nil {
+		return warehouse.StreamStat{}, nil, err
+	}
+	i := slices.IndexFunc(all, func(s warehouse.StreamStat) bool { return s.Name == name })
+	if i < 0 {
+		return warehouse.StreamStat{}, nil, &activation.Error{Kind: activation.Invalid, Code: "STREAM-NOTFOUND-014", Field: "name", Message: "there is no such stream", Err: activation.ErrNotFound}
+	}
+	schema, err := a.Warehouse.Schema(ctx)
+	if err != nil {
+		return warehouse.StreamStat{}, nil, err
+	}
+	made := map[string][]string{}
+	for _, m := range schema.Mappings {
+		e, err := expression.Parse(m.Expression)
+		if m.Stream != name || err != nil {
+			continue
+		}
+		for _, column := range expression.Columns(e) {
+			made[column] = append(made[column], m.Field)
+		}
+	}
+	fields := make([]streamField, len(all[i].Columns))
+	for n, column := range all[i].Columns {
+		fields[n] = streamField{Name: column, Fields: append([]string{}, made[column]...)}
+	}
+	return all[i], fields, nil
+}
+
+// messages are the newest raw messages of a stream. Who read them is noted.
+func (a *API) messages(ctx context.Context, stream string, limit int) ([]warehouse.Message, error) {
+	out, err := a.Warehouse.Messages(ctx, stream, limit)
+	if err != nil {
+		return nil, err
+	}
+	return out, a.note(ctx, "read messages", "stream", stream)
 }
 
 func (a *API) declare(ctx context.Context, s warehouse.Schema) (*reply[declared], error) {

@@ -19,6 +19,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
+	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
@@ -34,6 +35,8 @@ type Store interface {
 	Authorization(ctx context.Context, id activation.AuthorizationID) (activation.Authorization, error)
 	Authorizations(ctx context.Context) ([]activation.Authorization, error)
 	CreateAuthorization(ctx context.Context, a activation.Authorization, user string) (activation.Authorization, error)
+	UpdateAuthorization(ctx context.Context, a activation.Authorization, user string) error
+	ReplaceAuthorization(ctx context.Context, from, to activation.AuthorizationID, anew []activation.TargetID, user string) error
 	DeleteAuthorization(ctx context.Context, id activation.AuthorizationID, user string) error
 
 	Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error)
@@ -41,8 +44,10 @@ type Store interface {
 	CreateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error)
 	UpdateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error)
 	DeleteDestination(ctx context.Context, id activation.DestinationID, user string) error
+	Targets(ctx context.Context, f store.TargetFilter) ([]activation.Target, error)
 
 	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
+	Jobs(ctx context.Context, f store.JobFilter) ([]activation.Job, error)
 	CreateJobOnce(ctx context.Context, j activation.Job, once activation.Once) (activation.Job, error)
 	UpdateJob(ctx context.Context, j activation.Job, user string) error
 	DeleteJob(ctx context.Context, id activation.JobID, user string) error
@@ -65,14 +70,22 @@ type Warehouse interface {
 // Sealer seals and opens secrets.
 type Sealer interface {
 	Seal(secrets map[string]provider.Secret) (sealed []byte, keyID string, err error)
+	Open(sealed []byte, keyID string) (map[string]provider.Secret, error)
 }
 
-// Connector builds the client of a destination, with its credentials opened.
+// Connector builds the client of a destination, with its credentials opened. One
+// without an id is tried only: nothing of it is kept.
 type Connector func(ctx context.Context, d activation.Destination) (provider.Destination, provider.Definition, error)
 
-// Health is told what a check of credentials found: nil means that they work.
+// AlertConnector builds what sends the notices of an alert job.
+type AlertConnector func(ctx context.Context, j activation.Job) (provider.Alert, error)
+
+// Health keeps whether credentials work.
 type Health interface {
+	// Report tells what a check of them found: nil means that they work.
 	Report(ctx context.Context, id activation.AuthorizationID, found error) error
+	// Test checks them now, reports and returns what it found.
+	Test(ctx context.Context, id activation.AuthorizationID) error
 }
 
 // Config is what a Catalog is made of.
@@ -82,6 +95,7 @@ type Config struct {
 	Sealer    Sealer
 	Providers []provider.Definition
 	Connect   Connector
+	Alert     AlertConnector
 	Health    Health
 	Log       *slog.Logger
 	Now       func() time.Time

@@ -12,31 +12,6 @@ import (
 	"usher/internal/provider"
 )
 
-// CreateAuthorization seals and stores credentials for a provider.
-func (c *Catalog) CreateAuthorization(ctx context.Context, providerName, label string, config map[string]string, user string) (activation.Authorization, error) {
-	def, err := c.Definition(providerName)
-	if err != nil {
-		return activation.Authorization{}, err
-	}
-	var p problems
-	p.name("label", label)
-	values := p.check("config.", def.AuthFields, config)
-	if err := p.err("AUTH-BADREQ-008"); err != nil {
-		return activation.Authorization{}, err
-	}
-	secrets := make(map[string]provider.Secret, len(values))
-	for k, v := range values {
-		secrets[k] = provider.Secret(v)
-	}
-	sealed, keyID, err := c.Sealer.Seal(secrets)
-	if err != nil {
-		return activation.Authorization{}, err
-	}
-	return c.Store.CreateAuthorization(ctx, activation.Authorization{
-		Label: label, Provider: def.Name, Status: activation.AuthUnknown, Sealed: sealed, KeyID: keyID,
-	}, user)
-}
-
 // CreateDestination names an account at a provider.
 func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error) {
 	d, err := c.checkDestination(ctx, d)
@@ -60,6 +35,25 @@ func (c *Catalog) UpdateDestination(ctx context.Context, d activation.Destinatio
 		return activation.Destination{}, err
 	}
 	return c.Store.UpdateDestination(ctx, d, user)
+}
+
+// ChangesKeys reports whether a change of a destination gives people other keys
+// at the network, or what is wrong with the change.
+func (c *Catalog) ChangesKeys(ctx context.Context, before, after activation.Destination) (bool, error) {
+	after, err := c.checkDestination(ctx, after)
+	if err != nil {
+		return false, err
+	}
+	def, err := c.Definition(before.Provider)
+	if err != nil {
+		return false, err
+	}
+	was, err := matchkey.NewSet(def.RuleSet, before.Mapping, before.Config[provider.CountryField])
+	if err != nil {
+		return false, nil //nolint:nilerr // nobody can have keys of a mapping that does not fit
+	}
+	will, err := matchkey.NewSet(def.RuleSet, after.Mapping, after.Config[provider.CountryField])
+	return was.ID != will.ID, err
 }
 
 // checkDestination returns a destination with its settings complete, or every

@@ -53,6 +53,8 @@ func (b *box) Seal(secrets map[string]provider.Secret) ([]byte, string, error) {
 	return []byte("sealed"), "key", nil
 }
 
+func (b *box) Open([]byte, string) (map[string]provider.Secret, error) { return b.given, nil }
+
 // far is a destination whose check finds what it is told.
 type far struct {
 	provider.Destination
@@ -71,6 +73,8 @@ func (h *health) Report(_ context.Context, id activation.AuthorizationID, found 
 	h.reported, h.of = append(h.reported, found), id
 	return nil
 }
+
+func (h *health) Test(context.Context, activation.AuthorizationID) error { return nil }
 
 // world is a catalog over a real control store.
 type world struct {

@@ -197,6 +197,6 @@ func (a *app) audienceCommand() *cobra.Command {
 		},
 	}
 
-	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(size), a.jsonFlag(create), edit, a.jsonFlag(validate), a.jsonFlag(members), run, remove)
+	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(size), a.jsonFlag(create), edit, a.jsonFlag(validate), a.jsonFlag(members), a.jsonFlag(a.scanRule()), run, remove)
 	return c
 }

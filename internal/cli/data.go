@@ -154,6 +154,7 @@ func (a *app) streamCommand() *cobra.Command {
 			return err
 		},
 	}
+	c.AddCommand(a.jsonFlag(a.streamNames()), a.showStream(), a.streamStats(), a.jsonFlag(a.streamFields()))
 	c.AddCommand(a.jsonFlag(list), declare, show, rebuild)
 	return c
 }

@@ -359,7 +359,7 @@ func (d *demo) audiences(ctx context.Context) error {
 
 // connect stores credentials, names the account and creates one job an audience.
 func (d *demo) connect(ctx context.Context, network string) error {
-	var auth authView
+	var auth client.Authorization
 	body := map[string]any{"label": "Meta (sandbox)", "config": map[string]string{"access_token": meta.DefaultToken, "base_url": network}}
 	if _, err := d.api.Do(ctx, http.MethodPost, "/v2/auth/meta", body, &auth); err != nil {
 		return err

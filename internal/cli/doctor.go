@@ -118,6 +118,7 @@ func (a *app) checkServer(ctx context.Context) []finding {
 		return append(out, finding{"token", false, err.Error()})
 	}
 	out = append(out, finding{"token", true, "accepted"})
+	out = append(out, checkVault(ctx, c)...)
 	for _, auth := range auths {
 		out = append(out, finding{"authorization " + auth.Label, auth.Status != activation.AuthUnhealthy, strings.TrimSpace(string(auth.Status) + " " + auth.Reason)})
 	}

@@ -48,6 +48,15 @@ type Deleter interface {
 	DeleteAudience(ctx context.Context, id RemoteID) error
 }
 
+// Opener is a Destination that can tell whether a remote audience opens. Whether
+// a provider's is one, its Definition says.
+type Opener interface {
+	// OpenAudience proves that the credentials reach a remote audience. It
+	// writes nothing. For one that is not there the error is of kind Gone, or
+	// Unauthorized where it may not be seen.
+	OpenAudience(ctx context.Context, id RemoteID) error
+}
+
 // RemoteID is the network's id of an audience.
 type RemoteID string
 
@@ -149,6 +158,9 @@ type Definition struct {
 	Refresh time.Duration
 	// Deletes: the destination is a Deleter.
 	Deletes bool
+	// Opens: the destination is an Opener. Where it is not, an account that
+	// opens is taken for its audiences too.
+	Opens bool
 	// Async networks answer a batch later (Poll).
 	Async bool
 	// MinInterval is the least time between two runs of a target.

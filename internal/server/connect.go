@@ -85,7 +85,7 @@ func (c *connections) connect(ctx context.Context, d activation.Destination) (pr
 		Auth: secrets, Account: d.Account, Config: d.Config, HTTP: c.http[d.Authorization],
 		Log: c.log.With(slog.String("provider", def.Name), slog.String("destination_id", string(d.ID))), Now: c.now,
 	})
-	if err == nil {
+	if err == nil && d.ID != "" { // one without an id is tried only
 		c.destinations[d.ID] = made
 	}
 	return made.client, def, err

@@ -34,8 +34,8 @@ import (
 	"usher/internal/disk"
 	"usher/internal/engine"
 	"usher/internal/ingest"
-	"usher/internal/pass"
 	"usher/internal/manifest"
+	"usher/internal/pass"
 	"usher/internal/provider"
 	"usher/internal/provider/all"
 	"usher/internal/queue"
@@ -125,7 +125,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	connect := clients.connect
 	health := &vault.Health{Store: s.store, Probe: clients.probe, Log: log, Now: opt.Now}
 	declared := catalog.New(catalog.Config{
-		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Health: health, Log: log, Now: opt.Now,
+		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Alert: clients.alert, Health: health, Log: log, Now: opt.Now,
 	})
 	if err := declared.SyncAudiences(ctx); err != nil {
 		return nil, fmt.Errorf("bring audiences in step: %w", err)
@@ -167,7 +167,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
 		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Manifest: &manifest.Manifest{Catalog: declared, Jobs: s.store, Plane: s.warehouse}, Collector: collector, Loads: s.merger,
-		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Providers: opt.Providers,
+		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Vault: box, Sealed: s.store, Providers: opt.Providers,
 		Alerts: s.store, Notifier: tell,
 	})
 	s.console = web.New(web.Config{
@@ -322,15 +322,11 @@ func (s *Server) raiseDirty(ctx context.Context) {
 // openVault opens the vault with the key of the environment, else with the key
 // file in the data directory, which it makes at the first start.
 func openVault(data string) (*vault.Vault, error) {
-	key := os.Getenv(vault.EnvKey)
+	key, path := os.Getenv(vault.EnvKey), filepath.Join(data, "secret.key")
 	if key == "" {
-		return vault.Open(filepath.Join(data, "secret.key"))
+		return vault.Open(path)
 	}
-	v, err := vault.Parse(key)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", vault.EnvKey, err)
-	}
-	return v, nil
+	return vault.Given(key, os.Getenv(vault.EnvOldKeys), path)
 }
 
 // tokenFile holds the token of the command line on this machine.

@@ -2,16 +2,18 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"usher/internal/activation"
 )
 
-const authorizationColumns = `a.id, a.label, a.description, a.provider, a.status, a.reason, a.key_id, a.sealed, a.last_checked_at, a.created_at, a.updated_at`
+const authorizationColumns = `a.id, a.label, a.description, a.provider, a.status, a.reason, a.key_id, a.sealed, a.created_by, a.last_checked_at, a.created_at, a.updated_at`
 
 func scanAuthorization(r scanner) (activation.Authorization, error) {
 	var a activation.Authorization
-	err := r.Scan(&a.ID, &a.Label, &a.Description, &a.Provider, &a.Status, &a.Reason, &a.KeyID, &a.Sealed, stamp{&a.LastCheckedAt}, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt})
+	err := r.Scan(&a.ID, &a.Label, &a.Description, &a.Provider, &a.Status, &a.Reason, &a.KeyID, &a.Sealed, &a.CreatedBy, stamp{&a.LastCheckedAt}, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt})
 	return a, err
 }
 
@@ -46,9 +48,9 @@ func (s *Store) CreateAuthorization(ctx context.Context, a activation.Authorizat
 		if a.ID == "" {
 			a.ID = activation.NewID[activation.AuthorizationID]()
 		}
-		a.Status, a.CreatedAt, a.UpdatedAt = activation.AuthUnknown, t.now, t.now
-		if _, err := t.exec(`INSERT INTO authorizations (id, label, description, provider, status, reason, key_id, sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, 'unknown', '', $5, $6, $7, $7)`,
-			a.ID, a.Label, a.Description, a.Provider, a.KeyID, a.Sealed, t.micros()); err != nil {
+		a.Status, a.CreatedBy, a.CreatedAt, a.UpdatedAt = activation.AuthUnknown, user, t.now, t.now
+		if _, err := t.exec(`INSERT INTO authorizations (id, label, description, provider, status, reason, key_id, sealed, created_by, created_at, updated_at) VALUES ($1, $2, $3, $4, 'unknown', '', $5, $6, $7, $8, $8)`,
+			a.ID, a.Label, a.Description, a.Provider, a.KeyID, a.Sealed, user, t.micros()); err != nil {
 			return err
 		}
 		if err := t.eventOfAuthorization(a, activation.EventCreated, "created"); err != nil {
@@ -100,12 +102,77 @@ func orElse(err error, fn func() error) error {
 	return fn()
 }
 
+// Reseal stores the secrets of an authorization sealed with another key, if they
+// are still those that a holds, and reports whether they were. Nothing else
+// changes: the secrets are the same.
+func (s *Store) Reseal(ctx context.Context, a activation.Authorization, sealed []byte, keyID string) (done bool, err error) {
+	err = s.do(ctx, func(t *tx) error {
+		err := t.must(activation.ErrFenced, `UPDATE authorizations SET sealed = $1, key_id = $2 WHERE id = $3 AND key_id = $4 AND sealed = $5`, sealed, keyID, a.ID, a.KeyID, a.Sealed)
+		if errors.Is(err, activation.ErrFenced) {
+			return nil
+		}
+		done = err == nil
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("seal authorization %q anew: %w", a.ID, err)
+	}
+	return done, nil
+}
+
 // DeleteAuthorization removes an authorization; ErrConflict while destinations
-// or living jobs use it.
+// or living jobs use it, and it names them.
 func (s *Store) DeleteAuthorization(ctx context.Context, id activation.AuthorizationID, user string) error {
-	return s.remove(ctx, "authorization", string(id), user, `DELETE FROM authorizations WHERE id = $1`,
-		`SELECT (SELECT count(*) FROM destinations WHERE authorization_id = $1)
-			+ (SELECT count(*) FROM jobs WHERE deleted_at IS NULL AND state <> 'killed' AND auth_ids LIKE '%"' || CAST($1 AS TEXT) || '"%')`, "%d destinations and jobs use the authorization")
+	err := s.do(ctx, func(t *tx) error {
+		users, err := t.usersOf(id)
+		if err != nil {
+			return err
+		}
+		if len(users) > 0 {
+			return conflict("the authorization is used by %s", listed(users, 5))
+		}
+		if err := t.removedEvent("authorization", string(id)); err != nil {
+			return err
+		}
+		if err := t.must(fmt.Errorf("authorization %q: %w", id, activation.ErrNotFound), `DELETE FROM authorizations WHERE id = $1`, id); err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "delete", SubjectType: "authorization", SubjectID: string(id)})
+	})
+	if err != nil {
+		return fmt.Errorf("delete authorization: %w", err)
+	}
+	return nil
+}
+
+// usersOf names the destinations and living jobs that use an authorization.
+func (t *tx) usersOf(id activation.AuthorizationID) ([]string, error) {
+	rows, err := t.query(`SELECT d.name FROM destinations d WHERE d.authorization_id = $1 ORDER BY d.name`, id)
+	users, err := collect(rows, err, scanName("destination"))
+	if err != nil {
+		return nil, err
+	}
+	rows, err = t.query(`SELECT j.name FROM jobs j WHERE j.deleted_at IS NULL AND j.state <> 'killed'
+		AND (j.auth_ids LIKE '%"' || CAST($1 AS TEXT) || '"%' OR j.destination_id IN (SELECT id FROM destinations WHERE authorization_id = CAST($1 AS TEXT))) ORDER BY j.name`, id)
+	jobs, err := collect(rows, err, scanName("job"))
+	return append(users, jobs...), err
+}
+
+// scanName reads a name as people are told of it.
+func scanName(what string) func(scanner) (string, error) {
+	return func(r scanner) (string, error) {
+		var name string
+		err := r.Scan(&name)
+		return fmt.Sprintf("the %s %q", what, name), err
+	}
+}
+
+// listed joins names for people, at most so many.
+func listed(names []string, most int) string {
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // MarkHealthy records that an authorization works. What slept because of it
@@ -168,12 +235,18 @@ func (t *tx) unpark(id activation.AuthorizationID) error {
 
 // ReplaceAuthorization moves every destination and job from one authorization to
 // another of the same provider, and wakes what slept because of the old one.
-// That the new one can open their remote audiences is the caller's to check.
-func (s *Store) ReplaceAuthorization(ctx context.Context, from, to activation.AuthorizationID, user string) error {
+// Open runs go on under the new one. That it can open their remote audiences is
+// the caller's to check; the targets in anew, whose audiences it can't, leave
+// them behind and begin another one: what awaits an answer or approval ends as
+// when a remote audience is gone, and ErrConflict while a run is open.
+func (s *Store) ReplaceAuthorization(ctx context.Context, from, to activation.AuthorizationID, anew []activation.TargetID, user string) error {
 	err := s.do(ctx, func(t *tx) error {
 		n, err := t.count(`SELECT count(*) FROM authorizations a JOIN authorizations b ON b.provider = a.provider WHERE a.id = $1 AND b.id = $2`, from, to)
 		if err != nil || n == 0 {
 			return orErr(err, invalid("with", "the authorizations are not of the same provider"))
+		}
+		if err := t.leaveBehind(from, anew); err != nil {
+			return err
 		}
 		if _, err := t.exec(`UPDATE destinations SET authorization_id = $1, updated_at = $2 WHERE authorization_id = $3`, to, t.micros(), from); err != nil {
 			return err
@@ -185,10 +258,44 @@ func (s *Store) ReplaceAuthorization(ctx context.Context, from, to activation.Au
 		if err := t.unpark(to); err != nil {
 			return err
 		}
-		return t.audit(activation.AuditEntry{Actor: user, Verb: "replace", SubjectType: "authorization", SubjectID: string(from), After: encode(map[string]string{"with": string(to)})})
+		return t.audit(activation.AuditEntry{
+			Actor: user, Verb: "replace", SubjectType: "authorization", SubjectID: string(from),
+			After: encode(struct {
+				With activation.AuthorizationID `json:"with"`
+				Anew []activation.TargetID      `json:"new_audiences,omitempty"`
+			}{to, anew}),
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("replace authorization: %w", err)
+	}
+	return nil
+}
+
+// leaveBehind gives targets of an authorization another generation.
+func (t *tx) leaveBehind(auth activation.AuthorizationID, targets []activation.TargetID) error {
+	for _, id := range targets {
+		n, err := t.count(`SELECT count(*) FROM targets t JOIN destinations d ON d.id = t.destination_id WHERE t.id = $1 AND d.authorization_id = $2`, id, auth)
+		if err != nil || n == 0 {
+			return orErr(err, conflict("the target %q is not one of the authorization", id))
+		}
+		target, err := t.target(id)
+		if err != nil {
+			return err
+		}
+		if target.OpenRun != "" {
+			return t.openConflict(target) // only its own attempt knows its counts
+		}
+		if err := t.voidGeneration(id, ""); err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE targets SET generation = generation + 1, remote_id = '' WHERE id = $1`, id); err != nil {
+			return err
+		}
+		if err := t.setDue(id, t.micros()); err != nil {
+			return err
+		}
+		t.Enqueue(WakeTarget, string(id))
 	}
 	return nil
 }

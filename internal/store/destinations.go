@@ -67,7 +67,8 @@ func destinationFace(d activation.Destination) any {
 }
 
 // UpdateDestination changes name, authorization, account, mapping, config and
-// enabled; the provider stays. Enabling wakes its targets. A destination whose
+// enabled; the provider stays. Enabling wakes its targets; switching it off
+// withdraws their Pending runs, of which nothing was sent. A destination whose
 // targets exist keeps its account, for their remote audiences are there.
 func (s *Store) UpdateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error) {
 	err := s.do(ctx, func(t *tx) error {
@@ -89,6 +90,11 @@ func (s *Store) UpdateDestination(ctx context.Context, d activation.Destination,
 		if err != nil {
 			return err
 		}
+		if before.Enabled && !d.Enabled {
+			if err := t.endPendingAt(d.ID); err != nil {
+				return err
+			}
+		}
 		t.Enqueue(WakeTarget, "")
 		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "destination", SubjectID: string(d.ID), Before: encode(destinationFace(before)), After: encode(destinationFace(d))})
 	})
@@ -96,6 +102,32 @@ func (s *Store) UpdateDestination(ctx context.Context, d activation.Destination,
 		return activation.Destination{}, fmt.Errorf("update destination: %w", err)
 	}
 	return d, nil
+}
+
+// endPendingAt withdraws the Pending runs of the targets at a destination. Those
+// that are open are ended by delivery, which folds what was under way. What they
+// were to do is owed: the targets are due when the destination is switched on.
+func (t *tx) endPendingAt(id activation.DestinationID) error {
+	rows, err := t.query(`SELECT `+runColumns+` FROM runs r JOIN targets t ON t.id = r.target_id WHERE t.destination_id = $1 AND r.status = 'pending' AND r.sync_type <> 'pii_update'`, id)
+	runs, err := collect(rows, err, scanRun)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if err := t.endUnsent(r.ID); err != nil {
+			return err
+		}
+		if err := t.wakeFromApproval(r.Target); err != nil {
+			return err
+		}
+		if err := t.setDue(r.Target, t.micros()); err != nil {
+			return err
+		}
+		if err := t.settleJob(r.Job); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DeleteDestination removes a destination; ErrConflict while targets or jobs

@@ -19,7 +19,7 @@ var codes = map[string][]string{
 	"access":           {"UNAUTHORIZED-017", "BADREQ-001", "CONFLICT", "PASSWORD", "SIGN-IN"},
 	"activation":       {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "TAKEN-OVER", "STALLED", "JOB-BADREQ-002", "INTERNAL-019"},
 	"alerting":         {"BADREQ-001"},
-	"api":              {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY"},
+	"api":              {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY", "CONFLICT", "STREAM-NOTFOUND-014"},
 	"catalog":          {"BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
 	"delivery":         {"MAPPING", "NO-ANSWER"},
 	"ingest":           {"BADREQ-001", "JSON-BADREQ-025"},
@@ -31,7 +31,7 @@ var codes = map[string][]string{
 	"server":           {"PROVIDER-NOTFOUND-016"},
 	"store":            {"CONFLICT", "JOB-BADREQ-002", "BADREQ-001"},
 	"tracking":         {"UNPLACED", "UNKNOWN-000"},
-	"vault":            {"VAULT-KEY"},
+	"vault":            {"VAULT-KEY", "AUTH-BADREQ-008"},
 	"warehouse/duckdb": {"BADREQ-001", "COUNTS", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
 	"warehouse/inbox":  {"INTERNAL-019"},
 }

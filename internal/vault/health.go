@@ -157,6 +157,26 @@ func (h *Health) Do(ctx context.Context, w activation.Work) error {
 	return h.Report(ctx, a.ID, found)
 }
 
+// Test probes one authorization now, records the finding and returns it. One
+// that nothing uses can't be tried; the error says so.
+func (h *Health) Test(ctx context.Context, id activation.AuthorizationID) error {
+	a, err := h.Store.Authorization(ctx, id)
+	if err != nil {
+		return fmt.Errorf("test authorization: %w", err)
+	}
+	found := h.Probe(ctx, a)
+	if errors.Is(found, ErrNothingToProbe) {
+		return &activation.Error{Kind: activation.Invalid, Code: "AUTH-BADREQ-008", Field: "id", Message: "nothing uses the authorization yet, so there is no account to try it on; name a destination or an alert job that uses it first"}
+	}
+	h.noteTrial(id, found)
+	if found == nil || activation.KindOf(found) == activation.Unauthorized {
+		if err := h.Report(ctx, id, found); err != nil {
+			return errors.Join(found, err)
+		}
+	}
+	return found
+}
+
 // Report records what a call said about an authorization: nil means it works,
 // Unauthorized that it does not; anything else says nothing and comes back,
 // unless there was nothing to probe.

@@ -204,6 +204,9 @@ type Audiences interface {
 	Size(ctx context.Context, id activation.AudienceID) (int64, error)
 	// Try returns how many people a rule text would select, without storing it.
 	Try(ctx context.Context, text string, now time.Time) (int64, error)
+	// Scan pages, by profile id, through the people a rule text selects, without
+	// storing it.
+	Scan(ctx context.Context, text string, now time.Time, after int64, limit int) ([]Profile, error)
 	// Members pages through the members by profile id.
 	Members(ctx context.Context, id activation.AudienceID, after int64, limit int) ([]Profile, error)
 	// Seq returns the highest membership change number per audience.

@@ -66,6 +66,15 @@ func (m *destination) EnsureAudience(ctx context.Context, a provider.Audience) (
 	return m.create(ctx, a)
 }
 
+// OpenAudience reads the audience: that proves that the token may see it.
+func (m *destination) OpenAudience(ctx context.Context, id provider.RemoteID) error {
+	_, err := m.known(ctx, id)
+	if codeIs(err, classFlagged) {
+		return nil // it is there, whatever the network thinks of it
+	}
+	return err
+}
+
 func (m *destination) known(ctx context.Context, id provider.RemoteID) (provider.RemoteID, error) {
 	if !numberPattern.MatchString(string(id)) {
 		return "", invalid("remote", "the id of the audience is not one of meta's")

@@ -82,6 +82,7 @@ func Definition() provider.Definition {
 		// is added again must not be under way at once, which phases see to.
 		Concurrency:    4,
 		Deletes:        true,
+		Opens:          true,
 		NewDestination: New,
 	}
 }

@@ -18,6 +18,7 @@ func audienceChecks() []check {
 		{"a bad token is not a gone audience", false, notGone},
 		{"an audience is deleted", false, deleted},
 		{"a bad token deletes nothing", false, notDeleted},
+		{"an audience opens", false, opens},
 	}
 }
 
@@ -190,6 +191,39 @@ func notDeleted(w *world) error {
 	}
 	if n := w.net.Audiences(); n != 1 {
 		return fmt.Errorf("%d audiences are left of one", n)
+	}
+	return nil
+}
+
+// opens asks whether audiences open, and whether asking leaves them as they are.
+func opens(w *world) error {
+	d, is := w.dest.(provider.Opener)
+	if is != w.h.Definition.Opens {
+		return fmt.Errorf("the definition says opens: %t, the destination is an opener: %t", w.h.Definition.Opens, is)
+	}
+	if !is {
+		return nil
+	}
+	id, err := w.audience()
+	if err != nil {
+		return err
+	}
+	if err := d.OpenAudience(w.ctx, id); err != nil {
+		return err
+	}
+	w.net.Delete(id)
+	err = d.OpenAudience(w.ctx, id)
+	w.said.hear(err)
+	if _, err := wantError(err, activation.Gone, false); err != nil {
+		return fmt.Errorf("one that is not there: %w", err)
+	}
+	if err := w.net.Fail(Fault{Kind: BadToken}); err != nil {
+		return err
+	}
+	err = d.OpenAudience(w.ctx, id)
+	w.said.hear(err)
+	if _, err := wantError(err, activation.Unauthorized, false); err != nil {
+		return fmt.Errorf("with a bad token: %w", err)
 	}
 	return nil
 }

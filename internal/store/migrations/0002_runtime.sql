@@ -47,6 +47,8 @@ DROP INDEX targets_audience;
 CREATE INDEX targets_audience ON targets (audience_id, dirty_seq);
 ALTER TABLE targets ADD COLUMN baseline BOOLEAN NOT NULL DEFAULT FALSE;
 
+ALTER TABLE authorizations ADD COLUMN created_by TEXT NOT NULL DEFAULT '';
+
 ALTER TABLE runs ADD COLUMN progress_at BIGINT;
 ALTER TABLE runs ADD COLUMN stalled_at BIGINT;
 CREATE INDEX runs_stalled ON runs (job_id) WHERE stalled_at IS NOT NULL AND status = 'running';

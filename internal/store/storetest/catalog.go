@@ -84,7 +84,7 @@ func credentials(w *world) {
 	_, targets := w.job("vips", nil, w.audience("vips"))
 	w.fail(targets[0].ID, activation.Unauthorized)
 	fresh := w.authorization("fresh")
-	w.ok(w.ReplaceAuthorization(ctx, w.auth.ID, fresh.ID, "ann"))
+	w.ok(w.ReplaceAuthorization(ctx, w.auth.ID, fresh.ID, nil, "ann"))
 	d, err := w.Destination(ctx, w.dest.ID)
 	w.ok(err)
 	w.equal(fresh.ID, d.Authorization)
@@ -92,7 +92,7 @@ func credentials(w *world) {
 	w.clock.Add(time.Minute)
 	w.equal(1, len(w.due()))
 	w.ok(w.DeleteAuthorization(ctx, w.auth.ID, "ann"))
-	w.equal(activation.Invalid, activation.KindOf(w.ReplaceAuthorization(ctx, fresh.ID, "nowhere", "ann")))
+	w.equal(activation.Invalid, activation.KindOf(w.ReplaceAuthorization(ctx, fresh.ID, "nowhere", nil, "ann")))
 	w.is(activation.ErrNotFound, w.MarkHealthy(ctx, "nowhere"))
 }
 

@@ -280,7 +280,7 @@ func passParked(w *world) {
 	w.ok(err)
 	w.equal(2, n)
 	w.equal(activation.JobFailed, w.jobState(j.ID))
-	w.ok(w.ReplaceAuthorization(ctx, w.auth.ID, second.ID, "ann"))
+	w.ok(w.ReplaceAuthorization(ctx, w.auth.ID, second.ID, nil, "ann"))
 	w.equal([]activation.AuthorizationID{second.ID}, w.aJob(j.ID).Authorizations)
 	w.ok(w.Bounce(ctx, j.ID, "ann"))
 	w.equal(2, len(w.duePasses()))

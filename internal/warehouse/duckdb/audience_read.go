@@ -37,15 +37,7 @@ func (d *DB) Size(ctx context.Context, id activation.AudienceID) (int64, error) 
 
 // Try returns how many people a rule text would select.
 func (d *DB) Try(ctx context.Context, text string, now time.Time) (int64, error) {
-	f, err := filterql.Parse(text)
-	if err != nil {
-		return 0, ruleError("", err)
-	}
-	as, err := d.declared(ctx, d.sql)
-	if err != nil {
-		return 0, err
-	}
-	c, err := as.compile(f, "", now, 1)
+	c, err := d.compiled(ctx, text, now, 1)
 	if err != nil {
 		return 0, err
 	}
@@ -54,14 +46,43 @@ func (d *DB) Try(ctx context.Context, text string, now time.Time) (int64, error)
 	return n, err
 }
 
+// compiled is a rule text as a condition on profiles p, whose parameters are
+// numbered from first on.
+func (d *DB) compiled(ctx context.Context, text string, now time.Time, first int) (filterql.Compiled, error) {
+	f, err := filterql.Parse(text)
+	if err != nil {
+		return filterql.Compiled{}, ruleError("", err)
+	}
+	as, err := d.declared(ctx, d.sql)
+	if err != nil {
+		return filterql.Compiled{}, err
+	}
+	return as.compile(f, "", now, first)
+}
+
+// Scan pages through the people a rule text selects, without storing it.
+func (d *DB) Scan(ctx context.Context, text string, now time.Time, after int64, limit int) ([]warehouse.Profile, error) {
+	c, err := d.compiled(ctx, text, now, 3)
+	if err != nil {
+		return nil, err
+	}
+	return d.withAudiences(ctx, `WHERE _pid IN (SELECT p._pid FROM profiles p WHERE p._pid > $1 AND (`+c.SQL+`) ORDER BY p._pid LIMIT $2) ORDER BY _pid`,
+		append([]any{after, limit}, c.Args...)...)
+}
+
 // Members pages through the members by profile id.
 func (d *DB) Members(ctx context.Context, id activation.AudienceID, after int64, limit int) ([]warehouse.Profile, error) {
 	n, _, err := audienceNumber(ctx, d.sql, id)
 	if err != nil {
 		return nil, err
 	}
-	people, err := readProfiles(ctx, d.sql, d.state.snapshot(), `WHERE _pid IN
+	return d.withAudiences(ctx, `WHERE _pid IN
 		(SELECT pid FROM membership WHERE audience = $1 AND pid > $2 ORDER BY pid LIMIT $3) ORDER BY _pid`, n, after, limit)
+}
+
+// withAudiences reads profiles and the audiences each is in.
+func (d *DB) withAudiences(ctx context.Context, where string, args ...any) ([]warehouse.Profile, error) {
+	people, err := readProfiles(ctx, d.sql, d.state.snapshot(), where, args...)
 	if err != nil {
 		return nil, err
 	}
