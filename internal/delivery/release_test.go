@@ -282,3 +282,19 @@ func TestReleaseByHand(t *testing.T) {
 		}
 	})
 }
+
+// TestEmptyGoesOnUntilNobodyIsLeft: a removal nobody knows about is no removal.
+func TestEmptyGoesOnUntilNobodyIsLeft(t *testing.T) {
+	inBubble(t, 4, func(t *testing.T, w *world) {
+		expect(t, w.work(t), activation.RunCompleted, "")
+		time.Sleep(time.Hour)
+		w.def.Replay = provider.ReplayNever
+		w.boot()
+		w.goes("timeout before")
+		w.kill(activation.EndEmpty)
+		w.work(t)
+		if wrong := w.given(t.Context(), activation.EndEmpty); wrong != "" {
+			t.Fatal(wrong)
+		}
+	})
+}
