@@ -107,10 +107,10 @@ func (a *API) alerts(h huma.API) {
 		return ok(ctx, n)
 	})
 	huma.Register(h, route("GET /v2/notice", Viewer, "list-notices", "The notices of alert jobs, with attempts and answers, newest first", "alerts"), func(ctx context.Context, in *struct {
-		Job    string `query:"job" doc:"id of an alert job"`
-		State  string `query:"state" enum:"pending,sending,sent,failed,unknown,silenced"`
-		Start  string `query:"start" doc:"_next of the page before"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
+		Job   string `query:"job" doc:"id of an alert job"`
+		State string `query:"state" enum:"pending,sending,sent,failed,unknown,silenced"`
+		Start string `query:"start" doc:"_next of the page before"`
+		Limit int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
 	},
 	) (*reply[[]activation.Notice], error) {
 		f := store.NoticeFilter{Job: activation.JobID(in.Job), Before: activation.NoticeID(in.Start), Limit: in.Limit + 1}
