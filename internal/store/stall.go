@@ -83,9 +83,6 @@ func (t *tx) restart(r activation.Run) error {
 	if err := t.stalledEvent(r, message); err != nil {
 		return err
 	}
-	if err := t.stalledEvent(r, message); err != nil {
-		return err
-	}
 	return t.log(activation.LogEntry{
 		Job: r.Job, Event: activation.LogError, Level: "error", Code: activation.CodeStalled, Message: message,
 		Context: activation.LogContext{Run: r.Number},
