@@ -262,7 +262,7 @@ var scenarios = []scenario{
 // operation is tried on every operation of the OpenAPI document.
 func TestScenarios(t *testing.T) {
 	s, shop := start(t)
-	ids := map[string]string{"{job}": shop.Job, "{dest}": shop.Destination, "{auth}": shop.Auth, "{run}": shop.Run, "{load}": shop.Load, "{target}": shop.Target}
+	ids := map[string]string{"{job}": shop.Job, "{dest}": shop.Destination, "{auth}": shop.Auth, "{run}": shop.Run, "{load}": shop.Load, "{target}": shop.Target, "{network}": s.Network}
 	fill := func(text string) string {
 		for name, id := range ids {
 			text = strings.ReplaceAll(text, name, id)
@@ -270,7 +270,7 @@ func TestScenarios(t *testing.T) {
 		return text
 	}
 	good := map[string]scenario{}
-	for _, c := range scenarios {
+	for _, c := range slices.Concat(scenarios, accountScenarios) {
 		t.Run(c.op+" "+c.path, func(t *testing.T) {
 			if strings.Contains(c.path, "{free}") {
 				var free []activation.Target
@@ -327,7 +327,7 @@ func everyOperationIsTried(t *testing.T, ops []operation, good map[string]scenar
 			t.Errorf("%s %s (%s) has no scenario that succeeds", o.Method, o.Path, o.ID)
 		}
 	}
-	for _, c := range scenarios {
+	for _, c := range slices.Concat(scenarios, accountScenarios) {
 		if !slices.ContainsFunc(ops, func(o operation) bool { return o.ID == c.op }) {
 			t.Errorf("scenario for %q, which is no operation", c.op)
 		}
@@ -383,7 +383,7 @@ func notFound(t *testing.T, s *servertest.Server, ops []operation, good map[stri
 // lenient are the operations whose bodies are those of the older API: unknown
 // fields are ignored, since its clients send more than we read. Mappings are an
 // object of any names.
-var lenient = []string{"create-job", "create-workflow-job", "edit-job", "edit-workflow-job", "create-audience", "edit-audience", "set-mappings"}
+var lenient = []string{"create-job", "create-workflow-job", "edit-job", "edit-workflow-job", "create-audience", "edit-audience", "set-mappings", "create-authorization", "edit-authorization", "edit-typed-authorization"}
 
 // badBodies sends what is no JSON, of another type, nothing, and unknown fields.
 func badBodies(t *testing.T, s *servertest.Server, ops []operation, good map[string]scenario) {

@@ -163,6 +163,7 @@ func (c *Catalog) ReplaceAuthorization(ctx context.Context, from, to activation.
 	var p problems
 	switch {
 	case errors.Is(err, activation.ErrNotFound):
+		err = nil
 		p.add("with", "there is no such authorization")
 	case err != nil:
 		return out, err
