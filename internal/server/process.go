@@ -108,7 +108,7 @@ func (p *Process) takeTurn(ctx context.Context) error {
 	held, release, err := p.await(ctx)
 	if err != nil {
 		standIn()
-		return nil //nolint:nilerr // ctx is done: nothing was held
+		return nil // ctx is done: nothing was held
 	}
 	defer release()
 	fenced := p.fence(held)
@@ -179,10 +179,11 @@ func (p *Process) await(ctx context.Context) (held context.Context, release func
 	for {
 		free, err := p.free(ctx)
 		if err == nil && free {
-			held, release, err = engine.Hold(ctx, p.times(), warehouseLease)
-			if err == nil {
-				return held, release, nil
+			mine, giveBack, herr := engine.Hold(ctx, p.times(), warehouseLease)
+			if herr == nil {
+				return mine, giveBack, nil
 			}
+			err = herr
 		}
 		switch {
 		case err == nil, errors.Is(err, engine.ErrHeld):
@@ -259,7 +260,7 @@ func (p *Process) standBy() (end func()) {
 	go func() {
 		defer close(done)
 		if err := srv.Serve(p.turns.turn()); !errors.Is(err, http.ErrServerClosed) {
-			p.log.Error("answering while standing by", slog.Any("error", err)) //nolint:sloglint // there is no request
+			p.log.Error("answering while standing by", slog.Any("error", err))
 		}
 	}()
 	return func() {

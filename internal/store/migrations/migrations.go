@@ -47,8 +47,8 @@ import (
 //go:embed *.sql
 var neutral embed.FS
 
-// ErrNewer: the database was made by a newer program, whose tables this one
-// does not know.
+// ErrNewer means that the database was made by a newer program, whose tables
+// this one does not know.
 var ErrNewer = errors.New("the database is of a newer version of Usher; start that version, or one that is newer still")
 
 // SQLite brings a SQLite database up to date.
