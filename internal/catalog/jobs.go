@@ -244,6 +244,9 @@ func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Jo
 	case len(spec.Authorizations) > 0 && !slices.Equal(spec.Authorizations, []activation.AuthorizationID{d.Authorization}):
 		p.add("auth_ids", "an export uses its destination's authorization; leave it out")
 	}
+	if spec.OnEnd == activation.EndDelete && !def.Deletes {
+		p.add("on_end", "%s offers no deletion of audiences; choose keep or empty", def.Title)
+	}
 	if len(spec.Audiences) == 0 {
 		p.add("segment_ids", "at least one audience is needed")
 	}
