@@ -77,6 +77,7 @@ func configFlags(c *cobra.Command) {
 	f.String("log-level", d.LogLevel, "debug, info, warn or error")
 	f.String("log-format", d.LogFormat, "text or json")
 	f.StringSlice("allow-host", d.AllowHosts, "private host:port that providers may call, such as a sandbox (repeat)")
+	f.String("public-url", d.PublicURL, "address of the console as people reach it; links in alerts begin with it")
 	f.StringSlice("trusted-proxy", d.TrustedProxies, "address or network of a proxy in front of the server, whose X-Forwarded-For and -Proto are believed (repeat)")
 	f.Int("guard-percent", d.GuardPercent, "share of a target's people that may be removed within 24 h without approval; 100 = off")
 	f.Duration("job-retention", d.JobRetention, "how long jobs that do not go on are kept, with their runs and logs")
@@ -87,7 +88,7 @@ func configFlags(c *cobra.Command) {
 func loadConfig(cmd *cobra.Command, file string) (config.Config, error) {
 	flags := map[string]any{}
 	f := cmd.Flags()
-	for flag, name := range map[string]string{"listen": "listen", "data": "data", "log-level": "log_level", "log-format": "log_format"} {
+	for flag, name := range map[string]string{"listen": "listen", "data": "data", "log-level": "log_level", "log-format": "log_format", "public-url": "public_url"} {
 		if f.Changed(flag) {
 			v, err := f.GetString(flag)
 			if err != nil {

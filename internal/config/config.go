@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -44,6 +45,9 @@ type Config struct {
 	// may call all the same (a sandbox, an internal gateway). Default none:
 	// outgoing calls to loopback and private addresses are refused.
 	AllowHosts []string `koanf:"allow_hosts"`
+	// PublicURL is the address of the console as people reach it, such as
+	// https://usher.example.com; links in alerts begin with it. Default none.
+	PublicURL string `koanf:"public_url"`
 	// TrustedProxies are addresses or networks (10.0.0.5, 10.0.0.0/8) of the
 	// proxies in front of the server. What they say in X-Forwarded-For is whose
 	// failed sign-ins are counted, and X-Forwarded-Proto whether cookies are
@@ -108,7 +112,7 @@ func Load(path string, flags map[string]any) (Config, error) {
 // names are the settings there are.
 func names() map[string]struct{} {
 	out := map[string]struct{}{}
-	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "trusted_proxies", "guard_percent", "max_batch", "job_retention", "database_url"} {
+	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "public_url", "trusted_proxies", "guard_percent", "max_batch", "job_retention", "database_url"} {
 		out[n] = struct{}{}
 	}
 	return out
@@ -159,6 +163,9 @@ func (c Config) Validate() error {
 	}
 	if u := string(c.DatabaseURL); u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		errs = append(errs, errors.New("database_url: it must begin with postgres://, as in postgres://user:password@host:5432/name"))
+	}
+	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+		errs = append(errs, errors.New("public_url: it must be an address such as https://usher.example.com"))
 	}
 	for _, h := range c.AllowHosts {
 		if _, _, err := net.SplitHostPort(h); err != nil {

@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -137,7 +138,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Room: room.Check, Log: log, Now: opt.Now, Faults: opt.Faults,
 		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin},
 	})
-	tell := alerting.New(alerting.Config{Store: s.store, Connect: clients.alert, Providers: opt.Providers, Log: log, Now: opt.Now})
+	tell := alerting.New(alerting.Config{Store: s.store, Connect: clients.alert, Providers: opt.Providers, URL: strings.TrimSuffix(cfg.PublicURL, "/"), Log: log, Now: opt.Now})
 	passes, err := pass.New(pass.Config{
 		Node: node, Store: s.store, Runners: []pass.Runner{tell}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
 	})
@@ -163,16 +164,18 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	watch := &tracking.Tracking{Store: s.store, Ledger: s.warehouse, Providers: opt.Providers}
 	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Log: log, Now: opt.Now, Room: room.Check})
 
+	code := &manifest.Manifest{Catalog: declared, Jobs: s.store, Plane: s.warehouse}
 	mux := http.NewServeMux()
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
-		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Manifest: &manifest.Manifest{Catalog: declared, Jobs: s.store, Plane: s.warehouse}, Collector: collector, Loads: s.merger,
+		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Manifest: code, Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Vault: box, Sealed: s.store, Providers: opt.Providers,
 		Alerts: s.store, Notifier: tell,
 	})
 	s.console = web.New(web.Config{
 		Version: opt.Version, Log: log, Now: opt.Now, Access: s.access, Store: s.store, Catalog: declared, Tracking: watch,
 		Delivery: deliver, Warehouse: s.warehouse, Loads: s.merger, Providers: opt.Providers, Notifier: tell,
+		Manifest: code, Vault: box, Facts: s.facts(node, opt.Now()),
 	})
 	s.console.Register(mux)
 
@@ -317,6 +320,15 @@ func (s *Server) raiseDirty(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "changes not announced to targets", slog.Any("err", err))
 	}
+}
+
+// facts are what the console says about this process.
+func (s *Server) facts(node string, now time.Time) web.Facts {
+	f := web.Facts{Node: node, Database: "SQLite, in the data directory", Data: s.cfg.Data, StartedAt: now, JobRetention: s.cfg.JobRetention, GuardPercent: s.cfg.GuardPercent, AllowHosts: s.cfg.AllowHosts}
+	if s.cfg.DatabaseURL != "" {
+		f.Database, f.WarehouseLease = "PostgreSQL", warehouseLease
+	}
+	return f
 }
 
 // openVault opens the vault with the key of the environment, else with the key
