@@ -24,7 +24,7 @@ func TestFailure(t *testing.T) {
 	const cause, help = "META-PERMISSION", `href="/help/meta-permission"`
 	wantPage(t, b, "/", "1 job fails", cause, "Retry failed items", "Start again", "Failed")
 	wantPage(t, b, "/jobs", "0 ok, 0 with errors, 1 failed", `<i class="f">`)
-	wantPage(t, b, job, cause, "Open the run that failed", "Start again")
+	wantPage(t, b, job, cause, "Open the run that failed", "Resume")
 	wantPage(t, b, "/sync?status=failed", "Retry", "failed")
 	wantPage(t, b, run, cause, help, run+"/retry", "Failed", "staged = sent")
 	wantPage(t, b, run+"/rail", help, "Retry sends the failed items only", `class="fail"`)

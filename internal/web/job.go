@@ -1,49 +1,36 @@
 package web
 
 import (
-	"bytes"
-	"encoding/json"
+	"net/http"
 	"net/url"
-	"slices"
+	"strings"
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/provider"
 	"usher/internal/store"
 	"usher/internal/tracking"
 )
 
-const (
-	// jobRuns and jobLines are how many runs and log lines a job's page shows.
-	jobRuns  = 20
-	jobLines = 200
-)
-
 type jobPage struct {
-	Job      jobRow
-	Actions  []button
-	Kill     *button
-	Open     []openRun
-	Targets  []tracking.TargetView
-	Config   string
-	Log      []logLine
-	Runs     []runRow
-	Failure  string
-	LastFail string
+	Job     jobRow
+	Head    jobHead
+	Failure *failure
+	Open    []openRun
+	Chart   chart
+	Config  []code
+	Log     jobLog
+	Targets []jobTarget
+	Alerts  jobAlerts
+	Runs    jobRuns
+	Kill    *button
+	Delete  *button
 }
 
-// openRun is a run in progress with its rail.
-type openRun struct {
-	Run  runRow
-	Rail []stage
-	// Total is known once the rows are staged; before, the rail alone tells.
-	Known    bool
-	Done     int64
-	Progress string
-}
-
-type logLine struct {
-	activation.LogEntry
-	Tone string
+func (c *Console) registerJob(mux *http.ServeMux) {
+	c.page(mux, "/jobs/{id}", "job", c.job)
+	mux.HandleFunc("GET /jobs/{id}/log", c.jobLogFile)
+	c.action(mux, "/jobs/{id}/{command}", activation.RoleOperator, c.commandJob)
 }
 
 func (c *Console) job(v visit) (view, error) {
@@ -60,25 +47,49 @@ func (c *Console) job(v visit) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	p := jobPage{Job: row, Config: jobJSON(j)}
-	p.Actions, p.Kill = jobActions(v, j)
-	if p.Targets, err = c.Tracking.Targets(ctx, store.TargetFilter{Job: j.ID}); err != nil {
-		return view{}, err
+	p := jobPage{Job: row, Config: colored(c.jobJSON(j))}
+	for _, part := range []func(visit, activation.Job, *jobPage) error{
+		c.jobRunsOf, c.jobOpen, c.jobHeadOf, c.jobFailure, c.jobChart, c.jobLines, c.jobTargets, c.jobWatched,
+	} {
+		if err := part(v, j, &p); err != nil {
+			return view{}, err
+		}
 	}
-	if err := c.jobRunsOf(v, j, &p); err != nil {
-		return view{}, err
-	}
-	lines, err := c.Store.JobLogs(ctx, j.ID, time.Time{}, jobLines)
-	if err != nil {
-		return view{}, err
-	}
-	for _, l := range lines {
-		p.Log = append(p.Log, logLine{l, logTone(l.Level)})
-	}
+	query := jobQuery(v, "", "")
+	query.Set("id", string(j.ID))
 	return view{
-		Template: "job", Title: j.Name, Section: "/jobs", Crumbs: []link{{"/jobs", "Jobs"}}, Page: "job", Query: url.Values{"id": {string(j.ID)}},
-		Regions: []string{"job-head", "job-progress", "job-targets", "job-log", "job-runs"}, Body: p,
+		Template: "job", Title: j.Name, Section: "/jobs", Crumbs: []link{{"/jobs", "Jobs"}}, Page: "job", Query: query,
+		Regions: []string{"job-head", "job-failed", "job-summary", "job-progress", "job-legend", "job-chart", "job-log", "job-targets", "job-alerts", "job-runs"}, Body: p,
 	}, nil
+}
+
+// jobQueries are the parameters of a job's page that its links keep.
+var jobQueries = []string{"range", "since", "until", "event", "before"}
+
+// jobQuery is what the address asks for, with one thing changed.
+func jobQuery(v visit, name, value string) url.Values {
+	q := url.Values{}
+	for _, n := range jobQueries {
+		if have := v.get(n); have != "" {
+			q.Set(n, have)
+		}
+	}
+	if name != "" {
+		q.Del(name)
+	}
+	if value != "" {
+		q.Set(name, value)
+	}
+	return q
+}
+
+// jobHref is the address of a job's page with one parameter changed.
+func jobHref(v visit, id activation.JobID, name, value, at string) string {
+	to := jobPath(id)
+	if q := jobQuery(v, name, value); len(q) > 0 {
+		to += "?" + q.Encode()
+	}
+	return to + at
 }
 
 func (c *Console) jobRow(v visit, j activation.Job, auths []activation.Authorization) (jobRow, error) {
@@ -92,108 +103,88 @@ func (c *Console) jobRow(v visit, j activation.Job, auths []activation.Authoriza
 	return rows[0], nil
 }
 
-func (c *Console) jobRunsOf(v visit, j activation.Job, p *jobPage) error {
-	runs, err := c.Tracking.List(v.Context(), store.RunFilter{Job: j.ID, Limit: jobRuns})
+// providerName is how people know a provider by one word or two, such as Meta.
+func (c *Console) providerName(name string) string {
+	for _, d := range c.Providers {
+		if d.Name == name {
+			short, _, _ := strings.Cut(d.Title, " (")
+			return short
+		}
+	}
+	return name
+}
+
+// jobAlerts are the rules that watch a job, and what they say of it now.
+type jobAlerts struct {
+	Rules  []watcher
+	Firing []alertRow
+}
+
+type watcher struct {
+	Link  link
+	Logo  string
+	Chip  chip
+	Tells string
+}
+
+// jobWatched finds the alert jobs that tell of a job.
+func (c *Console) jobWatched(v visit, j activation.Job, p *jobPage) error {
+	rules, err := c.Store.Jobs(v.Context(), store.JobFilter{Type: string(provider.Alerting), Hidden: true, State: []activation.JobState{activation.JobRunnable, activation.JobSleeping, activation.JobPaused, activation.JobFailed}})
 	if err != nil {
 		return err
 	}
-	if p.Runs, err = c.runRows(v, runs); err != nil {
-		return err
+	names := map[activation.JobID]string{}
+	for _, rule := range rules {
+		if rule.ID == j.ID || !watches(rule.Config, j.ID) {
+			continue
+		}
+		names[rule.ID] = rule.Name
+		p.Alerts.Rules = append(p.Alerts.Rules, watcher{link{jobPath(rule.ID), rule.Name}, logo(rule.Provider), jobChip(rule), tells(rule.Config)})
 	}
-	for _, r := range p.Runs {
-		if !r.Status.Final() {
-			p.Open = append(p.Open, c.openRun(r))
+	if len(names) == 0 {
+		return nil
+	}
+	alerts, err := c.Store.Alerts(v.Context(), store.AlertFilter{})
+	for _, a := range alerts {
+		if a.Source == activation.SourceWork && a.SubjectID == string(j.ID) && a.State == activation.AlertFiring && names[a.Job] != "" {
+			p.Alerts.Firing = append(p.Alerts.Firing, c.alertRow(v, a, names[a.Job]))
 		}
 	}
-	if i := slices.IndexFunc(p.Runs, func(r runRow) bool { return r.Status == activation.RunFailed }); i >= 0 && (j.State == activation.JobFailed || j.ConsecutiveErrors > 0) {
-		r := p.Runs[i]
-		p.Failure = r.ErrorCode + ": " + sentence(r.ErrorText)
-		p.LastFail = r.Path
+	return err
+}
+
+// watches reports whether an alert job with these settings tells of a job.
+func watches(config map[string]string, id activation.JobID) bool {
+	rule, err := provider.ParseAlertRule(config)
+	if err != nil || rule.Source != "" && rule.Source != activation.SourceWork {
+		return false
+	}
+	if len(rule.Subjects) == 0 {
+		return true
+	}
+	for _, s := range rule.Subjects {
+		if s == string(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// running is what says that a job is not to be started: the number of its open
+// run, 0 = none.
+func (p *jobPage) running() int64 {
+	if len(p.Open) == 0 {
+		return 0
+	}
+	return p.Open[0].Number
+}
+
+// lastFailed is the newest failed run or pass since a time, by its number.
+func lastFailed(rows []tracking.View, since time.Time) *tracking.View {
+	for i, r := range rows {
+		if r.Status == activation.RunFailed && !r.EndedAt.Before(since) {
+			return &rows[i]
+		}
 	}
 	return nil
-}
-
-func (c *Console) openRun(r runRow) openRun {
-	n := r.Counts
-	done := n.Accepted + n.Rejected + n.Unknown
-	o := openRun{Run: r, Rail: rail(r.View, r.Items, c.Now()), Known: r.Items.Total > 0 && n.Staged > 0, Done: done}
-	o.Progress = num(done) + " of " + num(n.Staged) + " sent, " + num(n.Rejected) + " rejected"
-	return o
-}
-
-// jobActions are the buttons that the job's state takes, and the one that ends it.
-func jobActions(v visit, j activation.Job) ([]button, *button) {
-	all := []struct {
-		command    activation.JobCommand
-		text, icon string
-	}{
-		{activation.CommandRun, "Run now", "bolt"},
-		{activation.CommandPause, "Pause", "player-pause"},
-		{activation.CommandResume, "Resume", "player-play"},
-		{activation.CommandBounce, "Start again", "player-play"},
-	}
-	var out []button
-	for _, a := range all {
-		if slices.Contains(a.command.From(), j.State) {
-			out = append(out, v.press(jobPath(j.ID)+"/"+string(a.command), a.text, a.icon))
-		}
-	}
-	if j.State == activation.JobKilled {
-		return out, nil
-	}
-	kill := v.press(jobPath(j.ID)+"/kill", "Terminate", "square-x").as("btn-bad")
-	return out, &kill
-}
-
-// killWord is what a person types to end a job for good.
-const killWord = "terminate"
-
-func (c *Console) commandJob(v visit) (view, error) {
-	ctx, id := v.Context(), activation.JobID(v.PathValue("id"))
-	to := jobPath(id)
-	command := activation.JobCommand(v.PathValue("command"))
-	switch command {
-	case activation.CommandRun:
-		runs, err := c.Delivery.RunJob(ctx, id)
-		if err != nil {
-			return refused(to, err)
-		}
-		return view{To: to, Said: flash{"ok", "Started " + many(int64(len(runs)), "run") + "."}}, nil
-	case activation.CommandKill:
-		if v.post("confirm") != killWord {
-			return view{To: to, Said: flash{"bad", "Nothing was changed: the word “" + killWord + "” was not typed."}}, nil
-		}
-	case activation.CommandPause, activation.CommandResume, activation.CommandBounce:
-	default:
-		return view{}, activation.ErrNotFound
-	}
-	j, err := c.Catalog.Command(ctx, id, command, 0, v.who.Name)
-	if err != nil {
-		return refused(to, err)
-	}
-	return view{To: to, Said: flash{"ok", "The job is now " + lower(jobChip(j).Word) + "."}}, nil
-}
-
-// jobJSON is the configuration of a job as JSON. It holds no secrets: those
-// belong to authorizations.
-func jobJSON(j activation.Job) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	_ = e.Encode(map[string]any{ // plain values always encode
-		"workflow": j.Workflow, "provider": j.Provider, "destination_id": j.Destination, "segment_ids": j.Audiences, "config": j.Config,
-		"continuous_update": j.Continuous, "run_frequency": j.Frequency, "fail_after": j.FailAfter.String(),
-	})
-	return b.String()
-}
-
-func logTone(level string) string {
-	switch level {
-	case "error":
-		return "bad"
-	case "warn":
-		return "warn"
-	}
-	return "ok"
 }

@@ -45,8 +45,7 @@ const historyLength = 12
 func (c *Console) registerJobs(mux *http.ServeMux) {
 	c.page(mux, "/jobs", "jobs", c.jobs)
 	c.registerWizard(mux)
-	c.page(mux, "/jobs/{id}", "job", c.job)
-	c.action(mux, "/jobs/{id}/{command}", activation.RoleOperator, c.commandJob)
+	c.registerJob(mux)
 }
 
 // jobsPerPage is how many jobs a page lists.

@@ -37,7 +37,7 @@ func parseTemplates() templates {
 
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"asset": asset, "num": num, "utc": utc, "iso": iso, "dur": dur, "sentence": sentence, "icon": iconOf, "iconSpin": spinningIcon, "help": helpPath, "pct": pct,
+		"asset": asset, "num": num, "utc": utc, "iso": iso, "clock": clock, "dur": dur, "sentence": sentence, "icon": iconOf, "iconSpin": spinningIcon, "help": helpPath, "pct": pct,
 	}
 }
 
@@ -62,6 +62,7 @@ type pageData struct {
 	User, Version string
 	CSRF          string
 	Flash         *flash
+	Undo          string // form that takes back what Flash says
 	Now           time.Time
 	Events        string
 	May           bool // may change things
@@ -107,7 +108,7 @@ func (c *Console) render(w http.ResponseWriter, v visit, out view) {
 	if out.Fragment != "" {
 		name = out.Fragment
 	} else {
-		d.Flash = takeFlash(w, v.Request)
+		d.Flash, d.Undo = takeFlash(w, v.Request), takeUndo(w, v.Request)
 	}
 	var b bytes.Buffer
 	if err := c.templates[out.Template].ExecuteTemplate(&b, name, d); err != nil {

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"usher/internal/access"
 )
@@ -56,4 +57,29 @@ func takeFlash(w http.ResponseWriter, r *http.Request) *flash {
 		return &flash{"ok", text[3:]}
 	}
 	return &flash{"bad", text[4:]}
+}
+
+// undoCookie carries the form that takes back what the sentence says.
+const undoCookie = "usher_undo"
+
+func leaveUndo(w http.ResponseWriter, byTLS bool, path string) {
+	if path == "" {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: undoCookie, Value: url.QueryEscape(path), Path: "/", MaxAge: 30, HttpOnly: true, Secure: byTLS, SameSite: http.SameSiteStrictMode})
+}
+
+// takeUndo returns the form that the request carries, and takes it away. Only
+// commands of jobs are taken back.
+func takeUndo(w http.ResponseWriter, r *http.Request) string {
+	cookie, err := r.Cookie(undoCookie)
+	if err != nil {
+		return ""
+	}
+	http.SetCookie(w, &http.Cookie{Name: undoCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	path, err := url.QueryUnescape(cookie.Value)
+	if err != nil || !strings.HasPrefix(path, "/jobs/") {
+		return ""
+	}
+	return path
 }

@@ -57,6 +57,8 @@ type view struct {
 	// To redirects after a POST; Said is shown there.
 	To   string
 	Said flash
+	// Undo is the form that takes back what was said, "" = there is none.
+	Undo string
 }
 
 // flash is a sentence about what a person has just done.
@@ -126,6 +128,7 @@ func (c *Console) answer(w http.ResponseWriter, v visit, do loader) {
 	if out.To != "" {
 		secure(w)
 		leaveFlash(w, c.Access.ByTLS(v.Request), out.Said)
+		leaveUndo(w, c.Access.ByTLS(v.Request), out.Undo)
 		http.Redirect(w, v.Request, out.To, http.StatusSeeOther)
 		return
 	}
