@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -34,6 +35,10 @@ type cluster struct {
 	bin  string
 	as   *syscall.Credential // nil = who we are
 	fail error
+	// guard is a shell that stops the cluster when hold is closed, which the end
+	// of this process does, however it comes.
+	guard *exec.Cmd
+	hold  io.Closer
 }
 
 var (
@@ -59,7 +64,10 @@ func Stop() {
 	if running.dir == "" {
 		return
 	}
-	_, _ = running.run("pg_ctl", "-D", running.data(), "-m", "immediate", "-w", "stop")
+	if running.guard != nil {
+		_ = running.hold.Close()
+		_ = running.guard.Wait()
+	}
 	_ = os.RemoveAll(running.dir)
 }
 
@@ -118,12 +126,30 @@ func (c *cluster) start() error {
 	if out, err := c.run("initdb", "-D", c.data(), "-U", "usher", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
+	if err := c.watch(); err != nil {
+		return fmt.Errorf("guard: %w", err)
+	}
 	options := "-k " + c.dir + " -c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off" +
 		" -c max_connections=300 -c shared_buffers=64MB -c log_min_messages=warning"
 	if out, err := c.run("pg_ctl", "-D", c.data(), "-l", filepath.Join(c.dir, "log"), "-o", options, "-w", "start"); err != nil {
 		return fmt.Errorf("pg_ctl: %w: %s", err, out)
 	}
 	return nil
+}
+
+// watch starts the guard.
+func (c *cluster) watch() error {
+	const script = `cat >/dev/null; "$1/pg_ctl" -D "$2/data" -m immediate -w stop >/dev/null 2>&1; cd /; rm -rf "$2"`
+	c.guard = exec.Command("sh", "-c", script, "guard", c.bin, c.dir) //nolint:gosec,noctx // it ends with this process
+	c.guard.Dir = "/"
+	// A group of its own: what interrupts the tests at a terminal must not end it.
+	c.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.as}
+	hold, err := c.guard.StdinPipe()
+	if err != nil {
+		return err
+	}
+	c.hold = hold
+	return c.guard.Start()
 }
 
 func (c *cluster) run(program string, args ...string) (string, error) {
