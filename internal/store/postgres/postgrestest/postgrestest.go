@@ -123,11 +123,11 @@ func (c *cluster) start() error {
 			return err
 		}
 	}
-	if out, err := c.run("initdb", "-D", c.data(), "-U", "usher", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, out)
-	}
 	if err := c.watch(); err != nil {
 		return fmt.Errorf("guard: %w", err)
+	}
+	if out, err := c.run("initdb", "-D", c.data(), "-U", "usher", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	options := "-k " + c.dir + " -c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off" +
 		" -c max_connections=300 -c shared_buffers=64MB -c log_min_messages=warning"
