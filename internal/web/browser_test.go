@@ -179,6 +179,7 @@ func TestBrowser(t *testing.T) {
 	act(b, "type a rule", chromedp.SetValue("#f-segment_ql", "FILTER score > 5"))
 	act(b, "type on", chromedp.SendKeys("#f-segment_ql", "0"))
 	b.until("the size while typing", "document.querySelector('#tried').innerText === '3 people would be in it'")
+	searching(t, b, w)
 	peoplePages(t, b, w)
 	b.quiet()
 }
@@ -210,12 +211,67 @@ func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 	pages := map[string]string{
 		"overview": "/", "jobs": "/jobs", "job": "/jobs/" + string(w.job), "job-new": "/jobs/new", "sync": "/sync", "run": "/runs/" + string(r.ID), "audiences": "/audiences",
 		"audience": "/audiences/high", "destinations": "/destinations", "destination-new": "/destinations/new", "alerts": "/alerts", "authorizations": "/authorizations",
-		"authorization-new": "/authorizations/new", "data": "/data", "stream": "/data/streams/people", "item": "", "help": "/help/badreq", "missing": "/runs/none",
+		"authorization-new": "/authorizations/new", "authorization-new-meta": "/authorizations/new?provider=meta", "authorization": "/authorizations/" + w.auth, "destination": "/destinations/" + w.dest,
+		"settings": "/settings", "audit": "/audit", "configuration": "/configuration", "search": "/search?q=s", "search-none": "/search?q=zzz", "job-edit": "/jobs/" + string(w.job) + "/edit",
+		"data": "/data", "stream": "/data/streams/people", "item": "", "help": "/help/badreq", "missing": "/runs/none",
 	}
 	var done []activation.Run
 	w.must("GET", "/v2/run?status=completed&limit=1", nil, &done)
 	pages["item"] = "/runs/" + string(done[0].ID) + "/items/1"
 	lookAt(t, b, w, pages)
+	wizardPages(t, b, w)
+}
+
+// wizardPages walks the steps of a new job with the buttons and looks at each.
+func wizardPages(t *testing.T, b *tab, w *world) {
+	act(b, "size", chromedp.EmulateViewport(1440, 900))
+	b.open(w.url + "/jobs/new")
+	act(b, "provider", chromedp.Click("input[value=meta]"))
+	act(b, "continue", chromedp.Click("form[method=post] .btn-primary"))
+	for _, step := range []string{"type", "authorization", "configure"} {
+		b.until("step "+step, "location.pathname.endsWith('/"+step+"')")
+		at := act(b, "address", chromedp.Evaluate[string]("location.pathname"))
+		lookAt(t, b, w, map[string]string{"job-new-" + step: at})
+		act(b, "size", chromedp.EmulateViewport(1440, 900))
+		if step != "configure" {
+			act(b, "choose", chromedp.Click(".tile input"))
+			act(b, "continue", chromedp.Click("form[method=post] .btn-primary"))
+		}
+	}
+}
+
+// searching opens the dialog by its key, finds, and switches the keys off.
+func searching(t *testing.T, b *tab, w *world) {
+	act(b, "size", chromedp.EmulateViewport(1440, 900))
+	b.open(w.url + "/jobs")
+	act(b, "slash", chromedp.KeyEvent("/"))
+	b.until("the dialog", "document.querySelector('#cmd').open")
+	act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))
+	b.accessible("search-dialog")
+	b.shot("search-dialog")
+	act(b, "type", chromedp.SendKeys("#cmd [data-search]", "high"))
+	b.until("what is found", "document.querySelectorAll('#cmd-found a').length >= 2")
+	b.accessible("search-dialog-found")
+	b.shot("search-dialog-found")
+	act(b, "escape", chromedp.KeyEvent("\x1b"))
+	b.until("closed", "!document.querySelector('#cmd').open")
+	act(b, "j", chromedp.KeyEvent("j"))
+	b.until("the first row has the focus", "document.activeElement.closest('table[data-keys] tbody tr') === document.querySelector('table[data-keys] tbody tr')")
+	act(b, "g", chromedp.KeyEvent("g"))
+	act(b, "l", chromedp.KeyEvent("l"))
+	b.until("alerts", "location.pathname === '/alerts'")
+	b.open(w.url + "/search")
+	act(b, "switch off", chromedp.Click("main [data-keys-switch] input"))
+	act(b, "g", chromedp.KeyEvent("g"))
+	act(b, "j", chromedp.KeyEvent("j"))
+	act(b, "slash", chromedp.KeyEvent("/"))
+	if act(b, "nothing happens", chromedp.Evaluate[bool]("location.pathname !== '/search' || document.querySelector('#cmd').open")) {
+		t.Error("a key works although keys are switched off")
+	}
+	act(b, "switch on", chromedp.Click("main [data-keys-switch] input"))
+	act(b, "elsewhere", chromedp.Evaluate[chromedp.Void]("void document.activeElement.blur()"))
+	act(b, "slash", chromedp.KeyEvent("/"))
+	b.until("the dialog again", "document.querySelector('#cmd').open")
 }
 
 // lookAt looks at pages, wide and narrow, light and dark.

@@ -8,6 +8,8 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
+	"usher/internal/store"
+	"usher/internal/warehouse"
 )
 
 type destinationsPage struct {
@@ -15,35 +17,31 @@ type destinationsPage struct {
 	Providers []link
 }
 
+// destinationRow is a destination as the list shows it, with how it is.
 type destinationRow struct {
 	activation.Destination
-	Logo, Type, Authorization string
-	Mapping                   []pair
-	Test                      button
+	Path, Logo, Type string
+	Chip, Health     chip
+	Authorization    link
+	Reason           string
+	Mapping          []pair
+	Targets          int
+	People           int64
+	Test             button
 }
 
 type pair struct{ Name, Value string }
-
-type authorizationsPage struct {
-	Rows      []authorizationRow
-	Providers []link
-}
-
-type authorizationRow struct {
-	activation.Authorization
-	Chip         chip
-	Logo, Type   string
-	Destinations []string
-}
 
 func (c *Console) registerDestinations(mux *http.ServeMux) {
 	c.page(mux, "/destinations", "", c.destinations)
 	c.page(mux, "/destinations/new", "", func(v visit) (view, error) { return c.destinationForm(v, v.get("provider"), nil) })
 	c.action(mux, "/destinations", activation.RoleOperator, c.createDestination)
 	c.action(mux, "/destinations/{id}/test", activation.RoleOperator, c.testDestination)
-	c.page(mux, "/authorizations", "", c.authorizations)
-	c.page(mux, "/authorizations/new", "", func(v visit) (view, error) { return c.authorizationForm(v, v.get("provider"), nil) })
-	c.action(mux, "/authorizations", activation.RoleAdmin, c.createAuthorization)
+	c.page(mux, "/destinations/{id}", "", func(v visit) (view, error) { return c.destination(v, nil, nil) })
+	c.action(mux, "/destinations/{id}", activation.RoleOperator, c.editDestination)
+	c.action(mux, "/destinations/{id}/switch", activation.RoleOperator, c.switchDestination)
+	c.action(mux, "/destinations/{id}/delete", activation.RoleOperator, c.deleteDestination)
+	c.action(mux, "/destinations/{id}/targets/{target}/release", activation.RoleOperator, c.releaseAt)
 }
 
 // providerLinks lead to the form of each provider; of a destination, to those
@@ -83,25 +81,55 @@ func (c *Console) destinations(v visit) (view, error) {
 		return view{}, err
 	}
 	p := destinationsPage{Providers: c.providerLinks("/destinations/new")}
+	targets, err := c.Tracking.Targets(v.Context(), store.TargetFilter{})
+	if err != nil {
+		return view{}, err
+	}
 	for _, d := range list {
-		row := destinationRow{Destination: d, Logo: logo(d.Provider), Type: typeOf(c.Providers, d.Provider), Test: v.press("/destinations/"+url.PathEscape(string(d.ID))+"/test", "Test", "plug-connected").as("btn-s")}
-		for _, a := range auths {
-			if a.ID == d.Authorization {
-				row.Authorization = a.Label
+		row := c.destinationRow(v, d, auths)
+		for _, t := range targets {
+			if t.Destination == d.ID {
+				row.Targets++
+				row.People += t.Holdings.In + t.Holdings.Maybe
 			}
 		}
-		for name, f := range d.Mapping {
-			row.Mapping = append(row.Mapping, pair{name, f})
-		}
-		slices.SortFunc(row.Mapping, func(a, b pair) int { return strings.Compare(a.Name, b.Name) })
 		p.Rows = append(p.Rows, row)
 	}
 	return view{Template: "destinations", Title: "Destinations", Section: "/destinations", Body: p}, nil
 }
 
+func destinationPath(id activation.DestinationID) string {
+	return "/destinations/" + url.PathEscape(string(id))
+}
+
+func (c *Console) destinationRow(v visit, d activation.Destination, auths []activation.Authorization) destinationRow {
+	row := destinationRow{
+		Destination: d, Path: destinationPath(d.ID), Logo: logo(d.Provider), Type: typeOf(c.Providers, d.Provider), Chip: chip{"ok", "check", "On", false},
+		Test: v.press(destinationPath(d.ID)+"/test", "Test", "plug-connected").as("btn-s"),
+	}
+	if !d.Enabled {
+		row.Chip = chip{"off", "player-pause", "Switched off", false}
+	}
+	for _, a := range auths {
+		if a.ID == d.Authorization {
+			row.Authorization, row.Health, row.Reason = link{authorizationPath(a.ID), a.Label}, authChip(a.Status), a.Reason
+		}
+	}
+	for name, f := range d.Mapping {
+		row.Mapping = append(row.Mapping, pair{name, f})
+	}
+	slices.SortFunc(row.Mapping, func(a, b pair) int { return strings.Compare(a.Name, b.Name) })
+	return row
+}
+
+// testDestination proves credentials and account, and says so where the person
+// was: on the page of the destination, or on the list.
 func (c *Console) testDestination(v visit) (view, error) {
-	const to = "/destinations"
 	id := activation.DestinationID(v.PathValue("id"))
+	to := "/destinations"
+	if v.post("here") != "" {
+		to = destinationPath(id)
+	}
 	if err := c.Catalog.TestDestination(v.Context(), id); err != nil {
 		return refused(to, err)
 	}
@@ -150,14 +178,7 @@ func (c *Console) destinationForm(v visit, providerName string, wrong map[string
 		{Name: "account", Label: "Account", Type: "text", Required: true, Value: v.post("account"), Error: wrong["account"], Help: def.AccountHelp},
 	}
 	p.Settings = declared(v, "config.", def.DestinationFields, wrong)
-	options := []option{{"", "Not sent", false}}
-	for _, f := range schema.Fields {
-		options = append(options, option{f.Name, f.Name, false})
-	}
-	for _, k := range def.RuleSet.Keys {
-		name := "mapping." + k.Name
-		p.Mapping = append(p.Mapping, field{Name: name, Label: k.Name, Help: k.Help, Type: "select", Error: wrong[name], Options: choose(options, v.post(name))})
-	}
+	p.Mapping = mappingFields(def, schema, postedMapping(v, def), wrong)
 	out.Body = p
 	if wrong != nil {
 		out.Status = http.StatusBadRequest
@@ -177,25 +198,53 @@ func (c *Console) only(name string) (provider.Definition, bool) {
 	return c.Providers[i], true
 }
 
+// mappingFields are one select of profile fields per match key of the network.
+func mappingFields(def provider.Definition, schema warehouse.Schema, chosen map[string]string, wrong map[string]string) []field {
+	options := []option{{"", "Not sent", false}}
+	for _, f := range schema.Fields {
+		options = append(options, option{f.Name, f.Name, false})
+	}
+	var out []field
+	for _, k := range def.RuleSet.Keys {
+		name := "mapping." + k.Name
+		out = append(out, field{Name: name, Label: k.Name, Help: k.Help, Type: "select", Error: wrong[name], Options: choose(options, chosen[k.Name])})
+	}
+	return out
+}
+
+// postedMapping is the mapping that a form holds.
+func postedMapping(v visit, def provider.Definition) map[string]string {
+	out := map[string]string{}
+	for _, k := range def.RuleSet.Keys {
+		if f := v.post("mapping." + k.Name); f != "" {
+			out[k.Name] = f
+		}
+	}
+	return out
+}
+
+// declaredNames are the inputs of a destination that its provider declares.
+func declaredNames(def provider.Definition) []string {
+	var out []string
+	for _, k := range def.RuleSet.Keys {
+		out = append(out, "mapping."+k.Name)
+	}
+	for _, f := range def.DestinationFields {
+		out = append(out, "config."+f.Name)
+	}
+	return out
+}
+
 func (c *Console) createDestination(v visit) (view, error) {
 	def, err := c.Catalog.Definition(v.post("provider"))
 	if err != nil {
 		return refused("/destinations/new", err)
 	}
 	names := []string{"name", "account", "auth_id", "mapping"}
-	mapping := map[string]string{}
-	for _, k := range def.RuleSet.Keys {
-		names = append(names, "mapping."+k.Name)
-		if f := v.post("mapping." + k.Name); f != "" {
-			mapping[k.Name] = f
-		}
-	}
-	for _, f := range def.DestinationFields {
-		names = append(names, "config."+f.Name)
-	}
+	names = append(names, declaredNames(def)...)
 	d, err := c.Catalog.CreateDestination(v.Context(), activation.Destination{
 		Name: v.post("name"), Provider: def.Name, Authorization: activation.AuthorizationID(v.post("auth_id")), Account: v.post("account"),
-		Mapping: mapping, Config: values(v, "config.", def.DestinationFields),
+		Mapping: postedMapping(v, def), Config: values(v, "config.", def.DestinationFields),
 	}, v.who.Name)
 	wrong, err := wrongFields(err, names...)
 	if err != nil {

@@ -30,6 +30,14 @@ func (v visit) press(to, text, icon string) button {
 
 func (b button) as(class string) button { b.Class = class; return b }
 
+// needs withholds a button from those below a role.
+func (b button) needs(v visit, role activation.Role) button {
+	if !v.who.May(role) {
+		b.Withheld = "This needs the role " + string(role) + "; you are " + string(v.who.Role)
+	}
+	return b
+}
+
 // field is one input of a form with what was given and what is wrong with it.
 type field struct {
 	Name, Label, Help, Type string
@@ -126,6 +134,9 @@ func wrongFields(err error, names ...string) (map[string]string, error) {
 	}
 	return out, nil
 }
+
+// trimField is the message of a wrong field without the field's name.
+func trimField(e *activation.Error) string { return strings.TrimPrefix(e.Message, e.Field+": ") }
 
 func contains(list []string, s string) bool {
 	for _, x := range list {

@@ -41,6 +41,7 @@ type world struct {
 	network string // host:port
 	job     activation.JobID
 	auth    string
+	dest    string
 }
 
 // start runs a server until the test ends.
@@ -118,7 +119,7 @@ func (w *world) fill() {
 	}
 	w.must(http.MethodPost, "/v2/auth/meta", map[string]any{"label": "Shop's token", "config": map[string]string{"access_token": secretToken, "base_url": "http://" + w.network + "/meta"}}, &auth)
 	w.must(http.MethodPost, "/v2/destination", map[string]any{"name": "Shop", "provider": "meta", "auth_id": auth.ID, "account": "1", "mapping": map[string]string{"EXTERN_ID": "customer", "EMAIL": "email"}}, &dest)
-	w.auth = auth.ID
+	w.auth, w.dest = auth.ID, dest.ID
 	w.load(func(int) int { return 90 })
 	var j struct {
 		ID string `json:"id"`

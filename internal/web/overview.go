@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,12 +17,14 @@ import (
 type overviewPage struct {
 	Headline, Sub string
 	Jobs          int64
-	JobStates     string
+	JobStates     []link
 	People        int64
 	Runs          int64
-	RunStates     string
+	RunStates     []link
 	Day           dayCounts
 	Waiting       int
+	Broken        int // authorizations that do not work
+	Firing        int // alerts
 	Attention     []attention
 	Recent        []runRow
 	Audiences     []audienceRow
@@ -36,6 +40,8 @@ type attention struct {
 	Text    string
 	Note    string
 	Buttons []button
+	// Fix is a page where it can be mended, nil where a button does.
+	Fix *link
 }
 
 // step is one step of setting up, done or not.
@@ -93,14 +99,12 @@ func (c *Console) overviewNumbers(ctx context.Context, p *overviewPage) error {
 	if err != nil {
 		return err
 	}
-	var parts []string
 	for _, s := range jobStates {
 		if n := states[s]; n > 0 {
 			p.Jobs += n
-			parts = append(parts, num(n)+" "+lower(jobChip(activation.Job{State: s}).Word))
+			p.JobStates = append(p.JobStates, link{"/jobs?state=" + url.QueryEscape(string(s)), num(n) + " " + lower(jobChip(activation.Job{State: s}).Word)})
 		}
 	}
-	p.JobStates = orText(joinComma(parts), "None yet")
 	if p.People, err = c.Warehouse.CountProfiles(ctx); err != nil {
 		return err
 	}
@@ -109,25 +113,23 @@ func (c *Console) overviewNumbers(ctx context.Context, p *overviewPage) error {
 	if err != nil {
 		return err
 	}
-	parts = nil
 	for _, s := range runStatuses {
 		if n := runs[s]; n > 0 {
 			p.Runs += n
-			parts = append(parts, num(n)+" "+lower(runChip(tracking.View{Run: activation.Run{Status: s}}).Word))
+			p.RunStates = append(p.RunStates, link{"/sync?within=24h&status=" + url.QueryEscape(string(s)), num(n) + " " + lower(runChip(tracking.View{Run: activation.Run{Status: s}}).Word)})
 		}
 	}
-	p.RunStates = orText(joinComma(parts), "None started")
 	p.Day, err = c.day.counts(ctx, c.Store, c.Now())
 	return err
 }
 
-// attention gathers what needs a person, failed things first, and returns how
-// many jobs fail.
+// attention gathers what needs a person, worst first: failed jobs, credentials
+// that do not work, runs that wait for an approval, jobs that try again or stand
+// still, and alerts. It returns how many jobs fail.
 func (c *Console) attention(v visit, jobs []activation.Job, p *overviewPage) (failing int, err error) {
-	ctx := v.Context()
+	var later []attention
 	for _, j := range jobs {
-		troubled := j.State == activation.JobFailed || j.State == activation.JobSleeping && (j.SleepReason == activation.SleepError || j.SleepReason == activation.SleepAuthorization)
-		if !troubled {
+		if !troubled(j) {
 			continue
 		}
 		failing++
@@ -135,11 +137,52 @@ func (c *Console) attention(v visit, jobs []activation.Job, p *overviewPage) (fa
 		if err != nil {
 			return 0, err
 		}
-		p.Attention = append(p.Attention, a)
+		if j.State == activation.JobFailed {
+			p.Attention = append(p.Attention, a)
+		} else {
+			later = append(later, a)
+		}
 	}
-	pending, err := c.Tracking.List(ctx, store.RunFilter{Status: []activation.RunStatus{activation.RunPending}, Limit: 50})
+	for _, gather := range []func(visit, *overviewPage) error{c.brokenAuthorizations, c.approvals} {
+		if err := gather(v, p); err != nil {
+			return 0, err
+		}
+	}
+	p.Attention = append(p.Attention, later...)
+	return failing, c.firing(v, p)
+}
+
+// brokenAuthorizations adds the authorizations that do not work.
+func (c *Console) brokenAuthorizations(v visit, p *overviewPage) error {
+	all, err := c.Store.Authorizations(v.Context())
 	if err != nil {
-		return 0, err
+		return err
+	}
+	var used map[activation.AuthorizationID]usage
+	for _, a := range all {
+		if a.Status != activation.AuthUnhealthy {
+			continue
+		}
+		if used == nil {
+			if used, err = c.usages(v); err != nil {
+				return err
+			}
+		}
+		row := c.authorizationRow(v, a, used[a.ID])
+		p.Broken++
+		p.Attention = append(p.Attention, attention{
+			Logo: row.Logo, Link: link{row.Path, a.Label}, Chip: row.Chip, Text: sentence(orText(a.Reason, "the network refused the credentials")) + " It stops: " + lower(row.Used.Words()) + ".",
+			Note: "Tried again at " + utc(row.Next), Buttons: []button{row.Test.as("")}, Fix: &link{row.Path, "Give new credentials"},
+		})
+	}
+	return nil
+}
+
+// approvals adds the runs that wait for an approval.
+func (c *Console) approvals(v visit, p *overviewPage) error {
+	pending, err := c.Tracking.List(v.Context(), store.RunFilter{Status: []activation.RunStatus{activation.RunPending}, Limit: 50})
+	if err != nil {
+		return err
 	}
 	for _, r := range pending {
 		if r.Reason != activation.SleepApproval {
@@ -148,18 +191,47 @@ func (c *Console) attention(v visit, jobs []activation.Job, p *overviewPage) (fa
 		p.Waiting++
 		guard, err := c.guardBlock(v, r)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		p.Attention = append(p.Attention, attention{
 			Logo: c.logoOf(r.DestinationType), Link: link{runPath(r.ID), r.AudienceName + " to " + r.DestinationName}, Chip: runChip(r),
 			Text: guard.Question, Note: "Waiting since " + utc(r.StartedAt) + ", declined by itself after 7 days", Buttons: []button{guard.Decline, guard.Approve},
 		})
 	}
-	return failing, nil
+	return nil
+}
+
+// firingShown is how many firing alerts the overview shows.
+const firingShown = 5
+
+// firing adds the alerts that fire and nobody has acknowledged.
+func (c *Console) firing(v visit, p *overviewPage) error {
+	all, err := c.Store.Alerts(v.Context(), store.AlertFilter{Shown: string(activation.AlertFiring), Limit: firingShown + 1})
+	if err != nil {
+		return err
+	}
+	for i, a := range all {
+		p.Firing++
+		if i == firingShown {
+			p.Attention = append(p.Attention, attention{Logo: "bell-ringing", Link: link{"/alerts", "More alerts"}, Chip: alertChip(string(activation.AlertFiring)), Text: "The page of alerts lists them all."})
+			break
+		}
+		row := c.alertRow(v, a, "")
+		p.Attention = append(p.Attention, attention{
+			Logo: "bell-ringing", Link: link{"/alerts", row.Title}, Chip: row.Chip, Text: row.Text, Note: "Since " + utc(row.Since), Buttons: row.Buttons, Fix: row.Subject,
+		})
+	}
+	return nil
 }
 
 func (c *Console) jobAttention(v visit, j activation.Job) (attention, error) {
 	a := attention{Logo: logo(j.Provider), Link: link{jobPath(j.ID), j.Name}, Chip: jobChip(j), Text: "It has not said why; its log has more."}
+	if !j.StalledAt.IsZero() && j.State == activation.JobRunnable {
+		a.Chip = chip{"warn", "alert-circle", "Stalled", false}
+		a.Text, a.Note = "No progress since "+utc(j.StalledAt)+". The run is taken up anew by itself; its log says where it stands.", "Limit: "+dur(j.StallAfter)
+		a.Fix = &link{jobPath(j.ID), "Open its log"}
+		return a, nil
+	}
 	failed, err := c.Tracking.List(v.Context(), store.RunFilter{Job: j.ID, Status: []activation.RunStatus{activation.RunFailed}, Limit: 1})
 	if err != nil {
 		return a, err
@@ -172,33 +244,63 @@ func (c *Console) jobAttention(v visit, j activation.Job) (attention, error) {
 			a.Buttons = append(a.Buttons, v.press(runPath(r.ID)+"/retry", "Retry failed items", "refresh"))
 		}
 	}
-	if j.State == activation.JobFailed {
+	switch {
+	case j.State == activation.JobFailed:
 		a.Buttons = append(a.Buttons, v.press(jobPath(j.ID)+"/bounce", "Start again", "player-play"))
-	} else if !j.SleepUntil.IsZero() {
-		a.Note += ", tries again at " + utc(j.SleepUntil)
+	case j.SleepReason == activation.SleepAuthorization:
+		a.Text, a.Fix = "Its credentials do not work; it goes on by itself once they do.", &link{"/authorizations", "Authorizations"}
+	case !j.SleepUntil.IsZero():
+		a.Note = joinNotes(a.Note, "tries again at "+utc(j.SleepUntil))
 	}
 	return a, nil
 }
 
+// joinNotes puts two notes into one line; the first may be missing.
+func joinNotes(a, b string) string {
+	if a == "" {
+		return sentenceWord(b)
+	}
+	return a + ", " + b
+}
+
+// verb is the verb after a number of things: one fails, two fail.
+func verb(n int, one, more string) string {
+	if n == 1 {
+		return one
+	}
+	return more
+}
+
 // headline says in one sentence whether anything is wrong.
 func (p *overviewPage) headline(jobs, failing int) {
+	var parts []string
+	if failing > 0 {
+		parts = append(parts, many(int64(failing), "job")+verb(failing, " fails", " fail"))
+	}
+	if p.Broken > 0 && failing == 0 {
+		parts = append(parts, many(int64(p.Broken), "authorization")+verb(p.Broken, " does", " do")+" not work")
+	}
+	if p.Waiting > 0 && len(parts) > 0 {
+		parts = append(parts, many(int64(p.Waiting), "run")+verb(p.Waiting, " waits", " wait")+" for approval")
+	} else if p.Waiting > 0 {
+		parts = append(parts, many(int64(p.Waiting), "run")+verb(p.Waiting, " waits", " wait")+" for your approval")
+	}
 	switch {
 	case failing > 0:
-		p.Headline = many(int64(failing), "job") + map[bool]string{true: " fails", false: " fail"}[failing == 1]
-		p.Sub = "The other " + many(int64(jobs-failing), "job") + map[bool]string{true: " is", false: " are"}[jobs-failing == 1] + " in order."
+		p.Sub = "The other " + many(int64(jobs-failing), "job") + verb(jobs-failing, " is", " are") + " in order."
+	case p.Broken > 0:
+		p.Sub = "What uses it waits until there are credentials that work."
 	case p.Waiting > 0:
-		p.Headline = many(int64(p.Waiting), "run") + map[bool]string{true: " waits", false: " wait"}[p.Waiting == 1] + " for your approval"
 		p.Sub = "Approving removes many people at once from a network; the numbers are below. Nothing else needs you."
+	case p.Firing > 0:
+		parts = append(parts, "Alerts fire")
+		p.Sub = "No job fails, and no run waits for you; what is watched says otherwise."
 	case jobs == 0:
-		p.Headline = "Nothing is set up to be sent yet"
-		p.Sub = "Four steps lead from your data to a network."
+		parts, p.Sub = append(parts, "Nothing is set up to be sent yet"), "Four steps lead from your data to a network."
 	default:
-		p.Headline = "Everything is in order"
-		p.Sub = "No job fails, and no run waits for you."
+		parts, p.Sub = append(parts, "Everything is in order"), "No job fails, and no run waits for you."
 	}
-	if failing > 0 && p.Waiting > 0 {
-		p.Headline += ", and " + many(int64(p.Waiting), "run") + map[bool]string{true: " waits", false: " wait"}[p.Waiting == 1] + " for approval"
-	}
+	p.Headline = strings.Join(parts, ", and ")
 }
 
 func (c *Console) firstSteps(ctx context.Context, p overviewPage) ([]step, error) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"usher/internal/activation"
+	"usher/internal/api/client"
 )
 
 // TestConsole walks one server through a story and looks at the pages on the way.
@@ -68,8 +69,8 @@ func TestConsole(t *testing.T) {
 
 // protected are pages and forms that need a session.
 var protected = map[string][]string{
-	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/account", "/nothing"},
-	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/authorizations", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/account/password"},
+	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/destinations/x", "/authorizations", "/authorizations/new", "/authorizations/x", "/settings", "/audit", "/configuration", "/configuration/export.zip", "/search", "/search?q=x&part=1", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/account", "/nothing"},
+	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/destinations/x", "/destinations/x/switch", "/destinations/x/delete", "/destinations/x/targets/y/release", "/authorizations", "/authorizations/x", "/authorizations/x/test", "/authorizations/x/replace", "/authorizations/x/delete", "/settings/keys", "/configuration", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/account/password"},
 }
 
 func testSignInAsked(t *testing.T, b *browser) {
@@ -99,9 +100,9 @@ func testCSRF(t *testing.T, b *browser, w *world, r activation.Run) {
 			}
 		}
 	}
-	var j activation.Job
+	var j client.Job
 	w.must(http.MethodGet, "/v2/job/"+string(w.job), nil, &j)
-	if j.State == activation.JobKilled {
+	if j.Status == activation.JobKilled {
 		t.Error("a refused form ended the job")
 	}
 }
@@ -209,7 +210,7 @@ func testCommands(t *testing.T, b *browser, w *world) {
 
 // testLeaks looks for secrets, e-mail addresses and hashes on every page.
 func testLeaks(t *testing.T, b *browser, w *world, r activation.Run) {
-	pages := []string{"/", "/jobs", "/jobs/new", "/jobs/" + string(w.job), "/sync", "/runs/" + string(r.ID), "/runs/" + string(r.ID) + "/rail", "/runs/" + string(r.ID) + "/items/1", "/audiences", "/audiences/high", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/data", "/data/streams/people"}
+	pages := []string{"/", "/jobs", "/jobs/new", "/jobs/" + string(w.job), "/sync", "/runs/" + string(r.ID), "/runs/" + string(r.ID) + "/rail", "/runs/" + string(r.ID) + "/items/1", "/audiences", "/audiences/high", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/authorizations/" + w.auth, "/destinations/" + w.dest, "/settings", "/audit", "/configuration", "/search?q=s", "/data", "/data/streams/people"}
 	var private []string
 	for id := range peopleCount {
 		sum := sha256.Sum256([]byte(emailOf(id)))

@@ -10,7 +10,7 @@ import (
 
 // settings is the block of the sidebar about people and tokens.
 func settings(role activation.Role) navGroup {
-	g := navGroup{"Settings", "Settings", nil}
+	g := navGroup{"Settings", "Settings", []navLink{{"/settings", "Settings", "settings", false}}}
 	if role.Includes(activation.RoleAdmin) {
 		g.Links = append(g.Links, navLink{"/people", "People", "user", false})
 	}

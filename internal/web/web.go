@@ -39,6 +39,9 @@ type Config struct {
 	Loads     Loads
 	Providers []provider.Definition
 	Notifier  Notifier
+	Manifest  Manifest
+	Vault     Vault
+	Facts     Facts
 }
 
 // Delivery is what the console needs of delivery.
@@ -49,6 +52,7 @@ type Delivery interface {
 	Decline(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
 	Withdraw(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
 	Retry(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
+	ReleaseTarget(ctx context.Context, id activation.TargetID, how activation.OnEnd, user string) (activation.Target, error)
 }
 
 // Loads tells what became of uploads.
@@ -80,6 +84,10 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerJobs(mux)
 	c.registerAudiences(mux)
 	c.registerDestinations(mux)
+	c.registerAuthorizations(mux)
+	c.registerConfiguration(mux)
+	c.registerSettings(mux)
+	c.registerSearch(mux)
 	c.registerAlerts(mux)
 	c.registerData(mux)
 	c.registerPeople(mux)

@@ -107,10 +107,32 @@ func authChip(s activation.AuthStatus) chip {
 	case activation.AuthHealthy:
 		return chip{"ok", "plug-connected", "Connected", false}
 	case activation.AuthUnhealthy:
-		return chip{"bad", "plug-connected-x", "Refused", false}
+		return chip{"bad", "plug-connected-x", "Not working", false}
 	case activation.AuthUnknown:
 	}
-	return chip{"line", "clock", "Not checked yet", false}
+	return chip{"line", "clock", "Not checked", false}
+}
+
+// targetChip is the state of a target: what one audience at one destination
+// waits for.
+func targetChip(t activation.Target) chip {
+	switch {
+	case t.Release == activation.EndEmpty:
+		return chip{"warn", "hourglass-low", "Being emptied", false}
+	case t.Release == activation.EndDelete:
+		return chip{"warn", "hourglass-low", "Being deleted", false}
+	}
+	switch t.State {
+	case activation.TargetRunnable:
+		return chip{"run", "loader-2", "Running", false}
+	case activation.TargetSleeping:
+		return jobChip(activation.Job{State: activation.JobSleeping, SleepReason: t.SleepReason})
+	case activation.TargetCompleted:
+		return chip{"ok", "check", "Completed", false}
+	case activation.TargetFailed:
+		return chip{"bad", "alert-triangle", "Failed", false}
+	}
+	return chip{"line", "info-circle", string(t.State), false}
 }
 
 // syncTypes are the sync types in the order of the drop-down.
