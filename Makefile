@@ -58,6 +58,14 @@ storm: ## A week of a network that always fails, in every way, with 1 and with 2
 conformance: ## The suite every provider passes, case by case
 	$(GO) test -count=1 -run 'TestConformance' -v ./internal/provider/... | grep -E '^ *(---|ok|FAIL|PASS)'
 
+.PHONY: parity
+parity: ## Operation × API, command line, console; an empty cell fails
+	$(GO) test -count=1 -run 'TestParity' -v ./internal/cli/ | sed -e '/^=== /d'; exit $${PIPESTATUS[0]}
+
+.PHONY: api-fuzz
+api-fuzz: ## Send a real server what its OpenAPI document allows and forbids (needs python3 and a package index; EXAMPLES=n, SEED=n)
+	scripts/api-fuzz
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s) each
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -148,9 +148,22 @@ func route(pattern string, role activation.Role, id, summary string, tags ...str
 		DefaultStatus: http.StatusOK,
 		Errors:        []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 	}
+	if strings.HasPrefix(id, "create-") {
+		op.DefaultStatus = http.StatusCreated
+	}
+	if method == http.MethodPost || method == http.MethodPut {
+		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge)
+	}
 	if role == public {
 		op.Security = []map[string][]string{}
 	}
+	return op
+}
+
+// asking marks an operation that asks a network, which may be down or ask for
+// fewer calls.
+func asking(op huma.Operation) huma.Operation {
+	op.Errors = append(op.Errors, http.StatusTooManyRequests, http.StatusBadGateway)
 	return op
 }
 

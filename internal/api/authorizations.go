@@ -87,13 +87,13 @@ func (a *API) authorizations(h huma.API) {
 		}
 		return deleted(ctx)
 	})
-	huma.Register(h, route("POST /v2/auth/{id}/test", Operator, "test-authorization", "Try the credentials now, through whatever uses them; writes nothing at the network", "authorizations"), func(ctx context.Context, in *AuthPath) (*reply[client.Authorization], error) {
+	huma.Register(h, asking(route("POST /v2/auth/{id}/test", Operator, "test-authorization", "Try the credentials now, through whatever uses them; writes nothing at the network", "authorizations")), func(ctx context.Context, in *AuthPath) (*reply[client.Authorization], error) {
 		if err := a.Catalog.TestAuthorization(ctx, activation.AuthorizationID(in.ID)); err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		return a.showAuthorization(ctx, in.ID, "")
 	})
-	huma.Register(h, route("POST /v2/auth/{id}/replace", Admin, "replace-authorization", "Move every destination and job to another authorization; 400 names each target it does not open", "authorizations"), func(ctx context.Context, in *struct {
+	huma.Register(h, asking(route("POST /v2/auth/{id}/replace", Admin, "replace-authorization", "Move every destination and job to another authorization; 400 names each target it does not open", "authorizations")), func(ctx context.Context, in *struct {
 		AuthPath
 		Body struct {
 			With         string `json:"with" minLength:"1" doc:"id of the other authorization"`

@@ -96,7 +96,7 @@ func (a *API) destinations(h huma.API) {
 		}
 		return deleted(ctx)
 	})
-	huma.Register(h, route("POST /v2/destination/{id}/test", Operator, "test-destination", "Prove credentials and account; writes nothing at the network", "destinations"), func(ctx context.Context, in *DestinationPath) (*reply[map[string]bool], error) {
+	huma.Register(h, asking(route("POST /v2/destination/{id}/test", Operator, "test-destination", "Prove credentials and account; writes nothing at the network", "destinations")), func(ctx context.Context, in *DestinationPath) (*reply[map[string]bool], error) {
 		if err := a.Catalog.TestDestination(ctx, activation.DestinationID(in.ID)); err != nil {
 			return nil, a.fail(ctx, err)
 		}

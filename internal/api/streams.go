@@ -113,15 +113,15 @@ type streamView struct {
 	Name   string              `json:"stream"`
 	Fields []streamField       `json:"fields"`
 	Recent []warehouse.Message `json:"recent_events" doc:"the newest messages, for administrators who ask for them; else empty"`
-	streamStats
+	StreamStats
 	ReferenceKey   string   `json:"reference_key,omitempty"`
 	MessageID      []string `json:"message_id_fields,omitempty"`
 	TimestampField string   `json:"timestamp_field,omitempty"`
 	DateOrder      string   `json:"date_order,omitempty"`
 }
 
-// streamStats is how much a stream has received.
-type streamStats struct {
+// StreamStats is how much a stream has received.
+type StreamStats struct {
 	Messages    int64     `json:"ct" doc:"messages"`
 	Columns     int       `json:"column_count"`
 	Unmapped    []string  `json:"unmapped_columns" doc:"columns that no mapping names"`
@@ -152,7 +152,7 @@ func (a *API) oneStream(h huma.API) {
 			return nil, a.fail(ctx, err)
 		}
 		out := streamView{
-			Name: s.Name, Fields: fields, Recent: []warehouse.Message{}, streamStats: statsOf(s),
+			Name: s.Name, Fields: fields, Recent: []warehouse.Message{}, StreamStats: statsOf(s),
 			ReferenceKey: s.ReferenceKey, MessageID: s.MessageID, TimestampField: s.TimestampField, DateOrder: s.DateOrder,
 		}
 		if in.Recent && !CallerOf(ctx).Role.Includes(Admin) {
@@ -172,7 +172,7 @@ func (a *API) oneStream(h huma.API) {
 		}
 		return list(ctx, fields)
 	})
-	huma.Register(h, route("GET /v2/stream/{name}/stats", Viewer, "stream-stats", "How much a stream has received", "data"), func(ctx context.Context, in *StreamPath) (*reply[streamStats], error) {
+	huma.Register(h, route("GET /v2/stream/{name}/stats", Viewer, "stream-stats", "How much a stream has received", "data"), func(ctx context.Context, in *StreamPath) (*reply[StreamStats], error) {
 		s, _, err := a.stream(ctx, in.Name)
 		if err != nil {
 			return nil, a.fail(ctx, err)
@@ -181,8 +181,8 @@ func (a *API) oneStream(h huma.API) {
 	})
 }
 
-func statsOf(s warehouse.StreamStat) streamStats {
-	return streamStats{Messages: s.Messages, Columns: len(s.Columns), Unmapped: append([]string{}, s.Unmapped...), LastMessage: s.LastMessage, LastReceipt: s.LastReceipt}
+func statsOf(s warehouse.StreamStat) StreamStats {
+	return StreamStats{Messages: s.Messages, Columns: len(s.Columns), Unmapped: append([]string{}, s.Unmapped...), LastMessage: s.LastMessage, LastReceipt: s.LastReceipt}
 }
 
 // stream returns one stream and what is made of its columns.

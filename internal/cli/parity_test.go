@@ -1,0 +1,206 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"usher/internal/cli"
+	"usher/internal/server/servertest"
+)
+
+// pageOf is where the console does what each operation does: the path of a page,
+// or of a form after POST; a reason in brackets where there is none. {id} stands
+// for any name.
+var pageOf = map[string]string{
+	"health": "(for programs)", "ready": "(for programs)", "collect-bulk": "(for programs)", "collect-json": "(for programs)",
+	"list-jobs": "/jobs", "show-job": "/jobs/{id}", "create-workflow-job": "/jobs/new", "edit-job": "POST /jobs/{id}/edit", "delete-job": "POST /jobs/{id}/{command}", "jobs-logs": "/jobs", "job-metrics": "/jobs/{id}", "metrics": "/", "job-passes": "/jobs/{id}", "job-logs": "/jobs/{id}",
+	"pause-job": "POST /jobs/{id}/{command}", "resume-job": "POST /jobs/{id}/{command}", "bounce-job": "POST /jobs/{id}/{command}",
+	"kill-job": "POST /jobs/{id}/{command}", "run-job": "POST /jobs/{id}/{command}", "plan-job": "/jobs/{id}",
+	"list-runs": "/sync", "show-run": "/runs/{id}", "run-items": "/runs/{id}", "run-item": "/runs/{id}/items/{number}", "run-errors": "/runs/{id}",
+	"retry-run": "POST /runs/{id}/retry", "approve-run": "POST /runs/{id}/approve", "decline-run": "POST /runs/{id}/decline", "withdraw-run": "POST /runs/{id}/withdraw",
+	"list-audiences": "/audiences", "show-audience": "/audiences/{id}", "create-audience": "POST /audiences", "edit-audience": "POST /audiences/{id}",
+	"validate-audience": "POST /audiences/try", "run-audience": "(each of its jobs has a Run button)", "delete-audience": "(nothing in the console deletes an audience; the command says what uses it)", "audience-size": "/audiences/{id}", "scan-audience": "/audiences/{id}", "scan-rule": "POST /audiences/try",
+	"list-destinations": "/destinations", "show-destination": "/destinations/{id}", "create-destination": "POST /destinations", "test-destination": "POST /destinations/{id}/test",
+	"edit-destination": "POST /destinations/{id}", "delete-destination": "POST /destinations/{id}/delete", "list-targets": "/destinations/{id}", "show-target": "/destinations/{id}",
+	"release-target":      "POST /destinations/{id}/targets/{target}/release",
+	"list-authorizations": "/authorizations", "show-authorization": "/authorizations/{id}", "create-authorization": "POST /authorizations",
+	"edit-authorization": "POST /authorizations/{id}", "test-authorization": "POST /authorizations/{id}/test", "replace-authorization": "POST /authorizations/{id}/replace", "delete-authorization": "POST /authorizations/{id}/delete",
+	"list-providers": "/jobs/new", "show-provider": "/authorizations/new", "list-workflows": "/jobs/new", "show-workflow": "/jobs/new",
+	"list-streams": "/data", "stream-names": "/data", "show-stream": "/data/streams/{id}", "stream-fields": "/data/streams/{id}", "stream-stats": "/data",
+	"declare-stream": "POST /data/streams", "stream-messages": "/data/streams/{id}", "rebuild": "POST /data/rebuild",
+	"list-fields": "/data", "declare-field": "POST /data/fields", "list-mappings": "/data/streams/{id}", "set-mappings": "POST /data/streams/{id}/mappings",
+	"list-loads": "/data", "show-load": "/data", "lookup-profile": "POST /data/profile", "count-profiles": "/",
+	"list-users": "/people", "show-user": "/people/{id}", "create-user": "POST /people", "edit-user": "POST /people/{id}", "delete-user": "POST /people/{id}/delete",
+	"change-password": "POST /account/password", "list-tokens": "/tokens", "show-token": "/tokens", "create-token": "POST /tokens", "delete-token": "POST /tokens/{id}/revoke",
+	"list-alerts": "/alerts", "acknowledge-alert": "POST /alerts/{job}/{source}/{subject}/{verb}", "silence-alert": "POST /alerts/{job}/{source}/{subject}/{verb}",
+	"unsilence-alert": "POST /alerts/{job}/{source}/{subject}/{verb}", "test-alert": "POST /alerts/{job}/test", "list-notices": "/alerts", "audit-log": "/audit",
+	"apply": "/configuration", "export": "/configuration",
+	"show-vault": "/settings", "rotate-vault": "POST /settings/keys",
+	"retry-load": "(an upload that failed is retried by its sender)", "discard-load": "(an upload that failed is discarded by its sender)",
+}
+
+// notYet are the routes of the whole contract that this server does not have:
+// they answer 404 in the envelope, and no client can take one for something else.
+var notYet = []string{
+	"POST /v2/explain", "POST /v2/paid/decision", "POST /v2/paid/response", "POST /v2/paid/history", "GET /v2/paid/issue", "GET /v2/paid/group", "GET /v2/paid/action",
+	"POST /v2/forget", "GET /v2/forget/{id}", "GET /v2/rebuild/{id}", "POST /v2/rebuild/{id}/cancel", "POST /v2/target/{id}/reconcile", "POST /v2/target/{id}/replace",
+	"GET /v2/priority-list", "GET /v2/template", "POST /v2/template/{id}/test", "GET /v2/publisher", "GET /v2/publisher/{id}", "POST /v2/publisher/{id}/sync",
+	"GET /v2/publisher/{id}/object", "POST /v2/publisher/{id}/upload", "GET /v2/publisher/{id}/schedule", "GET /v2/publisher/{id}/strategy", "GET /v2/publisher/{id}/cost",
+	"GET /v2/entry", "GET /v2/entry/{id}", "GET /v2/entry/{id}/position", "POST /v2/entry/post", "POST /v2/entry/hold", "POST /v2/entry/release", "POST /v2/entry/cancel", "POST /v2/entry/retry",
+}
+
+// operationOf is one operation as the document has it.
+type operationOf struct {
+	id, route string
+	old       bool
+}
+
+// documented reads the operations of the server's OpenAPI document.
+func documented(t *testing.T, s *servertest.Server) []operationOf {
+	t.Helper()
+	res := send(t, http.DefaultTransport, http.MethodGet, s.URL+"/openapi.json", "")
+	raw, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			ID  string `json:"operationId"`
+			Old bool   `json:"deprecated"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var out []operationOf
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			out = append(out, operationOf{op.ID, strings.ToUpper(method) + " " + path, op.Old})
+		}
+	}
+	slices.SortFunc(out, func(a, b operationOf) int {
+		_, x, _ := strings.Cut(a.route, " ")
+		_, y, _ := strings.Cut(b.route, " ")
+		return strings.Compare(x+a.route, y+b.route)
+	})
+	return out
+}
+
+func send(t *testing.T, through http.RoundTripper, method, address, token string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", token)
+	}
+	res, err := through.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// TestParity prints operation × way, and fails where a cell is empty: every
+// operation has a command that exists and a page that answers, or the reason why
+// not.
+func TestParity(t *testing.T) {
+	s := servertest.Start(t)
+	ops := documented(t, s)
+	commands := map[string]bool{}
+	walk(cli.Commands(), func(c *cobra.Command) { commands[strings.TrimPrefix(c.CommandPath(), "usher ")] = true })
+	seen := map[string]bool{}
+	var table strings.Builder
+	fmt.Fprintf(&table, "%-58s %-28s %s\n", "API", "CLI", "CONSOLE")
+	for _, op := range ops {
+		seen[op.id] = true
+		command, page := commandOf[op.id], pageOf[op.id]
+		if op.old || strings.HasPrefix(command, "(older form)") || strings.HasPrefix(command, "(the same as") {
+			page = "(the same as the newer form)"
+		}
+		if command == "" || !strings.HasPrefix(command, "(") && !commands[command] {
+			t.Errorf("%s (%s) has no command: %q", op.route, op.id, command)
+		}
+		if page == "" {
+			t.Errorf("%s (%s) has no page", op.route, op.id)
+		}
+		fmt.Fprintf(&table, "%-58s %-28s %s\n", op.route, command, page)
+	}
+	for _, of := range []map[string]string{commandOf, pageOf} {
+		for id := range of {
+			if !seen[id] {
+				t.Errorf("%q is no operation of the API", id)
+			}
+		}
+	}
+	for _, route := range notYet {
+		fmt.Fprintf(&table, "%-58s %-28s %s\n", route, "(not in this version)", "(not in this version: 404)")
+	}
+	t.Logf("%d operations\n%s", len(ops), table.String())
+	t.Run("pages", func(t *testing.T) { everyPageAnswers(t, s) })
+	t.Run("not yet", func(t *testing.T) { everyOtherIs404(t, s) })
+}
+
+// everyPageAnswers asks for each page, and sends each form without its secret:
+// what is registered leads to the sign-in or refuses the form, what is not is a
+// page that is not there.
+func everyPageAnswers(t *testing.T, s *servertest.Server) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, err := url.Parse(s.URL); err != nil || len(jar.Cookies(u)) > 0 {
+		t.Fatalf("a fresh browser has cookies: %v", err)
+	}
+	ask := func(page string) string {
+		method, path := http.MethodGet, page
+		if rest, ok := strings.CutPrefix(page, "POST "); ok {
+			method, path = http.MethodPost, rest
+		}
+		for _, name := range []string{"{id}", "{command}", "{number}", "{job}", "{source}", "{subject}", "{verb}", "{target}"} {
+			path = strings.ReplaceAll(path, name, "1")
+		}
+		res := send(t, http.DefaultTransport, method, s.URL+path, "")
+		_ = res.Body.Close()
+		return fmt.Sprint(res.StatusCode, " ", res.Header.Get("Location"))
+	}
+	const signIn = "303 /login"
+	if got := ask("POST /no/such/form"); got == signIn {
+		t.Fatalf("a form that is not there answers %s", got)
+	}
+	for id, page := range pageOf {
+		if strings.HasPrefix(page, "(") {
+			continue
+		}
+		if got := ask(page); got != signIn {
+			t.Errorf("%s: %s answers %s, want %s", id, page, got, signIn)
+		}
+	}
+}
+
+func everyOtherIs404(t *testing.T, s *servertest.Server) {
+	for _, route := range notYet {
+		method, path, _ := strings.Cut(route, " ")
+		res := send(t, http.DefaultTransport, method, s.URL+strings.ReplaceAll(path, "{id}", "1"), s.Tokens["admin"])
+		var env struct {
+			Status int
+			Errors []struct{ Code string }
+		}
+		err := json.NewDecoder(res.Body).Decode(&env)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusNotFound || env.Status != http.StatusNotFound || len(env.Errors) != 1 || env.Errors[0].Code != "NOTFOUND-003" {
+			t.Errorf("%s answers %d %+v %v, want 404 in the envelope", route, res.StatusCode, env, err)
+		}
+	}
+}
