@@ -46,7 +46,7 @@ func TestWizard(t *testing.T) {
 		t.Fatalf("new credentials are at %q", detour)
 	}
 	_, body := b.get(detour)
-	action := between(t, body, `<form method="post" action="`, `"`)
+	action := "/authorizations" + between(t, body, `action="/authorizations`, `"`)
 	back := b.next(strings.ReplaceAll(action, "&amp;", "&"), url.Values{"provider": {"meta"}, "label": {"Second"}, "config.access_token": {"hunter2-hunter2"}})
 	if !strings.HasPrefix(back, at+"?auth=") {
 		t.Fatalf("back at %q, want %q", back, at)
@@ -77,7 +77,7 @@ func TestWizard(t *testing.T) {
 	// finds the answers of the steps before.
 	detour = b.next(configure, url.Values{"name": {"Nightly"}, "go": {"destination"}})
 	_, body = b.get(detour)
-	action = strings.ReplaceAll(between(t, body, `<form method="post" action="`, `"`), "&amp;", "&")
+	action = "/destinations" + strings.ReplaceAll(between(t, body, `action="/destinations`, `"`), "&amp;", "&")
 	back = b.next(action, url.Values{"provider": {"meta"}, "name": {"Second shop"}, "account": {"77"}, "auth_id": {auth}, "mapping.EMAIL": {"email"}})
 	wantPage(t, b, back, "Second shop, account 77", "Nightly", "selected")
 	destination := strings.TrimPrefix(back, configure+"?destination=")
