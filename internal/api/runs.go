@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -20,23 +19,27 @@ type RunPath struct {
 
 func (a *API) runs(h huma.API) {
 	type filter struct {
-		Status          string    `query:"status" doc:"pending, running, awaiting, completed, withdrawn or failed; several with commas"`
-		SyncType        string    `query:"sync_type"`
-		DestinationType string    `query:"destination_type" doc:"such as Facebook Ads"`
-		Destination     string    `query:"destination_id"`
-		Job             string    `query:"job_id"`
-		Audience        string    `query:"segment_id"`
-		Since           time.Time `query:"since"`
-		Until           time.Time `query:"until"`
-		Start           int64     `query:"start" doc:"run number the page begins below"`
-		Limit           int       `query:"limit" default:"50" minimum:"1" maximum:"500"`
+		Status          string `query:"status" doc:"pending, running, awaiting, completed, withdrawn or failed; several with commas"`
+		SyncType        string `query:"sync_type"`
+		DestinationType string `query:"destination_type" doc:"such as Facebook Ads"`
+		Destination     string `query:"destination_id"`
+		Job             string `query:"job_id"`
+		Audience        string `query:"segment_id"`
+		TriggeredBy     string `query:"triggered_by" doc:"the audience, or issue and group"`
+		Since           string `query:"since" doc:"RFC 3339, or such as now-3d"`
+		Until           string `query:"until" doc:"the same"`
+		Start           int64  `query:"start" doc:"run number the page begins below"`
+		Limit           int    `query:"limit" default:"50" minimum:"1" maximum:"500"`
 	}
 	huma.Register(h, route("GET /v2/run", Viewer, "list-runs", "Sync Tracking: runs, newest first", "runs"), func(ctx context.Context, in *filter) (*reply[[]tracking.View], error) {
 		f := store.RunFilter{
 			Destination: activation.DestinationID(in.Destination), Job: activation.JobID(in.Job),
-			Audience: activation.AudienceID(in.Audience), Since: in.Since, Until: in.Until, Before: in.Start, Limit: in.Limit,
+			Audience: activation.AudienceID(in.Audience), TriggeredBy: in.TriggeredBy, Before: in.Start, Limit: in.Limit,
 		}
 		var err error
+		if f.Since, f.Until, err = a.between(in.Since, in.Until); err != nil {
+			return nil, a.fail(ctx, err)
+		}
 		if f.Status, err = words("status", in.Status, activation.RunStatuses); err != nil {
 			return nil, a.fail(ctx, err)
 		}

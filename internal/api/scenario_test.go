@@ -255,6 +255,12 @@ var scenarios = []scenario{
 	{op: "show-token", path: "GET /v2/token/{made}", status: 404, person: true},
 	{op: "delete-token", path: "DELETE /v2/token/{made}", status: 404, person: true},
 	{op: "delete-token", path: "DELETE /v2/token/{made}", status: 200, has: []string{"deleted"}},
+	{op: "list-runs", path: "GET /v2/run?since=now-1d&until=now", status: 200, has: []string{`"segment_slug":"high"`}},
+	{op: "list-runs", path: "GET /v2/run?until=now-1d", status: 200, has: []string{`"data":[]`}},
+	{op: "list-runs", path: "GET /v2/run?triggered_by=nobody", status: 200, has: []string{`"data":[]`}},
+	{op: "audit-log", path: "GET /v2/event?type=job&verb=pause&after=now-1d&limit=1", status: 200, has: []string{`"verb":"pause"`, `"_next"`}},
+	{op: "audit-log", path: "GET /v2/event?type=job&verb=pause&before=now-1d", status: 200, has: []string{`"data":[]`}},
+	{op: "audit-log", path: "GET /v2/event?after=mark-of-a-secret-value", status: 400, has: []string{"after: "}},
 	{op: "audit-log", path: "GET /v2/event?limit=500", status: 200, has: []string{"token:test admin"}, lacks: []string{mark, "sandbox-token"}},
 }
 

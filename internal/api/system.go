@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -26,14 +27,33 @@ func (a *API) system(h huma.API) {
 		return ok(ctx, status{a.Version})
 	})
 	huma.Register(h, route("GET /v2/event", Admin, "audit-log", "Who did what to which thing, newest first", "system"), func(ctx context.Context, in *struct {
-		Limit int `query:"limit" default:"100" minimum:"1" maximum:"1000"`
+		Type   string `query:"type" doc:"kind of thing, such as job or authorization"`
+		ID     string `query:"id" doc:"id of the thing"`
+		Verb   string `query:"verb" doc:"what was done, such as create or pause"`
+		User   string `query:"user_id" doc:"who did it"`
+		After  string `query:"after" doc:"RFC 3339, or such as now-3d"`
+		Before string `query:"before" doc:"the same"`
+		Start  int64  `query:"start" doc:"_next of the page before"`
+		Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
 	},
 	) (*reply[[]activation.AuditEntry], error) {
-		out, err := a.Audit.Audit(ctx, store.AuditFilter{Limit: in.Limit})
+		f := store.AuditFilter{SubjectType: in.Type, SubjectID: in.ID, Verb: in.Verb, Actor: in.User, Before: in.Start, Limit: in.Limit}
+		var err error
+		if f.Since, err = a.moment("after", in.After); err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		if f.Until, err = a.moment("before", in.Before); err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		out, err := a.Audit.Audit(ctx, f)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return list(ctx, out)
+		next := ""
+		if len(out) == in.Limit {
+			next = strconv.FormatInt(out[len(out)-1].ID, 10)
+		}
+		return page(ctx, out, next)
 	})
 }
 

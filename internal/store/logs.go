@@ -167,6 +167,8 @@ func (s *Store) AddAudit(ctx context.Context, e activation.AuditEntry) error {
 // AuditFilter narrows Audit; empty fields match all.
 type AuditFilter struct {
 	SubjectType, SubjectID, Verb, Actor string
+	// Since and Until bound the time: since included, until not.
+	Since, Until time.Time
 	// Before is the id to page on from: only older entries; 0 = the newest.
 	Before int64
 	// Limit is the most entries; 0 = 100.
@@ -180,6 +182,8 @@ func (s *Store) Audit(ctx context.Context, f AuditFilter) ([]activation.AuditEnt
 	equal(&w, "subject_id", f.SubjectID)
 	equal(&w, "verb", f.Verb)
 	equal(&w, "actor", f.Actor)
+	w.compare("at", ">=", f.Since)
+	w.compare("at", "<", f.Until)
 	if f.Before > 0 {
 		w.add("id < $%d", f.Before)
 	}
