@@ -175,7 +175,7 @@ func (c *Console) openRun(v visit, j activation.Job, r runRow) (openRun, error) 
 	n := r.Counts
 	o := openRun{
 		Number: r.Number, Path: r.Path, Chip: r.Chip, Of: r.AudienceName, StartedAt: r.StartedAt, Rail: rail(r.View, r.Items, c.Now()),
-		Known: !r.StagedAt.IsZero() && n.Staged > 0, Total: n.Staged, Accepted: n.Accepted, Failed: n.Rejected + n.Unknown, Restarts: r.Stalls,
+		Known: !r.StagedAt.IsZero() && n.Staged > 0, Total: n.Staged, Restarts: r.Stalls,
 	}
 	if r.Status == activation.RunPending {
 		b := v.press(runPath(r.ID)+"/withdraw", "Withdraw run", "arrow-back-up").as("btn-s")
@@ -185,11 +185,33 @@ func (c *Console) openRun(v visit, j activation.Job, r runRow) (openRun, error) 
 	if err != nil {
 		return o, err
 	}
+	receipts, err := c.Store.Receipts(v.Context(), r.ID)
+	if err != nil {
+		return o, err
+	}
 	pc := paceOf(r.View, items, c.Now())
 	o.Done = o.Total - pc.Left
-	o.Text = num(o.Done) + " of " + num(o.Total) + " sent, " + num(n.Rejected) + " rejected"
+	rejected := o.answers(items, receipts)
+	o.Text = num(o.Done) + " of " + num(o.Total) + " sent, " + num(rejected) + " rejected"
 	o.foretell(r.View, pc, c.providerName(j.Provider))
 	return o, nil
+}
+
+// answers adds up what the network has said so far; the counts of the run have
+// it only once it is folded into the ledger. It returns how many were rejected.
+func (o *openRun) answers(items []activation.Item, receipts map[activation.ItemID][]activation.Receipt) (rejected int64) {
+	o.Accepted, o.Failed = 0, 0
+	for _, it := range items {
+		all := receipts[it.ID]
+		if !it.State.Final() || it.State == activation.ItemSplit || len(all) == 0 {
+			continue
+		}
+		last := all[len(all)-1]
+		o.Accepted += last.Accepted
+		rejected += last.Rejected
+		o.Failed += last.Rejected + last.Unknown
+	}
+	return rejected
 }
 
 // foretell says when the run will be through, or what it waits for.
