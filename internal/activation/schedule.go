@@ -13,7 +13,7 @@ type Schedule struct {
 	// Frequency is realtime, hourly, daily, weekly, monthly, a Go duration of at
 	// least a minute, or a cron expression of five fields. "" = realtime.
 	Frequency string `json:"run_frequency"`
-	// TimeOfDay is "15:04" in Timezone; "" = whenever the job was created.
+	// TimeOfDay is "15:04" in Timezone; "" = minute 0 or midnight.
 	TimeOfDay string `json:"time_of_day,omitempty"`
 	// DayOfWeek is "monday" and so on, for weekly jobs.
 	DayOfWeek string `json:"day_of_week,omitempty"`
