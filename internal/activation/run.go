@@ -110,6 +110,14 @@ type Target struct {
 	CreatedAt time.Time `json:"created"`
 }
 
+// HeldRun is a run in a node's hands. InLine: it does nothing but wait its turn
+// behind others.
+type HeldRun struct {
+	ID      RunID
+	Attempt int
+	InLine  bool
+}
+
 // Run is one execution of an export job for one target: a row of Sync Tracking.
 type Run struct {
 	ID          RunID         `json:"id"`

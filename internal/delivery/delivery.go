@@ -144,7 +144,8 @@ type Delivery struct {
 
 	faults Faults
 
-	plans chan struct{} // one per run being planned
+	plans  chan struct{} // one per run being planned
+	keeper keeper
 
 	mu        sync.Mutex
 	reached   map[CrashPoint]int

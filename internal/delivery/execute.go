@@ -85,6 +85,10 @@ func (x *execution) read(ctx context.Context) (err error) {
 	if x.dest, err = x.d.store.Destination(ctx, x.run.Destination); err != nil {
 		return err
 	}
+	if x.run.ErrorCode == activation.CodeStalled && x.run.Status == activation.RunRunning { // given up: only to be accounted for
+		x.halt, x.failure = haltFailed, &activation.Error{Kind: x.run.ErrorKind, Code: x.run.ErrorCode, Message: x.run.ErrorText}
+		return nil
+	}
 	ended, err := x.ended(ctx)
 	if err != nil {
 		return err

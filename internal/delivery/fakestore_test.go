@@ -301,23 +301,30 @@ func (m *memory) mine(r activation.Run) (*activation.Run, error) {
 	return stored, nil
 }
 
-func (m *memory) RenewRun(_ context.Context, r activation.Run, lease time.Duration) error {
+func (m *memory) RenewRuns(_ context.Context, runs []activation.HeldRun, lease time.Duration) (fenced []activation.RunID, _ error) {
 	defer m.lock()()
-	stored, err := m.mine(r)
-	if err != nil || !m.now().Before(stored.LeaseUntil) {
-		return activation.ErrFenced
+	for _, r := range runs {
+		stored, err := m.mine(activation.Run{ID: r.ID, Attempt: r.Attempt})
+		if err != nil || !m.now().Before(stored.LeaseUntil) {
+			fenced = append(fenced, r.ID)
+			continue
+		}
+		stored.LeaseUntil = m.now().Add(lease)
+		if r.InLine {
+			stored.ProgressAt = m.now()
+		}
 	}
-	stored.LeaseUntil = m.now().Add(lease)
-	return nil
+	return fenced, nil
 }
 
-func (m *memory) InLine(_ context.Context, r activation.Run) error {
+// RestlessJobs lists them all: whoever asks looks for himself.
+func (m *memory) RestlessJobs(context.Context, string) ([]activation.JobID, error) {
 	defer m.lock()()
-	stored, err := m.mine(r)
-	if err == nil {
-		stored.ProgressAt = m.now()
+	var out []activation.JobID
+	for _, r := range m.runs {
+		out = append(out, r.Job)
 	}
-	return err
+	return out, nil
 }
 
 func (m *memory) ReleaseRun(_ context.Context, r activation.Run, waitUntil time.Time) error {

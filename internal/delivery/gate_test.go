@@ -28,11 +28,8 @@ func (g *gatedStore) OpenRun(ctx context.Context, r activation.Run) (activation.
 	return gate1(g.p, func() (activation.Run, error) { return g.worldStore.OpenRun(ctx, r) })
 }
 
-func (g *gatedStore) RenewRun(ctx context.Context, r activation.Run, lease time.Duration) error {
-	if err := g.p.alive(); err != nil {
-		return err
-	}
-	return g.worldStore.RenewRun(ctx, r, lease)
+func (g *gatedStore) RenewRuns(ctx context.Context, runs []activation.HeldRun, lease time.Duration) ([]activation.RunID, error) {
+	return gate1(g.p, func() ([]activation.RunID, error) { return g.worldStore.RenewRuns(ctx, runs, lease) })
 }
 
 func (g *gatedStore) ReleaseRun(ctx context.Context, r activation.Run, until time.Time) error {

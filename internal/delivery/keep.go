@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"usher/internal/activation"
@@ -23,68 +26,169 @@ var (
 // renewal.
 func (x *execution) keep(ctx context.Context) (_ context.Context, done func()) {
 	held, stop := context.WithCancelCause(ctx)
-	fence := time.AfterFunc(x.safeFor(x.d.now()), func() { stop(errRunFenced) })
-	r := activation.Run{ID: x.run.ID, Attempt: x.run.Attempt, Job: x.run.Job}
-	// A run that ends already, or that goes on whatever happens, needs no watch.
-	watched := x.halt != haltEnded && x.run.SyncType != activation.SyncPIIUpdate
-	quiets := x.run.Status != activation.RunAwaiting && x.run.Release == ""
-	var keeper sync.WaitGroup
-	keeper.Go(func() { x.renew(held, r, fence, stop) })
-	if watched {
-		keeper.Go(func() { x.watch(held, r.Job, quiets, stop) })
+	h := &hold{
+		run:   activation.Run{ID: x.run.ID, Number: x.run.Number, Attempt: x.run.Attempt, Job: x.run.Job},
+		fence: time.AfterFunc(x.d.safeFor(x.d.now()), func() { stop(errRunFenced) }),
+		line:  &x.line, stop: stop, hushed: &x.hushed,
+		// A run that ends already, or that goes on whatever happens, needs no watch.
+		watched: x.halt != haltEnded && x.run.SyncType != activation.SyncPIIUpdate && x.run.Release == "",
+		quiets:  x.run.Status != activation.RunAwaiting,
+	}
+	leave := x.d.keeper.join(context.WithoutCancel(ctx), x.d, h)
+	var released sync.WaitGroup
+	if x.run.Release != "" && x.halt != haltEnded && x.run.SyncType != activation.SyncPIIUpdate {
+		released.Go(func() { x.watchRelease(held, x.target.ID, stop) })
 	}
 	return held, func() {
-		fence.Stop()
+		h.fence.Stop()
 		stop(context.Canceled)
-		keeper.Wait()
+		leave()
+		released.Wait()
 	}
 }
 
-func (x *execution) safeFor(asked time.Time) time.Duration {
-	return x.d.set.Lease - x.d.set.StopWithin - x.d.now().Sub(asked)
+func (d *Delivery) safeFor(asked time.Time) time.Duration {
+	return d.set.Lease - d.set.StopWithin - d.now().Sub(asked)
 }
 
-func (x *execution) renew(ctx context.Context, r activation.Run, fence *time.Timer, stop context.CancelCauseFunc) {
-	every(ctx, x.d.set.Renew, func() {
-		asked := x.d.now()
-		err := x.d.store.RenewRun(ctx, r, x.d.set.Lease)
-		switch {
-		case errors.Is(err, activation.ErrFenced):
-			stop(errRunFenced)
-		case err == nil:
-			fence.Reset(x.safeFor(asked))
-			x.noteLine(ctx, r)
-		case ctx.Err() == nil:
-			x.log.WarnContext(ctx, "renewing the lease of a run", "error", err)
+// hold is a run in this node's hands, as its keeper sees it.
+type hold struct {
+	run     activation.Run
+	fence   *time.Timer
+	line    *line
+	stop    context.CancelCauseFunc
+	hushed  *atomic.Bool
+	watched bool // its job may stop it
+	quiets  bool // its job's quiet window as well
+}
+
+// keeper renews and watches all runs in this node's hands together: a thousand
+// of them cost a write every ten seconds, not a hundred a second. It runs while
+// there are any.
+type keeper struct {
+	mu    sync.Mutex
+	holds map[activation.RunID]*hold
+	end   func() // ends the rounds and waits for that
+}
+
+// join has a run kept until leave is called.
+func (k *keeper) join(ctx context.Context, d *Delivery, h *hold) (leave func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.holds) == 0 {
+		ctx, cancel := context.WithCancel(ctx)
+		var rounds sync.WaitGroup
+		rounds.Go(func() { every(ctx, d.set.Renew, func() { d.renew(ctx) }) })
+		rounds.Go(func() { every(ctx, d.set.Watch, func() { d.watch(ctx) }) })
+		k.holds = map[activation.RunID]*hold{}
+		k.end = func() { cancel(); rounds.Wait() }
+	}
+	k.holds[h.run.ID] = h
+	return func() { k.leave(h) }
+}
+
+func (k *keeper) leave(h *hold) {
+	k.mu.Lock()
+	end := func() {}
+	if k.holds[h.run.ID] == h { // else a later attempt has taken its place
+		delete(k.holds, h.run.ID)
+		if len(k.holds) == 0 {
+			end = k.end
 		}
-	})
+	}
+	k.mu.Unlock()
+	end()
 }
 
-func (x *execution) watch(ctx context.Context, id activation.JobID, quiets bool, stop context.CancelCauseFunc) {
-	if x.run.Release != "" {
-		x.watchRelease(ctx, x.target.ID, stop)
+// all lists the runs that are kept now, oldest first, which is the order in
+// which every transaction takes them.
+func (k *keeper) all() []*hold {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make([]*hold, 0, len(k.holds))
+	for _, h := range k.holds {
+		out = append(out, h)
+	}
+	slices.SortFunc(out, func(a, b *hold) int { return cmp.Compare(a.run.Number, b.run.Number) })
+	return out
+}
+
+// renewed is how many leases are renewed in one transaction, so that others may
+// write in between.
+const renewed = 50
+
+// renew extends the leases of all runs in hand, and notes which of them do
+// nothing but wait their turn. One attempt that was left behind is not among
+// them: its lease ends by itself.
+func (d *Delivery) renew(ctx context.Context) {
+	for holds := d.keeper.all(); len(holds) > 0 && ctx.Err() == nil; {
+		some := holds[:min(renewed, len(holds))]
+		holds = holds[len(some):]
+		d.renewSome(ctx, some)
+	}
+}
+
+func (d *Delivery) renewSome(ctx context.Context, holds []*hold) {
+	runs := make([]activation.HeldRun, len(holds))
+	for i, h := range holds {
+		runs[i] = activation.HeldRun{ID: h.run.ID, Attempt: h.run.Attempt, InLine: h.line.idle()}
+	}
+	asked := d.now()
+	fenced, err := d.store.RenewRuns(ctx, runs, d.set.Lease)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.WarnContext(ctx, "renewing the leases of runs", "runs", len(runs), "error", err)
+		}
 		return
 	}
-	every(ctx, x.d.set.Watch, func() {
-		job, err := x.d.store.Job(ctx, id)
+	lost := make(map[activation.RunID]bool, len(fenced))
+	for _, id := range fenced {
+		lost[id] = true
+	}
+	for _, h := range holds {
+		if lost[h.run.ID] {
+			h.stop(errRunFenced)
+		} else {
+			h.fence.Reset(d.safeFor(asked))
+		}
+	}
+}
+
+// watch looks whether the jobs of the runs in hand still let them go on. Which
+// jobs are worth a look the store finds in one query.
+func (d *Delivery) watch(ctx context.Context) {
+	jobs := map[activation.JobID][]*hold{}
+	for _, h := range d.keeper.all() {
+		if h.watched {
+			jobs[h.run.Job] = append(jobs[h.run.Job], h)
+		}
+	}
+	if len(jobs) == 0 {
+		return
+	}
+	restless, err := d.store.RestlessJobs(ctx, d.node)
+	if err != nil {
+		d.log.DebugContext(ctx, "looking for jobs that stop their runs", "error", err)
+		return // looked again soon
+	}
+	for _, id := range restless {
+		if len(jobs[id]) > 0 {
+			d.look(ctx, id, jobs[id])
+		}
+	}
+}
+
+func (d *Delivery) look(ctx context.Context, id activation.JobID, holds []*hold) {
+	job, err := d.store.Job(ctx, id)
+	for _, h := range holds {
 		switch {
-		case errors.Is(err, activation.ErrNotFound), err == nil && over(job, x.d.now()):
-			stop(errEnded)
+		case errors.Is(err, activation.ErrNotFound), err == nil && over(job, d.now()):
+			h.stop(errEnded)
 		case err == nil && job.State == activation.JobPaused:
-			stop(errPaused)
-		case err == nil && quiets && job.QuietAt(x.d.now()):
-			x.hushed.Store(true) // what is under way may end; nothing more begins
+			h.stop(errPaused)
+		case err == nil && h.quiets && job.QuietAt(d.now()):
+			h.hushed.Store(true) // what is under way may end; nothing more begins
 		}
-	})
-}
-
-// noteLine tells the store that a run that does not move only waits its turn.
-func (x *execution) noteLine(ctx context.Context, r activation.Run) {
-	if !x.line.idle() {
-		return
-	}
-	if err := x.d.store.InLine(ctx, r); err != nil && ctx.Err() == nil {
-		x.log.WarnContext(ctx, "noting that a run waits its turn", "error", err)
 	}
 }
 

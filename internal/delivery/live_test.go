@@ -245,11 +245,11 @@ type cutStore struct {
 	taken    []time.Time
 }
 
-func (c *cutStore) RenewRun(ctx context.Context, r activation.Run, d time.Duration) error {
+func (c *cutStore) RenewRuns(ctx context.Context, runs []activation.HeldRun, d time.Duration) ([]activation.RunID, error) {
 	if c.renewals.Load() {
-		return errDead
+		return nil, errDead
 	}
-	return c.worldStore.RenewRun(ctx, r, d)
+	return c.worldStore.RenewRuns(ctx, runs, d)
 }
 
 func (c *cutStore) TakeRun(ctx context.Context, id activation.RunID, node string, d time.Duration) (activation.Run, []activation.Item, error) {

@@ -71,11 +71,13 @@ type RunStore interface {
 	// flight is unknown, never queued) and are returned. ErrConflict when it is
 	// not to be had.
 	TakeRun(ctx context.Context, id activation.RunID, node string, lease time.Duration) (activation.Run, []activation.Item, error)
-	// RenewRun extends the lease of a run this attempt holds, unless it is over.
-	RenewRun(ctx context.Context, r activation.Run, lease time.Duration) error
-	// InLine notes that a run this attempt holds waits for its turn behind others,
-	// which is no stall however long it lasts.
-	InLine(ctx context.Context, r activation.Run) error
+	// RenewRuns extends the leases of runs that these attempts hold, and returns
+	// those that they hold no more: a lease that is over is not revived. A run that
+	// waits in line behind others does not stall, however long that lasts.
+	RenewRuns(ctx context.Context, runs []activation.HeldRun, lease time.Duration) (fenced []activation.RunID, err error)
+	// RestlessJobs lists the jobs whose runs in node's hands may have to stop: they
+	// are over, paused or in their quiet window. It may list others too.
+	RestlessJobs(ctx context.Context, node string) ([]activation.JobID, error)
 	// ReleaseRun gives the lease of a run back without ending it; with waitUntil
 	// set nobody works on it before then.
 	ReleaseRun(ctx context.Context, r activation.Run, waitUntil time.Time) error

@@ -358,6 +358,36 @@ func TestBreakerStopsCalls(t *testing.T) {
 	}
 }
 
+// TestBreakerTakesPagesForFailures: who answers an API's calls with pages for
+// people is not the network, whatever the status.
+func TestBreakerTakesPagesForFailures(t *testing.T) {
+	var calls atomic.Int32
+	kind := "text/html; charset=utf-8"
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.Header().Set("Content-Type", kind)
+		_, _ = io.WriteString(w, "<html>Sign in</html>")
+	})
+	c := client(t, func(c *Config) { c.BreakAfter = 2 })
+	for range 2 {
+		if a, err := post(t.Context(), t, c, s.URL); err != nil || a.Status != 200 {
+			t.Fatal(a.Status, err)
+		}
+	}
+	_, err := post(t.Context(), t, c, s.URL)
+	wants(t, err, activation.Unavailable, CodePaused, false)
+	if calls.Load() != 2 {
+		t.Errorf("%d calls", calls.Load())
+	}
+	kind = "application/json"
+	c = client(t, func(c *Config) { c.BreakAfter = 2 })
+	for range 4 {
+		if _, err := post(t.Context(), t, c, s.URL); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestBreakerIgnoresWhatIsNotTheNetworks: a call that was given up, or that the
 // guard refused, neither counts as a failure nor makes up for one.
 func TestBreakerIgnoresWhatIsNotTheNetworks(t *testing.T) {

@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"errors"
+	"mime"
 	"net/http"
 	"sync"
 	"time"
@@ -46,7 +47,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	t.judge(req.Context(), req, resp.StatusCode >= 500)
+	t.judge(req.Context(), req, resp.StatusCode >= 500 || page(resp))
 	resp.Body = &bounded{ReadCloser: resp.Body, left: t.cfg.MaxAnswerBytes, release: release}
 	return resp, nil
 }
@@ -113,6 +114,13 @@ func (t *transport) waitTurn(ctx context.Context) error {
 		turn.CancelAt(t.cfg.Now())
 		return ctx.Err()
 	}
+}
+
+// page reports whether the answer is a page for people: then somebody in between
+// has answered, a guest network or a balancer, whatever the status says.
+func page(resp *http.Response) bool {
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return err == nil && kind == "text/html"
 }
 
 // judge tells the breaker how the call ended and logs when it opens.

@@ -201,7 +201,22 @@ const (
 	laterProbes = 7*24 + 8
 	// parallel is how many requests an authorization may have under way.
 	parallel = 4
+	// breakAfter is how many failures in a row make the calls of an authorization
+	// pause, and longestPause the time between two probes in the end, after four
+	// shorter ones.
+	breakAfter   = 5
+	longestPause = 160 * time.Second
+	// sharedProbes is how often a dead authorization is asked until its jobs have
+	// given up, however many they are: pace, breaker and probe are the
+	// authorization's. The failures that open the breaker, what was under way
+	// then, the shorter pauses, and one probe at the end of each long one.
+	sharedProbes = breakAfter + parallel + 4 + int(failAfter/longestPause)
 )
+
+// dead is the most requests of so many jobs to an authorization that does not
+// work: each job's own series of sleeps, and in it each run's minute of tries;
+// or what all of them share.
+func dead(jobs int) int { return min(jobs*seriesRuns*runTries, sharedProbes) }
 
 // storms are the ways a network can go wrong for good, each with the most
 // requests that n jobs may make until they give up, and after that.
@@ -226,13 +241,13 @@ var storms = []struct {
 	{"429", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
 		func(jobs int) int { return 12 * 12 * (min(jobs, parallel) + 1) }, (7*24 + 2) * 12 * (parallel + 1), false, false},
 	{"503", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
-		func(jobs int) int { return min(jobs*seriesRuns*runTries, 10*3600/10) + laterProbes }, laterProbes, true, true},
+		dead, laterProbes, true, true},
 	{"HTML with 200", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<html><body>Sign in to the guest network</body></html>")
-	}, func(jobs int) int { return jobs*seriesRuns*runTries + laterProbes }, laterProbes, true, false},
+	}, dead, laterProbes, true, false},
 	{"no answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		func(jobs int) int { return jobs*seriesRuns*2 + laterProbes }, laterProbes, true, false},
+		dead, laterProbes, true, false},
 }
 
 // TestNoRetryStorm: whatever a network answers for a week, it is asked no more

@@ -70,6 +70,7 @@ type Store struct {
 	read  pool
 	d     Dialect
 	wake  func(kind, id string)
+	turn  chan struct{} // where one writes at a time: the line of those that will
 }
 
 // New returns a store over open pools. Close closes them.
@@ -80,7 +81,11 @@ func New(cfg Config) *Store {
 	if cfg.Dialect.Again == nil {
 		cfg.Dialect.Again = func(error) bool { return false }
 	}
-	return &Store{write: cfg.Write, read: pool{cfg.Read}, d: cfg.Dialect, wake: cfg.Wake}
+	s := &Store{write: cfg.Write, read: pool{cfg.Read}, d: cfg.Dialect, wake: cfg.Wake}
+	if cfg.Write.Stats().MaxOpenConnections == 1 {
+		s.turn = make(chan struct{}, 1)
+	}
+	return s
 }
 
 // Close closes both pools.
@@ -141,7 +146,26 @@ func pause(ctx context.Context, try int) error {
 	}
 }
 
+// line waits for the turn to write, where one writes at a time: first come,
+// first served, which a pool of connections does not promise.
+func (s *Store) line(ctx context.Context) (leave func(), _ error) {
+	if s.turn == nil {
+		return func() {}, nil
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 func (s *Store) once(ctx context.Context, fn func(t *tx) error) error {
+	leave, err := s.line(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer leave()
 	sqlTx, err := s.write.BeginTx(ctx, &sql.TxOptions{Isolation: s.d.Writing})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

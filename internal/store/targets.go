@@ -68,6 +68,10 @@ const (
 	realTimeBacklog = 100_000
 )
 
+// mostWaiting is how many runs of one authorization are opened ahead: several
+// times as many as are worked on at once.
+const mostWaiting = 64
+
 // wantedTargets finds the targets without an open run that something speaks
 // for, by the three indexes that hold nothing else, so that finding nothing
 // costs nothing however many targets there are. $1 is now.
@@ -89,11 +93,13 @@ const free = `w.open_run IS NULL AND w.state IN ('runnable', 'sleeping') AND coa
 // seen count.
 //
 // The authorizations take turns, and of each the longest neglected comes first:
-// nobody waits behind all the targets of somebody else.
+// nobody waits behind all the targets of somebody else. An authorization that
+// has runs enough waiting to be taken is given no more until some are: what
+// could not be worked on anyway is not opened.
 func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target, error) {
 	var out []activation.Target
 	err := s.view(ctx, func(t *tx) (err error) {
-		rows, err := t.query(`SELECT `+targetColumns+` FROM (SELECT t.*, row_number() OVER (PARTITION BY coalesce(d.authorization_id, d.id)
+		rows, err := t.query(`SELECT `+targetColumns+` FROM (SELECT t.*, coalesce(d.authorization_id, d.id) AS account, row_number() OVER (PARTITION BY coalesce(d.authorization_id, d.id)
 				ORDER BY CASE WHEN t.last_opened_at IS NULL THEN 0 ELSE 1 END, t.last_opened_at, t.id) AS turn
 			FROM (`+wantedTargets+`) wanted
 			CROSS JOIN targets t -- in this order, says SQLite; PostgreSQL sees for itself
@@ -111,8 +117,12 @@ func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target,
 			    OR (j.realtime AND t.dirty_seq > t.done_seq
 			      AND (t.last_opened_at IS NULL OR t.last_opened_at <= $2 OR t.dirty_seq - t.done_seq >= $3))
 			    OR t.next_at <= $1)) t
+			LEFT JOIN (SELECT coalesce(o.authorization_id, o.id) AS account, count(*) AS waiting
+				FROM runs r JOIN destinations o ON o.id = r.destination_id WHERE r.status = 'pending' AND `+workable+`
+				GROUP BY coalesce(o.authorization_id, o.id)) q ON q.account = t.account
+			WHERE t.turn + coalesce(q.waiting, 0) <= $5
 			ORDER BY t.turn, CASE WHEN t.last_opened_at IS NULL THEN 0 ELSE 1 END, t.last_opened_at, t.id
-			LIMIT $4`, t.micros(), t.now.Add(-runGap).UnixMicro(), realTimeBacklog, limit)
+			LIMIT $4`, t.micros(), t.now.Add(-runGap).UnixMicro(), realTimeBacklog, limit, mostWaiting)
 		out, err = collect(rows, err, scanTarget)
 		return err
 	})
@@ -204,9 +214,11 @@ func (s *Store) SetRemote(ctx context.Context, id activation.TargetID, generatio
 // this remote audience.
 func (t *tx) freeRemote(target activation.Target, remote string) error {
 	other, err := collectOne(t, scanTarget, `SELECT `+targetColumns+`
-		FROM targets t JOIN destinations d ON d.id = t.destination_id
-		JOIN destinations mine ON mine.id = $1 AND mine.provider = d.provider AND mine.account = d.account
-		WHERE t.remote_id = $2 AND t.id <> $3 LIMIT 1`, target.Destination, remote, target.ID)
+		FROM destinations mine
+		CROSS JOIN destinations d -- in this order, says SQLite: there are few of an account and many targets
+		CROSS JOIN targets t
+		WHERE mine.id = $1 AND mine.provider = d.provider AND mine.account = d.account
+		  AND t.destination_id = d.id AND t.remote_id = $2 AND t.id <> $3 LIMIT 1`, target.Destination, remote, target.ID)
 	if err != nil || other == nil {
 		return err
 	}

@@ -72,16 +72,20 @@ func (s *Store) TakeRun(ctx context.Context, id activation.RunID, node string, l
 	var r activation.Run
 	var lost []activation.Item
 	err := s.do(ctx, func(t *tx) error {
-		if _, _, err := t.lockRun(id); err != nil {
+		before, target, err := t.lockRun(id)
+		if err != nil {
 			return err
 		}
-		err := t.must(conflict("the run is not to be had now"), `UPDATE runs AS r SET attempt = attempt + 1, node = $2, lease_until = $3,
+		err = t.must(conflict("the run is not to be had now"), `UPDATE runs AS r SET attempt = attempt + 1, node = $2, lease_until = $3,
 			status = CASE WHEN r.status = 'awaiting' THEN 'awaiting' ELSE 'running' END, wait_until = NULL, progress_at = $1
 			WHERE r.id = $4 AND r.reason IS NULL AND `+workable, t.micros(), node, t.now.Add(lease).UnixMicro(), id)
 		if err != nil {
 			return err
 		}
 		if lost, err = t.loseSending(id); err != nil {
+			return err
+		}
+		if err := t.goOnWithin(before, target); err != nil {
 			return err
 		}
 		r, err = t.run(id)
@@ -93,29 +97,71 @@ func (s *Store) TakeRun(ctx context.Context, id activation.RunID, node string, l
 	return r, lost, nil
 }
 
-// RenewRun extends the lease of a run that this attempt holds. A lease that is
-// over is not revived (ErrFenced): the run must be taken again.
-func (s *Store) RenewRun(ctx context.Context, r activation.Run, lease time.Duration) error {
-	err := s.do(ctx, func(t *tx) error {
-		return t.must(activation.ErrFenced, `UPDATE runs SET lease_until = $1 WHERE id = $2 AND attempt = $3 AND lease_until > $4`,
-			t.now.Add(lease).UnixMicro(), r.ID, r.Attempt, t.micros())
+// RenewRuns extends the leases of runs that these attempts hold, and returns
+// those that they do not hold any more. A lease that is over is not revived: the
+// run must be taken again. That a run waits its turn, behind others that move,
+// is no stall however long it lasts. What one run comes to says nothing about
+// the others.
+func (s *Store) RenewRuns(ctx context.Context, runs []activation.HeldRun, lease time.Duration) (fenced []activation.RunID, err error) {
+	err = s.do(ctx, func(t *tx) error {
+		fenced = nil
+		for _, r := range runs {
+			n, err := t.exec(`UPDATE runs SET lease_until = $1, progress_at = CASE WHEN CAST($5 AS BOOLEAN) THEN $4 ELSE progress_at END
+				WHERE id = $2 AND attempt = $3 AND lease_until > $4`, t.now.Add(lease).UnixMicro(), r.ID, r.Attempt, t.micros(), r.InLine)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				fenced = append(fenced, r.ID)
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("renew run %q: %w", r.ID, err)
+		return nil, fmt.Errorf("renew %d runs: %w", len(runs), err)
 	}
-	return nil
+	return fenced, nil
+}
+
+// RestlessJobs lists the jobs whose runs in node's hands may have to stop: they
+// are over, paused or in their quiet window.
+func (s *Store) RestlessJobs(ctx context.Context, node string) ([]activation.JobID, error) {
+	var out []activation.JobID
+	err := s.view(ctx, func(t *tx) error {
+		rows, err := t.query(`SELECT DISTINCT coalesce(r.job_id, '') FROM runs r LEFT JOIN jobs j ON j.id = r.job_id
+			WHERE r.status IN ('pending', 'running', 'awaiting') AND r.node = $2
+			  AND (j.id IS NULL OR j.state = 'paused' OR `+jobOver+` OR NOT `+loud+`)`, t.micros(), node)
+		out, err = collect(rows, err, func(r scanner) (activation.JobID, error) {
+			var id activation.JobID
+			err := r.Scan(&id)
+			return id, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list restless jobs: %w", err)
+	}
+	return out, nil
 }
 
 // ReleaseRun gives the lease of a run back without ending it; with waitUntil
-// set nobody works on it before then, and the job's log says so.
+// set nobody works on it before then: its target sleeps, and the job's log says
+// so. That is no error.
 func (s *Store) ReleaseRun(ctx context.Context, r activation.Run, waitUntil time.Time) error {
 	err := s.do(ctx, func(t *tx) error {
+		_, target, err := t.lockRun(r.ID)
+		if err != nil {
+			return err
+		}
 		if err := t.must(activation.ErrFenced, `UPDATE runs SET node = NULL, lease_until = NULL, wait_until = $1
 			WHERE id = $2 AND attempt = $3 AND status IN ('running', 'awaiting')`, at(waitUntil), r.ID, r.Attempt); err != nil {
 			return err
 		}
 		if waitUntil.IsZero() || r.Job == "" || r.Status == activation.RunAwaiting {
 			return nil
+		}
+		if err := t.restWithin(r, target, waitUntil); err != nil {
+			return err
 		}
 		return t.log(activation.LogEntry{
 			Job: r.Job, Event: activation.LogSleeping, Message: "the provider asked to wait until " + waitUntil.UTC().Format(time.RFC3339),
@@ -126,6 +172,34 @@ func (s *Store) ReleaseRun(ctx context.Context, r activation.Run, waitUntil time
 		return fmt.Errorf("release run %q: %w", r.ID, err)
 	}
 	return nil
+}
+
+// restWithin puts a target to sleep while its open run waits for the provider.
+// One that rests already for another reason goes on resting for that.
+func (t *tx) restWithin(r activation.Run, target activation.Target, until time.Time) error {
+	if target.OpenRun != r.ID || target.Job != r.Job || target.State != activation.TargetRunnable {
+		return nil
+	}
+	asleep := activation.NextSleep(restOf(target), activation.RunEnd{Kind: activation.WaitUntil, Until: until, At: t.now}, activation.Rhythm{})
+	if err := t.setRest(target, asleep); err != nil {
+		return err
+	}
+	return t.settleJob(r.Job)
+}
+
+// goOnWithin wakes a target whose open run goes on after the provider's wait.
+func (t *tx) goOnWithin(r activation.Run, target activation.Target) error {
+	if target.OpenRun != r.ID || r.SyncType == activation.SyncPIIUpdate {
+		return nil
+	}
+	awake := activation.WokenFrom(restOf(target), activation.SleepProviderLimit)
+	if awake == restOf(target) {
+		return nil
+	}
+	if err := t.setRest(target, awake); err != nil {
+		return err
+	}
+	return t.settleJob(target.Job)
 }
 
 // SaveRun stores stage, seq, now, key set, counts, timings and staged_at of a run that

@@ -41,19 +41,14 @@ func Open(ctx context.Context, path string, opt Options) (*store.Store, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	write, err := sql.Open("sqlite", dsn(path, "rwc", "_txlock=immediate"))
-	if err != nil {
-		return nil, fmt.Errorf("open control store %q: %w", path, err)
-	}
+	write := sql.OpenDB(connector{&sqlite.Driver{}, dsn(path, "rwc", "_txlock=immediate")})
 	write.SetMaxOpenConns(1)
 	if err := migrations.SQLite(ctx, write); err != nil {
 		return nil, errors.Join(fmt.Errorf("open control store %q: %w", path, err), write.Close())
 	}
-	read, err := sql.Open("sqlite", dsn(path, "rw", "_pragma=query_only(1)"))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open control store %q: %w", path, err), write.Close())
-	}
+	read := sql.OpenDB(connector{&sqlite.Driver{}, dsn(path, "rw", "_pragma=query_only(1)")})
 	read.SetMaxOpenConns(max(4, runtime.NumCPU()))
+	read.SetMaxIdleConns(max(4, runtime.NumCPU()))
 	return store.New(store.Config{Write: write, Read: read, Wake: opt.Wake, Dialect: store.Dialect{
 		Now: func(context.Context, *sql.Tx) (time.Time, error) {
 			return opt.Now().UTC().Truncate(time.Microsecond), nil

@@ -195,7 +195,7 @@ func (l *life) mayRetry(run words) bool {
 
 func (l *life) retry(i int) {
 	t, r := l.targets[i], l.runs[i]
-	r["status"], r["failed"] = "running", ""
+	r["status"], r["failed"], r["given up"] = "running", "", ""
 	r.set("attempt", r.at("attempt")+1)
 	r.set("progress", l.now())
 	if t.is("state", "failed") {
@@ -251,24 +251,69 @@ func (l *life) ended(t words, kind activation.Kind, until int64) {
 }
 
 // stall restarts what hangs in somebody's hands, or what nobody takes, and says
-// how many there were. It looks before it restarts.
-func (l *life) stall(which string) int {
-	var found []words
+// how many there were. It looks before it restarts. What hangs has erred; where
+// that has lasted for too long it has failed, and ends where nothing was staged.
+func (l *life) stall() (hung, neglected int) {
+	var hang, wait []int
 	for i, r := range l.runs {
 		still := open(r) && l.now()-r.at("progress") >= stallLimit && !l.job.is("state", "paused")
-		if which == "hung" && still && l.held(r) {
-			found = append(found, r)
+		if still && l.held(r) {
+			hang = append(hang, i)
 		}
-		if which == "neglected" && still && r["stalled"] == "" && l.workable(r) && !l.lineBefore(i) {
-			found = append(found, r)
+		if still && r["stalled"] == "" && l.workable(r) && !l.lineBefore(i) {
+			wait = append(wait, i)
 		}
 	}
-	for _, r := range found {
-		r["stalled"], r["held"] = "yes", ""
-		r.set("stalls", r.at("stalls")+1)
-		r.set("attempt", r.at("attempt")+1)
+	for _, i := range hang {
+		l.restart(l.runs[i])
+		l.errs(i)
 	}
-	return len(found)
+	for _, i := range wait {
+		if open(l.runs[i]) {
+			l.restart(l.runs[i])
+			neglected++
+		}
+	}
+	return len(hang), neglected
+}
+
+func (l *life) restart(r words) {
+	r["held"] = ""
+	if r["stalled"] == "" {
+		r.set("stalled", l.now())
+	}
+	r.set("stalls", r.at("stalls")+1)
+	r.set("attempt", r.at("attempt")+1)
+}
+
+// errs counts a stall of the run of a target.
+func (l *life) errs(i int) {
+	t, r := l.targets[i], l.runs[i]
+	if l.job.is("state", "killed") || t.is("state", "failed", "completed") || r["given up"] != "" {
+		return
+	}
+	t.set("errors", t.at("errors")+1)
+	if t["failing"] == "" {
+		t.set("failing", l.now())
+	}
+	if l.now()-t.at("failing") >= l.failAfter {
+		t.fail()
+		r["given up"] = "yes"
+		if r["staged"] == "" {
+			l.end(r)
+		}
+	}
+	l.show()
+}
+
+// moved ends the stall of the run of a target, and errors that were but that.
+func (l *life) moved(i int) {
+	t, r := l.targets[i], l.runs[i]
+	if r["stalled"] != "" && t["failing"] == r["stalled"] && t.is("state", "runnable", "sleeping") && !t.is("reason", "authorization") {
+		t["errors"], t["failing"] = "0", ""
+		l.show()
+	}
+	r["stalled"] = ""
 }
 
 // lineBefore: another run of the authorization is worked on and moves.
@@ -567,8 +612,9 @@ func (a *actor) hang() {
 func (a *actor) stall() {
 	_, err := a.w.RestartStalled(a.w.t.Context(), time.Time{})
 	if a.expect("ok", err) {
-		a.seen["stall hung"] += a.life.stall("hung")
-		a.seen["stall neglected"] += a.life.stall("neglected")
+		hung, neglected := a.life.stall()
+		a.seen["stall hung"] += hung
+		a.seen["stall neglected"] += neglected
 	}
 }
 
@@ -635,7 +681,8 @@ func (a *actor) take(i int) {
 	if !a.over() {
 		got.Stage, got.StagedAt = activation.StageMembers, a.w.clock.Now()
 		if a.expect("ok", a.w.QueueItems(a.w.t.Context(), got, tenEach(1))) {
-			run["stalled"], run["staged"] = "", "yes"
+			a.moved(i)
+			run["staged"] = "yes"
 		}
 	}
 	a.workers = append(a.workers, heldRun{i, got})

@@ -7,6 +7,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -58,6 +59,24 @@ type world struct {
 	auth  activation.Authorization
 	dest  activation.Destination
 	woken *woken
+}
+
+// RenewRun renews one run.
+func (w *world) RenewRun(ctx context.Context, r activation.Run, lease time.Duration) error {
+	return w.renew(ctx, r, lease, false)
+}
+
+// InLine renews one run that waits its turn.
+func (w *world) InLine(ctx context.Context, r activation.Run) error {
+	return w.renew(ctx, r, lease, true)
+}
+
+func (w *world) renew(ctx context.Context, r activation.Run, lease time.Duration, inLine bool) error {
+	fenced, err := w.RenewRuns(ctx, []activation.HeldRun{{ID: r.ID, Attempt: r.Attempt, InLine: inLine}}, lease)
+	if err == nil && len(fenced) > 0 {
+		return activation.ErrFenced
+	}
+	return err
 }
 
 type woken struct {
