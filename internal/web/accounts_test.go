@@ -15,6 +15,7 @@ func TestAuthorizationPage(t *testing.T) {
 	w := start(t)
 	w.fill()
 	w.run("first run done", func(r activation.Run) bool { return r.Status == activation.RunCompleted })
+	w.checked()
 	b := w.signedIn()
 	path := "/authorizations/" + w.auth
 	wantPage(t, b, "/authorizations", `href="`+path+`"`, "Connected", "1 destination, 1 job")
@@ -68,16 +69,27 @@ func TestAuthorizationPage(t *testing.T) {
 	}
 }
 
+// checked waits until the credentials were found to work.
+func (w *world) checked() {
+	w.t.Helper()
+	w.eventually("the authorization is checked", func() bool {
+		var a struct{ Status activation.AuthStatus }
+		w.must(http.MethodGet, "/v2/auth/"+w.auth, nil, &a)
+		return a.Status == activation.AuthHealthy
+	})
+}
+
 // TestDestinationPage edits a destination, confirms a rebuild, switches it off
 // and on, and releases what a job left there.
 func TestDestinationPage(t *testing.T) {
 	w := start(t)
 	w.fill()
 	w.run("first run done", func(r activation.Run) bool { return r.Status == activation.RunCompleted })
+	w.checked()
 	b := w.signedIn()
 	path := "/destinations/" + w.dest
 	wantPage(t, b, "/destinations", `href="`+path+`"`, "On", "Connected", ">140<")
-	wantPage(t, b, path, "Shop", "account 1", "high", ">140<", "Release…", "keeps it in step; terminate that first", "#1", "It can&#39;t change while 1 audience", "No run is pending, so none is withdrawn", "It is used by 1 target and 1 job")
+	wantPage(t, b, path, "Shop", "account 1", "high", ">140<", "Release…", "keeps it in step; terminate that first", "#1", "It can&#39;t change while audiences are kept there", "No run is pending, so none is withdrawn", "It is used by 1 target and 1 job")
 	wantRedirect(t, b, path+"/test", url.Values{"here": {"1"}}, path)
 	wantPage(t, b, path, "accepts credentials and account")
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,10 +90,14 @@ func (c *Console) historyOfSubject(v visit, kind, id string) ([]auditRow, error)
 	return out, nil
 }
 
+// hexID is what the id of a thing with a page looks like; who signs in by the
+// one-time link has none.
+var hexID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 func auditRowOf(e activation.AuditEntry) auditRow {
 	row := auditRow{AuditEntry: e, Did: orText(auditVerbs[e.Verb], sentenceWord(strings.ReplaceAll(e.Verb, "_", " "))), Thing: e.SubjectType, Changes: changedFields(e.Before, e.After)}
 	paths := map[string]string{"job": "/jobs/", "run": "/runs/", "destination": "/destinations/", "authorization": "/authorizations/", "user": "/people/"}
-	if root, ok := paths[e.SubjectType]; ok && e.Verb != "delete" && e.SubjectID != "" {
+	if root, ok := paths[e.SubjectType]; ok && e.Verb != "delete" && hexID.MatchString(e.SubjectID) {
 		row.Href = root + e.SubjectID
 	}
 	return row

@@ -100,8 +100,8 @@ func (c *Console) destinationFields(v visit, p *destinationPage, d activation.De
 		{Name: "name", Label: "Name", Type: "text", Required: true, Value: name, Error: wrong["name"]},
 		{Name: "account", Label: "Account", Type: "text", Required: true, Value: account, Error: wrong["account"], Help: def.AccountHelp},
 	}
-	if n := len(p.Targets); n > 0 {
-		p.Fields[1].Help = "It can't change while " + many(int64(n), "audience") + " are kept there. " + def.AccountHelp
+	if len(p.Targets) > 0 {
+		p.Fields[1].Help = "It can't change while audiences are kept there. " + def.AccountHelp
 	}
 	filled := make([]provider.Field, len(def.DestinationFields))
 	for i, f := range def.DestinationFields {

@@ -116,11 +116,12 @@ func authChip(s activation.AuthStatus) chip {
 // targetChip is the state of a target: what one audience at one destination
 // waits for.
 func targetChip(t activation.Target) chip {
-	switch {
-	case t.Release == activation.EndEmpty:
+	switch t.Release {
+	case activation.EndEmpty:
 		return chip{"warn", "hourglass-low", "Being emptied", false}
-	case t.Release == activation.EndDelete:
+	case activation.EndDelete:
 		return chip{"warn", "hourglass-low", "Being deleted", false}
+	case activation.EndKeep:
 	}
 	switch t.State {
 	case activation.TargetRunnable:
