@@ -62,6 +62,31 @@ func Do(c *http.Client, req *http.Request) (Answer, error) {
 	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 }
 
+// Call is Do for those who know more of an answer than its status: read reads
+// it, and an Unavailable error of read is the network's failure like a 5xx, so
+// that calls pause when there are several in a row.
+func Call(c *http.Client, req *http.Request, read func(Answer) error) (Answer, error) {
+	v := &verdict{}
+	req = req.WithContext(context.WithValue(req.Context(), verdictKey{}, v))
+	a, err := Do(c, req)
+	answered := err == nil
+	if answered {
+		err = read(a)
+	}
+	if v.owed == nil {
+		return a, err
+	}
+	switch {
+	case answered:
+		v.owed(activation.KindOf(err) == activation.Unavailable)
+	case errors.Is(err, context.Canceled):
+		v.transport.breaker.abandon()
+	default:
+		v.owed(true)
+	}
+	return a, err
+}
+
 func fault(method string, err error, left bool) error {
 	var own *activation.Error
 	if errors.As(err, &own) {

@@ -388,6 +388,55 @@ func TestBreakerTakesPagesForFailures(t *testing.T) {
 	}
 }
 
+// TestCallJudgesByWhatIsRead: who reads the answers says whether the network
+// works, and what was cut off or cancelled is judged all the same.
+func TestCallJudgesByWhatIsRead(t *testing.T) {
+	var calls atomic.Int32
+	var down atomic.Bool
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		if r.URL.Path == "/cut" {
+			w.Header().Set("Content-Length", "100")
+		}
+		_, _ = io.WriteString(w, "{}")
+	})
+	now := time.Now()
+	c := client(t, func(c *Config) { c.BreakAfter, c.Now = 2, func() time.Time { return now } })
+	call := func(path string) error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Call(c, req, func(Answer) error {
+			if down.Load() {
+				return &activation.Error{Kind: activation.Unavailable, Code: "X", Message: "not now"}
+			}
+			return nil
+		})
+		return err
+	}
+	down.Store(true)
+	wants(t, call("/"), activation.Unavailable, "X", false)
+	wants(t, call("/"), activation.Unavailable, "X", false)
+	wants(t, call("/"), activation.Unavailable, CodePaused, false)
+	if calls.Load() != 2 {
+		t.Fatalf("%d calls", calls.Load())
+	}
+	down.Store(false)
+	now = now.Add(time.Minute)
+	if err := call("/"); err != nil { // the probe works
+		t.Fatal(err)
+	}
+	for range 2 {
+		wants(t, call("/cut"), activation.Unavailable, CodeNoAnswer, false)
+	}
+	wants(t, call("/"), activation.Unavailable, CodePaused, false)
+	now = now.Add(time.Minute)
+	if err := call("/"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBreakerIgnoresWhatIsNotTheNetworks: a call that was given up, or that the
 // guard refused, neither counts as a failure nor makes up for one.
 func TestBreakerIgnoresWhatIsNotTheNetworks(t *testing.T) {

@@ -47,7 +47,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	t.judge(req.Context(), req, resp.StatusCode >= 500 || page(resp))
+	failed := resp.StatusCode >= 500 || page(resp)
+	if v, ok := req.Context().Value(verdictKey{}).(*verdict); ok && !failed && resp.StatusCode/100 != 3 {
+		v.transport, v.owed = t, func(failed bool) { t.judge(req.Context(), req, failed) }
+	} else {
+		t.judge(req.Context(), req, failed)
+	}
 	resp.Body = &bounded{ReadCloser: resp.Body, left: t.cfg.MaxAnswerBytes, release: release}
 	return resp, nil
 }
@@ -115,6 +120,15 @@ func (t *transport) waitTurn(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// verdict is left to the caller of Call, who reads the answer before it is said
+// whether the network works.
+type verdict struct {
+	transport *transport
+	owed      func(failed bool) // nil = nothing is
+}
+
+type verdictKey struct{}
 
 // page reports whether the answer is a page for people: then somebody in between
 // has answered, a guest network or a balancer, whatever the status says.

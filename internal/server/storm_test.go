@@ -246,6 +246,10 @@ var storms = []struct {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<html><body>Sign in to the guest network</body></html>")
 	}, dead, laterProbes, true, false},
+	{"an error of its own", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": 2, "message": "an unexpected error", "is_transient": true}})
+	}, dead, laterProbes, true, false},
 	{"no answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		dead, laterProbes, true, false},
 }

@@ -41,13 +41,11 @@ func (m *destination) call(ctx context.Context, method, path string, query url.V
 	if err != nil {
 		return outbound.Answer{}, err
 	}
-	answer, err := outbound.Do(m.http, req)
-	if err != nil {
-		return outbound.Answer{}, err
-	}
-	m.gate.note(usageOf(answer.Header, m.unit), m.now())
-	m.noteVersion(ctx, answer.Header)
-	return answer, m.read(method, answer, out)
+	return outbound.Call(m.http, req, func(answer outbound.Answer) error {
+		m.gate.note(usageOf(answer.Header, m.unit), m.now())
+		m.noteVersion(ctx, answer.Header)
+		return m.read(method, answer, out)
+	})
 }
 
 func (m *destination) request(ctx context.Context, method, path string, query url.Values, body *outbound.Buffer) (*http.Request, error) {
