@@ -14,6 +14,10 @@ import (
 // browsers to guess nothing and keep nothing.
 type traced struct{ *http.ServeMux }
 
+// formType is what curl calls every body that is given with -d. No route takes
+// forms: there it means JSON.
+const formType = "application/x-www-form-urlencoded"
+
 // HandleFunc registers fn for a pattern.
 func (t traced) HandleFunc(pattern string, fn func(http.ResponseWriter, *http.Request)) {
 	t.ServeMux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -22,7 +26,11 @@ func (t traced) HandleFunc(pattern string, fn func(http.ResponseWriter, *http.Re
 		h.Set("X-Request-Id", id)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
-		fn(w, r.WithContext(context.WithValue(r.Context(), requestKey, id)))
+		r = r.WithContext(context.WithValue(r.Context(), requestKey, id))
+		if strings.HasPrefix(r.URL.Path, "/v2/") && r.Header.Get("Content-Type") == formType {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		fn(w, r)
 	})
 }
 

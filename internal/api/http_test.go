@@ -73,3 +73,22 @@ func TestHeaders(t *testing.T) {
 		t.Error("the reference page has a script")
 	}
 }
+
+// TestCurl: what curl sends with -d alone is JSON.
+func TestCurl(t *testing.T) {
+	s := servertest.Start(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v2/segment/validate", strings.NewReader(`{"segment_ql":"FILTER *"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", s.Tokens[activation.RoleOperator])
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("status %d, want 200", res.StatusCode)
+	}
+}
