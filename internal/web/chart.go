@@ -131,7 +131,7 @@ func (c *Console) jobChart(v visit, j activation.Job, p *jobPage) error {
 	if err != nil {
 		return err
 	}
-	ch := chart{Range: name, Since: v.get("since"), Until: v.get("until"), Wrong: wrong, Per: per, Series: seriesOf(j.Type, counted)}
+	ch := chart{Range: name, Since: aDay(v.get("since")), Until: aDay(v.get("until")), Wrong: wrong, Per: per, Series: seriesOf(j.Type, counted)}
 	if wrong == "" && name == customRange {
 		ch.Since, ch.Until = from.Format(time.DateOnly), until.Add(-time.Second).Format(time.DateOnly)
 	}
@@ -141,6 +141,14 @@ func (c *Console) jobChart(v visit, j activation.Job, p *jobPage) error {
 	ch.fill(counted, from, until, step)
 	p.Chart = ch
 	return nil
+}
+
+// aDay is a day as a form takes it back, "" for anything else.
+func aDay(text string) string {
+	if _, err := time.Parse(time.DateOnly, text); err != nil {
+		return ""
+	}
+	return text
 }
 
 // fill adds the buckets up to bars.

@@ -4,12 +4,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"usher/internal/activation"
 	"usher/internal/provider"
 	"usher/internal/store"
-	"usher/internal/tracking"
 )
 
 type jobPage struct {
@@ -47,6 +45,7 @@ func (c *Console) job(v visit) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
+	row.Provider = orText(row.Provider, c.providerName(j.Provider))
 	p := jobPage{Job: row, Config: colored(c.jobJSON(j))}
 	for _, part := range []func(visit, activation.Job, *jobPage) error{
 		c.jobRunsOf, c.jobOpen, c.jobHeadOf, c.jobFailure, c.jobChart, c.jobLines, c.jobTargets, c.jobWatched,
@@ -177,14 +176,4 @@ func (p *jobPage) running() int64 {
 		return 0
 	}
 	return p.Open[0].Number
-}
-
-// lastFailed is the newest failed run or pass since a time, by its number.
-func lastFailed(rows []tracking.View, since time.Time) *tracking.View {
-	for i, r := range rows {
-		if r.Status == activation.RunFailed && !r.EndedAt.Before(since) {
-			return &rows[i]
-		}
-	}
-	return nil
 }

@@ -72,7 +72,7 @@ func (c *Console) jobFailure(v visit, j activation.Job, p *jobPage) error {
 	}
 	if failed {
 		f.Tone = "bad"
-	} else if j.State == activation.JobSleeping {
+	} else if j.State == activation.JobSleeping && (j.SleepReason == activation.SleepError || j.SleepReason == activation.SleepProviderLimit) {
 		f.NextTry = j.SleepUntil
 	}
 	f.Help = helpPath(tracking.Page(f.Code))

@@ -48,7 +48,7 @@ func (c *Console) jobHeadOf(v visit, j activation.Job, p *jobPage) error {
 	case j.State != activation.JobRunnable && j.State != activation.JobSleeping:
 		h.NextSays = "None while it is " + lower(jobChip(activation.Job{State: j.State}).Word)
 	case j.RealTime():
-		h.NextSays = "As soon as something changes"
+		// The schedule says it all.
 	default:
 		h.Next = schedule.Upcoming(j.Schedule, c.Now(), nextTimes)
 		h.NextSays = "None"

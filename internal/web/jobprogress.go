@@ -193,6 +193,9 @@ func (c *Console) openRun(v visit, j activation.Job, r runRow) (openRun, error) 
 	o.Done = o.Total - pc.Left
 	rejected := o.answers(items, receipts)
 	o.Text = num(o.Done) + " of " + num(o.Total) + " sent, " + num(rejected) + " rejected"
+	if last := &o.Rail[len(o.Rail)-1]; last.Class == "now" {
+		last.Text = num(o.Accepted) + " of " + num(o.Total) + " accepted"
+	}
 	o.foretell(r.View, pc, c.providerName(j.Provider))
 	return o, nil
 }
