@@ -1,11 +1,14 @@
 package api_test
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"usher/internal/activation"
+	"usher/internal/api/client"
 	"usher/internal/server/servertest"
 )
 
@@ -90,5 +93,34 @@ func TestCurl(t *testing.T) {
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		t.Errorf("status %d, want 200", res.StatusCode)
+	}
+}
+
+// TestIdempotencyKey: the same key makes one job, on both routes.
+func TestIdempotencyKey(t *testing.T) {
+	s := servertest.Start(t)
+	shop := s.Declare()
+	for i, path := range []string{"/v2/job", "/v2/job/meta-custom-audience"} {
+		slug := fmt.Sprintf("once-%d", i)
+		s.Must(http.MethodPost, "/v2/segment", map[string]string{"slug_name": slug, "name": slug, "segment_ql": "FILTER score > 1"}, nil)
+		body := map[string]any{"workflow": "meta-custom-audience", "name": slug, "destination_id": shop.Destination, "segment_ids": []string{slug}}
+		send := func(key string) (client.Job, error) {
+			var j client.Job
+			_, err := s.Client(activation.RoleOperator).Send(t.Context(), http.MethodPost, path, http.Header{"Idempotency-Key": {key}}, body, &j)
+			return j, err
+		}
+		first, err := send(slug)
+		again, err2 := send(slug)
+		if err != nil || err2 != nil || first.ID == "" || first.ID != again.ID {
+			t.Errorf("%s: %q, then %q: %v, %v", path, first.ID, again.ID, err, err2)
+		}
+		body["description"] = "another request"
+		var e *client.Error
+		if _, err := send(slug); !errors.As(err, &e) || e.Status != http.StatusBadRequest || !strings.Contains(e.Message, "Idempotency-Key") {
+			t.Errorf("%s: the key for another request: %v", path, err)
+		}
+		if _, err := send(slug + "-fresh"); !errors.As(err, &e) || e.Status != http.StatusConflict {
+			t.Errorf("%s: a fresh key for a name that is taken: %v", path, err)
+		}
 	}
 }

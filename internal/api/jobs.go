@@ -102,7 +102,9 @@ func (a *API) listJobs(ctx context.Context, in *JobFilter) ([]client.Job, string
 	return views, next, err
 }
 
-type newJob struct {
+// NewJob is a request that creates a job. Exported, because only exported
+// embedded fields are read from a request.
+type NewJob struct {
 	Key  string `header:"Idempotency-Key" maxLength:"255" doc:"a repetition with the same key within 24 hours returns the job that was made"`
 	Body jobBody
 }
@@ -115,12 +117,12 @@ func (a *API) jobs(h huma.API) {
 		}
 		return page(ctx, views, next)
 	})
-	huma.Register(h, route("POST /v2/job", Operator, "create-job", "Create a job; it starts at once, or at its time of day", "jobs"), func(ctx context.Context, in *newJob) (*reply[client.Job], error) {
+	huma.Register(h, route("POST /v2/job", Operator, "create-job", "Create a job; it starts at once, or at its time of day", "jobs"), func(ctx context.Context, in *NewJob) (*reply[client.Job], error) {
 		return a.createJob(ctx, in.Key, in.Body)
 	})
 	huma.Register(h, route("POST /v2/job/{workflow}", Operator, "create-workflow-job", "Create a job of a workflow; it starts at once, or at its time of day", "jobs"), func(ctx context.Context, in *struct {
 		Workflow string `path:"workflow"`
-		newJob
+		NewJob
 	},
 	) (*reply[client.Job], error) {
 		in.Body.Workflow = &in.Workflow
