@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -63,6 +65,8 @@ type configurationPage struct {
 	Planned       bool // the steps are what would be done
 	Applied       bool // the steps were done
 	Nothing       bool // there is nothing to do
+	Changed       bool // other files were to be applied than were planned
+	Digest        string
 	Wrong         string
 }
 
@@ -215,7 +219,10 @@ func (c *Console) planOrApply(v visit) (view, error) {
 	}
 	var steps []manifest.Step
 	var err error
-	if v.post("go") == "apply" {
+	p.Digest = digest(files)
+	apply := v.post("go") == "apply"
+	p.Changed = apply && v.post("planned") != p.Digest
+	if apply && !p.Changed {
 		steps, err = c.Manifest.Apply(v.Context(), files, v.who.Name)
 		p.Applied = err == nil
 	} else {
@@ -240,6 +247,15 @@ func (c *Console) planOrApply(v visit) (view, error) {
 		p.Counts = num(count[manifest.Create]) + " created, " + num(count[manifest.Update]) + " updated, " + num(count[manifest.Unchanged]) + " unchanged"
 	}
 	return c.configuration(v, p)
+}
+
+// digest names the content of files: what is applied must be what was planned.
+func digest(files map[string]string) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(h, "%d %s %d %s", len(name), name, len(files[name]), files[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // givenFiles are the files of a form: those typed, and those uploaded, of which

@@ -129,6 +129,15 @@ func TestConfigurationPage(t *testing.T) {
 		t.Error("planning made the audience")
 	}
 	apply := url.Values{"csrf_token": {b.csrf}, "go": {"apply"}, "file": {"low.yaml"}, "text": {strings.ReplaceAll(more, "\n", "\r\n")}}
+	// What was not planned is planned first; what was is applied.
+	res, body = b.send("/configuration", apply, nil)
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, "not those that were planned") || !strings.Contains(body, "1 to create, 0 to update") {
+		t.Errorf("apply without a plan: status %d", res.StatusCode)
+	}
+	if res, _ := b.get("/audiences/low"); res.StatusCode != http.StatusNotFound {
+		t.Error("what was not planned was applied")
+	}
+	apply.Set("planned", between(t, body, `name="planned" value="`, `"`))
 	if res, body := b.send("/configuration", apply, nil); res.StatusCode != http.StatusOK || !strings.Contains(body, "1 created, 0 updated, 0 unchanged") {
 		t.Errorf("apply: status %d", res.StatusCode)
 	}
