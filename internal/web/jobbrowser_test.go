@@ -56,12 +56,12 @@ func TestJobBrowser(t *testing.T) {
 	b.until("the opened run", "document.querySelectorAll('#job-runs tr.exp:not([hidden]) .rail .done').length === 6")
 
 	w.sandbox.ResetFaults()
-	if _, err := w.sandbox.Fault(fault.Fault{Path: "*/users", Kind: fault.Token}); err != nil {
+	if _, err := w.sandbox.Fault(fault.Fault{Path: "*/users", Kind: fault.Error, Status: http.StatusForbidden, Code: 200, Message: "Permissions error"}); err != nil {
 		t.Fatal(err)
 	}
 	w.load(func(id int) int { return map[bool]int{true: 90, false: 10}[id > 20] })
 	w.runJob(activation.RunFailed)
-	lookAt(t, b, w, map[string]string{"job-refused": job, "job-7d": job + "?range=7d", "job-custom": job + "?range=custom&since=2020-01-01&until=x"})
+	lookAt(t, b, w, map[string]string{"job-failed": job, "job-7d": job + "?range=7d", "job-custom": job + "?range=custom&since=2020-01-01&until=x"})
 	var hook struct {
 		ID activation.JobID `json:"id"`
 	}

@@ -104,7 +104,7 @@ func TestJobFailed(t *testing.T) {
 	failed := w.runJob(activation.RunFailed)
 	b := w.signedIn()
 	job := "/jobs/" + string(w.job)
-	wantPage(t, b, job, `class="note `, "META-PERMISSION", "<b>Why</b>", "<code>ads_management</code>", "<b>What to do</b>", `href="/help/meta-permission"`, "What the job tried", "First error", "Last correct",
+	wantPage(t, b, job, `<div class="note bad" role="alert"`, "What was not sent is kept", "META-PERMISSION", "<b>Why</b>", "<code>ads_management</code>", "<b>What to do</b>", `href="/help/meta-permission"`, "What the job tried", "First error", "Last correct",
 		"of run #"+strconv.FormatInt(failed.Number, 10), "Resume", "Retry failed items", `class="fail"`, "Open the run that failed")
 	wantPage(t, b, job+"?range=24h", "Rejected")
 
