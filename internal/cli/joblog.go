@@ -112,7 +112,7 @@ func (a *app) follow(ctx context.Context, path string, q url.Values, lines []act
 		var err error
 		if lines, err = a.logLines(ctx, path, q); err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // Ctrl-C is how it ends
+				return nil // Ctrl-C is how it ends
 			}
 			return err
 		}
