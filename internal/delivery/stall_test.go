@@ -114,7 +114,7 @@ func (v *watched) stalled(t *testing.T) int {
 	}
 	n := 0
 	for _, e := range logs {
-		if e.Code == activation.CodeStalled {
+		if e.Code == activation.CodeStalled && e.Event != activation.LogFailed { // that is its job's end
 			n++
 			if e.Event != activation.LogError || e.Level != "error" {
 				t.Errorf("logged as %s, %s", e.Event, e.Level)
@@ -165,11 +165,13 @@ func TestHungProvider(t *testing.T) {
 }
 
 // TestAlwaysHung: where every call hangs, the job shows the stall all the time,
-// as long as it lasts; it never merely shows that it runs.
+// as long as it lasts; it never merely shows that it runs. When that has lasted
+// for its fail_after it gives up, and the run with it.
 func TestAlwaysHung(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		v := watch(t, 4, 1_000_000, time.Second, provider.ReplayHarmless)
+		v.store.change(v.job, func(j *activation.Job) { j.FailAfter = 4*time.Hour + 15*time.Minute })
 		v.node(t, "n0")
 		time.Sleep(20 * time.Minute)
 		for range 12 {
@@ -180,6 +182,15 @@ func TestAlwaysHung(t *testing.T) {
 		}
 		if n := v.stalled(t); n < 3 {
 			t.Fatalf("%d stalls were logged in hours", n)
+		}
+		time.Sleep(30 * time.Minute)
+		runs, n := v.store.all(), v.stalled(t)
+		if j := v.jobNow(t); j.State != activation.JobFailed || len(runs) != 1 || runs[0].Status != activation.RunFailed || runs[0].ErrorCode != activation.CodeStalled {
+			t.Fatalf("after fail_after the job is %s: %s", j.State, v.story())
+		}
+		time.Sleep(2 * time.Hour)
+		if again := v.stalled(t); again != n {
+			t.Fatalf("%d stalls after the end", again-n)
 		}
 		v.end()
 	})

@@ -238,10 +238,14 @@ var storms = []struct {
 		w.Header().Set("Retry-After", "3600")
 		w.WriteHeader(http.StatusTooManyRequests)
 	}, func(jobs int) int { return 12 * (min(jobs, parallel) + 1) }, (7*24 + 2) * (parallel + 1), false, false},
-	{"429", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
-		func(jobs int) int { return 12 * 12 * (min(jobs, parallel) + 1) }, (7*24 + 2) * 12 * (parallel + 1), false, false},
-	{"503", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
-		dead, laterProbes, true, true},
+	{
+		"429", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		func(jobs int) int { return 12 * 12 * (min(jobs, parallel) + 1) }, (7*24 + 2) * 12 * (parallel + 1), false, false,
+	},
+	{
+		"503", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		dead, laterProbes, true, true,
+	},
 	{"HTML with 200", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<html><body>Sign in to the guest network</body></html>")
@@ -250,8 +254,10 @@ var storms = []struct {
 		w.WriteHeader(http.StatusBadRequest)
 		_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": 2, "message": "an unexpected error", "is_transient": true}})
 	}, dead, laterProbes, true, false},
-	{"no answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		dead, laterProbes, true, false},
+	{
+		"no answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		dead, laterProbes, true, false,
+	},
 }
 
 // TestNoRetryStorm: whatever a network answers for a week, it is asked no more

@@ -207,9 +207,12 @@ func opensAhead(w *world) {
 	_, _, err := w.TakeRun(ctx, opened[0].ID, "n1", lease)
 	w.ok(err)
 	due(1)
+	_, err = w.OpenRun(ctx, activation.Run{Target: targets[ahead].ID})
+	w.ok(err)
+	due(0)
 	w.ok(w.Pause(ctx, j.ID, 0, "ann")) // nobody may take its runs
 	_, _ = w.job("another", nil, w.audience("b"))
 	due(1)
 	w.ok(w.Resume(ctx, j.ID, "ann"))
-	due(1)
+	due(0)
 }
