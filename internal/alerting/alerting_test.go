@@ -170,7 +170,7 @@ type flipper struct {
 // in the order it came, and whatever arrived twice has the id it had before.
 func TestOneNoticePerChange(t *testing.T) {
 	rounds := 40
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds = 8
 	}
 	for range rounds {
