@@ -47,6 +47,8 @@ type field struct {
 	Rows                    int
 	// Complete is what a browser may fill in; "" = nothing.
 	Complete string
+	// List is the id of a datalist with what fits.
+	List string
 }
 
 type option struct {

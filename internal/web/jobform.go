@@ -71,6 +71,7 @@ func (c *Console) form(v visit, w provider.Workflow, def provider.Definition, gi
 	f.At = text("time_of_day", "At", "Such as 02:30. Without it a daily job runs at midnight.")
 	f.At.Example = "02:30"
 	f.Zone = text("timezone", "Time zone", "Such as Europe/Berlin; without one, UTC.")
+	f.Zone.List = "zones"
 	f.On = text("day_of_week", "On", "For weekly jobs.")
 	f.On.Type, f.On.Options = "select", choose([]option{{"", "Any", false}, {"monday", "Monday", false}, {"tuesday", "Tuesday", false}, {"wednesday", "Wednesday", false}, {"thursday", "Thursday", false}, {"friday", "Friday", false}, {"saturday", "Saturday", false}, {"sunday", "Sunday", false}}, given.get("day_of_week"))
 	f.Quiet = []field{
