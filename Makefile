@@ -45,6 +45,7 @@ deps: ## Install what the tests need (as root, with apt-get) or say what is miss
 .PHONY: test
 test: deps ## Every test, with the race detector
 	USHER_MUST_RUN=browser,postgres $(GO) test -race -shuffle=on -timeout 14m $(PKG)
+	$(GO) test -count=1 -run 'TestNoRetryStorm' ./internal/server/
 
 .PHONY: kill
 kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeats one, KILLS=n)
@@ -52,7 +53,7 @@ kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeat
 
 .PHONY: storm
 storm: ## A week of a network that always fails, in every way, with 1 and with 200 jobs
-	$(GO) test -count=1 -timeout 60m -run 'TestNoRetryStorm' -v ./internal/server/
+	USHER_STORM=all $(GO) test -count=1 -timeout 60m -run 'TestNoRetryStorm' -v ./internal/server/
 
 .PHONY: conformance
 conformance: ## The suite every provider passes, case by case

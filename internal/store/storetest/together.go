@@ -51,9 +51,12 @@ func workTogether(w *world) {
 	atOnce(8, func(i int) {
 		s := nodes[i%2]
 		for it := range next {
-			it, err := s.ClaimItem(ctx, run, it.ID)
+			mu.Lock()
+			mine := run
+			mu.Unlock()
+			it, err := s.ClaimItem(ctx, mine, it.ID)
 			if err == nil {
-				err = s.SaveReceipt(ctx, run, it, activation.ItemDelivered, activation.Receipt{Accepted: it.Rows()}, "", "")
+				err = s.SaveReceipt(ctx, mine, it, activation.ItemDelivered, activation.Receipt{Accepted: it.Rows()}, "", "")
 			}
 			if err == nil {
 				mu.Lock()
