@@ -78,3 +78,7 @@ type Event struct {
 	// PerMille is, of rejected_rows, how many of 1,000 rows were rejected.
 	PerMille int64 `json:"per_mille,omitempty"`
 }
+
+// MonitorTag marks the alert jobs that belong to one job alone: they are
+// declared with it and deleted with it.
+func MonitorTag(id JobID) string { return "monitoring:" + string(id) }

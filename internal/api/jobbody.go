@@ -302,9 +302,6 @@ func monitorSpec(m client.Monitor, job client.Job, n int) (catalog.JobSpec, []*a
 	config["system_event_single_source_ids"] = []any{string(job.ID)}
 	name := fmt.Sprintf("%s: alert %d", job.Name, n+1)
 	return jobBody{Name: &name, Workflow: &m.Workflow, Config: config}.spec(catalog.JobSpec{
-		Authorizations: m.Authorizations, Tag: monitorTag(job.ID), Hidden: true, Schedule: activation.Schedule{Continuous: true},
+		Authorizations: m.Authorizations, Tag: activation.MonitorTag(job.ID), Hidden: true, Schedule: activation.Schedule{Continuous: true},
 	})
 }
-
-// monitorTag marks the alert jobs that belong to one job.
-func monitorTag(id activation.JobID) string { return "monitoring:" + string(id) }

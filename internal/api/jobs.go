@@ -315,14 +315,7 @@ func (a *API) editJob(ctx context.Context, id string, b jobBody) (*reply[client.
 }
 
 func (a *API) deleteJob(ctx context.Context, id string) (*reply[any], error) {
-	job, err := a.Jobs.Job(ctx, activation.JobID(id))
-	if err == nil {
-		err = a.unwatch(ctx, job.ID)
-	}
-	if err == nil {
-		err = a.Catalog.DeleteJob(ctx, job.ID, CallerOf(ctx).Name)
-	}
-	if err != nil {
+	if err := a.Catalog.DeleteJob(ctx, activation.JobID(id), CallerOf(ctx).Name); err != nil {
 		return nil, a.fail(ctx, err)
 	}
 	return deleted(ctx)
@@ -360,7 +353,7 @@ func (a *API) watched(ctx context.Context, job activation.Job, watch []client.Mo
 
 // unwatch deletes the alerts that belong to a job alone.
 func (a *API) unwatch(ctx context.Context, id activation.JobID) error {
-	watching, err := a.Jobs.Jobs(ctx, store.JobFilter{Tag: monitorTag(id), Hidden: true})
+	watching, err := a.Jobs.Jobs(ctx, store.JobFilter{Tag: activation.MonitorTag(id), Hidden: true})
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func (a *API) oneJob(ctx context.Context, j activation.Job, runtime bool) (clien
 	if j.State == activation.JobRunnable || j.State == activation.JobSleeping {
 		v.NextRuns = schedule.Upcoming(j.Schedule, a.Now(), upcoming)
 	}
-	watching, err := a.Jobs.Jobs(ctx, store.JobFilter{Tag: monitorTag(j.ID), Hidden: true})
+	watching, err := a.Jobs.Jobs(ctx, store.JobFilter{Tag: activation.MonitorTag(j.ID), Hidden: true})
 	if err != nil {
 		return client.Job{}, err
 	}

@@ -87,8 +87,21 @@ func TestChangeJob(t *testing.T) {
 	if _, err := w.UpdateJob(t.Context(), j.ID, s, "ann"); activation.KindOf(err) != activation.Invalid {
 		t.Errorf("another destination: %v", err)
 	}
+	// What belongs to it alone goes with it.
+	if _, err := w.CreateAudience(t.Context(), activation.Audience{Slug: "low", Name: "Low", Rule: "FILTER score < 1"}, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	own := catalog.SpecOf(j)
+	own.Name, own.Audiences, own.Tag, own.Hidden = "Its own", []string{"low"}, activation.MonitorTag(j.ID), true
+	watching, err := w.CreateJob(t.Context(), own, "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := w.DeleteJob(t.Context(), j.ID, "ann"); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := w.store.Job(t.Context(), watching.ID); !errors.Is(err, activation.ErrNotFound) {
+		t.Errorf("the job that belongs to it is there: %v", err)
 	}
 	if _, err := w.UpdateJob(t.Context(), j.ID, catalog.SpecOf(j), "ann"); !errors.Is(err, activation.ErrNotFound) {
 		t.Errorf("a deleted job is changed: %v", err)

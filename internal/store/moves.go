@@ -135,23 +135,38 @@ func (t *tx) kill(j activation.Job, next activation.Standing, err error) error {
 }
 
 // DeleteJob kills a job if need be and hides it; its name is free again. Its
-// targets and ledgers stay until another job adopts them.
+// targets and ledgers stay until another job adopts them. The alert jobs that
+// belong to it alone are deleted with it.
 func (s *Store) DeleteJob(ctx context.Context, id activation.JobID, user string) error {
 	return s.change(ctx, id, func(t *tx, j activation.Job) error {
-		if j.State != activation.JobKilled {
-			next, err := activation.Deleted(j.Standing(), t.now)
-			if err := t.kill(j, next, err); err != nil {
+		rows, err := t.query(`SELECT `+jobColumns+` FROM jobs j WHERE j.tag = $1 AND j.deleted_at IS NULL ORDER BY j.id`, activation.MonitorTag(id))
+		watching, err := collect(rows, err, scanJob)
+		if err != nil {
+			return err
+		}
+		for _, one := range append(watching, j) {
+			if err := t.deleteJob(one, user); err != nil {
 				return err
 			}
 		}
-		if _, err := t.exec(`UPDATE jobs SET deleted_at = $1 WHERE id = $2 AND state = 'killed'`, t.micros(), id); err != nil {
-			return err
-		}
-		if err := t.eventOfJob(j, activation.EventDeleted, "deleted"); err != nil {
-			return err
-		}
-		return t.audit(activation.AuditEntry{Actor: user, Verb: "delete", SubjectType: "job", SubjectID: string(id), Before: encode(jobFace(j))})
+		return nil
 	})
+}
+
+func (t *tx) deleteJob(j activation.Job, user string) error {
+	if j.State != activation.JobKilled {
+		next, err := activation.Deleted(j.Standing(), t.now)
+		if err := t.kill(j, next, err); err != nil {
+			return err
+		}
+	}
+	if _, err := t.exec(`UPDATE jobs SET deleted_at = $1 WHERE id = $2 AND state = 'killed'`, t.micros(), j.ID); err != nil {
+		return err
+	}
+	if err := t.eventOfJob(j, activation.EventDeleted, "deleted"); err != nil {
+		return err
+	}
+	return t.audit(activation.AuditEntry{Actor: user, Verb: "delete", SubjectType: "job", SubjectID: string(j.ID), Before: encode(jobFace(j))})
 }
 
 // UpdateJob changes name, description, config, fail_after, schedule and

@@ -4,14 +4,10 @@ import (
 	"time"
 
 	"usher/internal/activation"
-	"usher/internal/store"
 )
 
 // killWord is what a person types to end a job for good.
 const killWord = "terminate"
-
-// monitoring marks, as a tag, the alert jobs that belong to one job alone.
-const monitoring = "monitoring:"
 
 // commandJob does what a button of a job's page says, and says what became of it.
 func (c *Console) commandJob(v visit) (view, error) {
@@ -99,14 +95,8 @@ func (c *Console) deleteJob(v visit, j activation.Job) (view, error) {
 	if j.State != activation.JobKilled && v.post("confirm") != killWord {
 		return view{To: to, Said: flash{"bad", "Nothing was changed: the word “" + killWord + "” was not typed."}}, nil
 	}
-	watching, err := c.Store.Jobs(v.Context(), store.JobFilter{Tag: monitoring + string(j.ID), Hidden: true})
-	if err != nil {
-		return view{}, err
-	}
-	for _, m := range append(watching, j) {
-		if err := c.Catalog.DeleteJob(v.Context(), m.ID, v.who.Name); err != nil {
-			return refused(to, err)
-		}
+	if err := c.Catalog.DeleteJob(v.Context(), j.ID, v.who.Name); err != nil {
+		return refused(to, err)
 	}
 	return view{To: "/jobs", Said: flash{"ok", "“" + j.Name + "” was deleted."}}, nil
 }

@@ -45,7 +45,6 @@ CREATE INDEX targets_dirty ON targets (job_id)
 CREATE INDEX targets_parked ON targets (sleep_until) WHERE sleep_reason = 'authorization';
 DROP INDEX targets_audience;
 CREATE INDEX targets_audience ON targets (audience_id, dirty_seq);
-ALTER TABLE targets ADD COLUMN baseline BOOLEAN NOT NULL DEFAULT FALSE;
 
 ALTER TABLE authorizations ADD COLUMN created_by TEXT NOT NULL DEFAULT '';
 
