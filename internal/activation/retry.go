@@ -66,8 +66,9 @@ func RetryRule(f RetryFacts) (ok bool, reason string) {
 	return true, ""
 }
 
-// OnlyAdds reports whether runs of this type never remove anybody, so that an
-// older one can be retried after a newer one.
+// OnlyAdds reports whether runs of this type carry what no later run carries
+// again and never remove anybody, so that an older one can be retried after a
+// newer one.
 func (s SyncType) OnlyAdds() bool {
-	return s == SyncOfflineConversion || s == SyncConversionAudience
+	return s == SyncOfflineConversion || s == SyncConversionAudience || s == SyncEvents
 }

@@ -23,6 +23,8 @@ type Audience struct {
 	Name        string     `json:"name"`
 	Description string     `json:"description"`
 	Rule        string     `json:"segment_ql"` // FilterQL text
+	// Public audiences may be read by sites (the web destination).
+	Public bool `json:"is_public"`
 	// Version grows by one with every change of the rule.
 	Version   int       `json:"version"`
 	CreatedAt time.Time `json:"created"`
@@ -40,6 +42,8 @@ type Job struct {
 	Config      map[string]string `json:"config"`
 	Destination DestinationID     `json:"destination_id"`
 	Audiences   []AudienceID      `json:"segment_ids"`
+	// Stream feeds an export of raw events; it has no audiences then.
+	Stream string `json:"stream,omitempty"`
 	// Authorizations are those the job uses itself; an export job uses its
 	// destination's.
 	Authorizations []AuthorizationID `json:"auth_ids"`
@@ -87,8 +91,12 @@ func (j Job) Once() bool { return !j.Continuous || j.BackfillOnly }
 type Target struct {
 	ID          TargetID      `json:"id"`
 	Destination DestinationID `json:"destination_id"`
-	Audience    AudienceID    `json:"segment_id"`
-	Job         JobID         `json:"job_id"` // owner; "" when free to be adopted
+	// Audience, or Stream where a stream feeds it.
+	Audience AudienceID `json:"segment_id"`
+	Stream   string     `json:"stream,omitempty"`
+	// Workflow is that of the job that made it, which decides what is kept there.
+	Workflow string `json:"workflow"`
+	Job      JobID  `json:"job_id"` // owner; "" when free to be adopted
 	RemoteID    string        `json:"remote_id"`
 	RemoteName  string        `json:"remote_name"`
 	Generation  int           `json:"generation"`
@@ -126,6 +134,7 @@ type Run struct {
 	Job         JobID         `json:"job_id"`
 	Destination DestinationID `json:"destination_id"`
 	Audience    AudienceID    `json:"segment_id"`
+	Stream      string        `json:"stream,omitempty"`
 	Generation  int           `json:"generation"`
 	Key         string        `json:"key"` // runs of one key supersede each other
 	SyncType    SyncType      `json:"sync_type"`

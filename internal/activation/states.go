@@ -134,7 +134,9 @@ const (
 	SyncNextBestAction     SyncType = "next_best_action"
 	SyncOfflineConversion  SyncType = "offline_conversion"
 	SyncConversionAudience SyncType = "conversion_audience"
+	// SyncEvents sends people's entering and leaving, or raw events, as they come.
+	SyncEvents SyncType = "events"
 )
 
 // SyncTypes lists every kind of run, in the order the docs use.
-var SyncTypes = []SyncType{SyncSegment, SyncPIIUpdate, SyncNextBestAction, SyncOfflineConversion, SyncConversionAudience}
+var SyncTypes = []SyncType{SyncSegment, SyncPIIUpdate, SyncNextBestAction, SyncOfflineConversion, SyncConversionAudience, SyncEvents}

@@ -222,7 +222,7 @@ func (c *Catalog) tryReplacement(ctx context.Context, p *problems, out *Replacem
 func (c *Catalog) tryDestination(ctx context.Context, p *problems, out *Replacement, d activation.Destination, to activation.AuthorizationID, newAudiences bool) error {
 	tried := d
 	tried.ID, tried.Authorization = "", to
-	client, _, err := c.Connect(ctx, tried)
+	client, _, err := c.Connect(ctx, tried, "")
 	if err == nil {
 		err = client.Check(ctx)
 	}

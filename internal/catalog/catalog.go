@@ -73,9 +73,10 @@ type Sealer interface {
 	Open(sealed []byte, keyID string) (map[string]provider.Secret, error)
 }
 
-// Connector builds the client of a destination, with its credentials opened. One
+// Connector builds the client of a destination, with its credentials opened, for
+// one of its provider's workflows or "" for none in particular. A destination
 // without an id is tried only: nothing of it is kept.
-type Connector func(ctx context.Context, d activation.Destination) (provider.Destination, provider.Definition, error)
+type Connector func(ctx context.Context, d activation.Destination, workflow string) (provider.Destination, provider.Definition, error)
 
 // AlertConnector builds what sends the notices of an alert job.
 type AlertConnector func(ctx context.Context, j activation.Job) (provider.Alert, error)

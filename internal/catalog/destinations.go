@@ -48,11 +48,11 @@ func (c *Catalog) ChangesKeys(ctx context.Context, before, after activation.Dest
 	if err != nil {
 		return false, err
 	}
-	was, err := matchkey.NewSet(def.RuleSet, before.Mapping, before.Config[provider.CountryField])
+	was, err := matchkey.NewSet(def.Rules(before.Config, before.Mapping), before.Mapping, before.Config[provider.CountryField])
 	if err != nil {
 		return false, nil //nolint:nilerr // nobody can have keys of a mapping that does not fit
 	}
-	will, err := matchkey.NewSet(def.RuleSet, after.Mapping, after.Config[provider.CountryField])
+	will, err := matchkey.NewSet(def.Rules(after.Config, after.Mapping), after.Mapping, after.Config[provider.CountryField])
 	return was.ID != will.ID, err
 }
 
@@ -94,7 +94,7 @@ func (c *Catalog) checkDestination(ctx context.Context, d activation.Destination
 		}
 	}
 	if def.NewDestination != nil {
-		if _, err := matchkey.NewSet(def.RuleSet, d.Mapping, d.Config[provider.CountryField]); err != nil {
+		if _, err := matchkey.NewSet(def.Rules(d.Config, d.Mapping), d.Mapping, d.Config[provider.CountryField]); err != nil {
 			p.add("mapping", "%s", err.Error())
 		}
 	}
@@ -110,7 +110,7 @@ func (c *Catalog) TestDestination(ctx context.Context, id activation.Destination
 	if err != nil {
 		return err
 	}
-	client, _, err := c.Connect(ctx, d)
+	client, _, err := c.Connect(ctx, d, "")
 	if err != nil {
 		return err
 	}

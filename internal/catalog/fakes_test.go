@@ -102,7 +102,7 @@ func newWorld(t *testing.T) *world {
 	}}}}
 	w.Catalog = catalog.New(catalog.Config{
 		Store: st, Warehouse: w.plane, Sealer: w.box, Providers: []provider.Definition{meta.Definition()}, Health: w.health,
-		Connect: func(context.Context, activation.Destination) (provider.Destination, provider.Definition, error) {
+		Connect: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return w.far, meta.Definition(), nil
 		},
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,

@@ -46,8 +46,9 @@ type Audiences interface {
 	Seq(ctx context.Context) (map[activation.AudienceID]int64, error)
 }
 
-// Providers builds the client of a destination and tells its definition.
-type Providers func(ctx context.Context, d activation.Destination) (provider.Destination, provider.Definition, error)
+// Providers builds the client of a destination for one of its provider's
+// workflows, and tells the definition as it is for that.
+type Providers func(ctx context.Context, d activation.Destination, workflow string) (provider.Destination, provider.Definition, error)
 
 // Settings are the numbers an operator may change. Zero values take the defaults.
 type Settings struct {

@@ -97,7 +97,7 @@ func (x *execution) read(ctx context.Context) (err error) {
 		x.halt = haltEnded
 		return nil
 	}
-	if x.client, x.def, err = x.d.providers(ctx, x.dest); err != nil {
+	if x.client, x.def, err = x.d.providers(ctx, x.dest, x.target.Workflow); err != nil {
 		return x.fail(ctx, fmt.Errorf("provider %q: %w", x.dest.Provider, err))
 	}
 	x.keys, err = keySet(x.def, x.dest)

@@ -56,7 +56,7 @@ func TestKindsEndToEnd(t *testing.T) {
 				w.plane.set(1, [2]string{"e1"}, true)
 				d := delivery.New(delivery.Config{
 					Node: "n", Store: s, Ledger: w.plane, Audiences: w.plane, Settings: w.set,
-					Providers: func(context.Context, activation.Destination) (provider.Destination, provider.Definition, error) {
+					Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 						return nil, w.def, c.err
 					},
 				})

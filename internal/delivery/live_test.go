@@ -63,7 +63,7 @@ func (n *node) start(t *testing.T) {
 	var e *engine.Engine
 	d := delivery.New(delivery.Config{
 		Node: name, Store: n.store, Ledger: n.plane, Audiences: n.plane, Settings: n.set,
-		Providers: func(context.Context, activation.Destination) (provider.Destination, provider.Definition, error) {
+		Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return n.net, n.def, nil
 		},
 		Wake: func(kind, id string) { e.Wake(kind, id) },

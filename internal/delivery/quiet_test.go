@@ -71,7 +71,7 @@ func TestQuietWindowStopsARun(t *testing.T) {
 		var e *engine.Engine
 		d := delivery.New(delivery.Config{
 			Node: "quiet", Store: s, Ledger: w.plane, Audiences: w.plane, Settings: w.set, Wake: func(kind, id string) { e.Wake(kind, id) },
-			Providers: func(context.Context, activation.Destination) (provider.Destination, provider.Definition, error) {
+			Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 				return net, w.def, nil
 			},
 		})
@@ -108,7 +108,7 @@ func TestNoRoom(t *testing.T) {
 		room := full
 		d := delivery.New(delivery.Config{
 			Node: "n", Store: w.store, Ledger: w.plane, Audiences: w.plane, Settings: w.set, Room: func(context.Context) error { return room },
-			Providers: func(context.Context, activation.Destination) (provider.Destination, provider.Definition, error) {
+			Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 				return w.net, w.def, nil
 			},
 		})

@@ -162,7 +162,7 @@ func (d *Delivery) ReleaseTarget(ctx context.Context, id activation.TargetID, ho
 		if err != nil {
 			return t, err
 		}
-		_, def, err := d.providers(ctx, dest)
+		_, def, err := d.providers(ctx, dest, t.Workflow)
 		if err != nil {
 			return t, err
 		}

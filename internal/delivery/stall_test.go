@@ -67,7 +67,7 @@ func (v *watched) node(t *testing.T, name string) {
 	var e *engine.Engine
 	d := delivery.New(delivery.Config{
 		Node: name, Store: v.store, Ledger: v.plane, Audiences: v.plane, Settings: v.set,
-		Providers: func(context.Context, activation.Destination) (provider.Destination, provider.Definition, error) {
+		Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return v.net, v.def, nil
 		},
 		Wake: func(kind, id string) { e.Wake(kind, id) },

@@ -152,7 +152,7 @@ func (d *Delivery) preview(ctx context.Context, t activation.Target) (Preview, e
 	if err != nil {
 		return Preview{}, err
 	}
-	_, def, err := d.providers(ctx, dest)
+	_, def, err := d.providers(ctx, dest, t.Workflow)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -188,7 +188,7 @@ func summary(t activation.TargetID, plan warehouse.Plan, a answer, parallel int,
 
 // keySet binds the destination's mapping to the network's rules.
 func keySet(def provider.Definition, dest activation.Destination) (matchkey.Set, error) {
-	keys, err := matchkey.NewSet(def.RuleSet, dest.Mapping, dest.Config[provider.CountryField])
+	keys, err := matchkey.NewSet(def.Rules(dest.Config, dest.Mapping), dest.Mapping, dest.Config[provider.CountryField])
 	if err != nil {
 		return keys, &activation.Error{Kind: activation.Invalid, Code: "MAPPING", Field: "mapping", Message: "the mapping of the destination does not fit its network", Err: err}
 	}

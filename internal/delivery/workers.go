@@ -98,7 +98,7 @@ func (d *Delivery) tooEarly(ctx context.Context, t activation.Target) (bool, err
 	if err != nil {
 		return false, err
 	}
-	_, def, err := d.providers(ctx, dest)
+	_, def, err := d.providers(ctx, dest, t.Workflow)
 	if err != nil || t.LastOpenedAt.IsZero() {
 		return false, nil //nolint:nilerr // see above
 	}

@@ -143,7 +143,7 @@ func (w *world) boot() {
 	w.net.mu.Unlock()
 	p.Delivery = delivery.New(delivery.Config{
 		Node: fmt.Sprint("n", w.born), Store: &gatedStore{w.store, p}, Ledger: &gatedPlane{w.plane, p}, Audiences: w.plane,
-		Providers: func(context.Context, activation.Destination) (provider.Destination, provider.Definition, error) {
+		Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return w.net, w.def, nil
 		},
 		Now: time.Now, Faults: w.faults, Settings: w.set,

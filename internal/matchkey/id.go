@@ -37,3 +37,14 @@ func ExternalID(value string, _ Row) string {
 	}
 	return value
 }
+
+// Plain is a value as it is, without the white space around it.
+func Plain(value string, _ Row) string {
+	if !utf8.ValidString(value) {
+		return ""
+	}
+	return trim(value)
+}
+
+// Lower is a value in lower case, without the white space around it.
+func Lower(value string, row Row) string { return strings.ToLower(Plain(value, row)) }

@@ -30,6 +30,13 @@ type Key struct {
 	// phone, a device id). Others (a name, a city) only help beside one. A row
 	// without any identifying key is unusable; removals carry identifying keys only.
 	Identifies bool
+	// Exact is true where the far side wants the value as the profile has it:
+	// times with their time of day, sets as a JSON list. Otherwise a time is its
+	// date and a set its first value, which is what networks match by.
+	Exact bool
+	// Required is true for a key of an event without which the network refuses
+	// it; such an event is left out.
+	Required bool
 	// Normalize returns the normalised value, or "" when there is none or the
 	// value cannot be a key of this kind. row gives the other values of the
 	// same person by key name (a postal code depends on the country). It must
@@ -104,6 +111,9 @@ func NewSet(rs RuleSet, mapping map[string]string, country string) (Set, error) 
 	h := sha256.New()
 	for i, k := range s.Keys {
 		fmt.Fprintf(h, "%q=%q;", k.Name, s.Fields[i])
+		if k.Exact && k.Identifies {
+			fmt.Fprint(h, "id;") // only where people choose it
+		}
 	}
 	fmt.Fprintf(h, "%q", s.Country)
 	s.ID = fmt.Sprintf("%s-%x", rs.Name, h.Sum(nil)[:8])

@@ -28,7 +28,9 @@ type Destination interface {
 	// Check proves credentials and account. It writes nothing.
 	Check(ctx context.Context) error
 	// EnsureAudience finds the remote audience by our marker or creates it.
-	// It may be called again and then finds the same one.
+	// It may be called again and then finds the same one. For a workflow of kind
+	// Event it makes sure of what takes the events (a table, a data set) and
+	// returns an id of it that stays the same.
 	EnsureAudience(ctx context.Context, a Audience) (RemoteID, error)
 	// Deliver sends one batch. Either the receipt covers every row of the
 	// batch, or err is set and tells by MayHaveApplied whether the whole batch
@@ -67,9 +69,11 @@ type Audience struct {
 	Marker string
 	// Name is what people at the network see.
 	Name string
+	// Slug is the audience's short name; "" for a target that is fed by a stream.
+	Slug string
 	// Remote is the id known so far, "" before the first time.
 	Remote RemoteID
-	// Config holds the target-level settings of the workflow.
+	// Config holds the settings of the job.
 	Config map[string]string
 }
 
@@ -79,11 +83,21 @@ type Batch struct {
 	Run     activation.RunID
 	Item    activation.ItemID
 	Attempt int
-	Remote  RemoteID
-	// Op is OpAdd or OpRemove (a readd arrives as OpAdd).
+	// RunNumber, Number (of the item in its run, from 1) and At (when the run was
+	// staged) are the same however often the batch is sent: what is named after
+	// them, such as a file, is named once.
+	RunNumber int64
+	Number    int
+	At        time.Time
+	Remote    RemoteID
+	// Audience is what EnsureAudience was called with, settings of the job included.
+	Audience Audience
+	// Op is OpAdd or OpRemove (a readd arrives as OpAdd). Events are added.
 	Op activation.Op
 	// Keys are the columns; Values holds len(Keys) values for each row, row
-	// after row: raw SHA-256 for hashed keys, UTF-8 for plain, nil for none.
+	// after row: raw SHA-256 for hashed keys, UTF-8 for plain, nil for none. Rows
+	// of events have the workflow's Events first and then the person's keys, and
+	// stand in the order in which the events came.
 	Keys   []matchkey.Key
 	Values [][]byte
 }
@@ -119,10 +133,14 @@ const (
 // Field is one configuration value. The form, CLI flags, API validation, docs
 // and redaction all come from this one declaration.
 type Field struct {
-	Name     string   `json:"name"`
-	Label    string   `json:"label"`
-	Help     string   `json:"help"`
-	Type     string   `json:"type"` // string, text, bool, int, duration, select, url, list
+	Name  string `json:"name"`
+	Label string `json:"label"`
+	Help  string `json:"help"`
+	// Type is string, text, bool, int, duration, select, url, list (words divided
+	// by commas), column (what of an event feeds a key: a column of its stream,
+	// one of EventSources, or a text in double quotes), agreement (terms somebody
+	// accepts: kept with who did and when) or template (of a payload).
+	Type     string   `json:"type"`
 	Default  string   `json:"default,omitempty"`
 	Required bool     `json:"required"`
 	Secret   bool     `json:"secret"`
@@ -145,8 +163,19 @@ type Definition struct {
 	AuthFields        []Field
 	DestinationFields []Field
 	// AccountHelp says what the destination's account id is and where to find it.
+	// "" = the provider has no accounts, and its destinations need none.
 	AccountHelp string
-	RuleSet     matchkey.RuleSet
+	// RuleSet is the person's match keys. With OpenColumns it is empty: people name
+	// the columns in the destination's mapping (see Rules).
+	RuleSet matchkey.RuleSet
+	// OpenColumns: the far side takes any columns. nil = the keys of RuleSet only.
+	OpenColumns *OpenColumns
+	// OAuth says how access tokens are had (Deps.Tokens). nil = the provider has
+	// none, or sends credentials as they are stored.
+	OAuth *OAuth
+	// RequestsPerMinute paces the calls of one authorization, where its setting
+	// PaceField names no other number. 0 = no pace. Its comment names the page.
+	RequestsPerMinute int
 	// MaxRows is the most rows per call; its comment in the provider names the page.
 	MaxRows int
 	// MaxBytes is the most bytes per request body; 0 = no limit.
@@ -186,6 +215,12 @@ type Deps struct {
 	// HTTP is the outbound client: timeouts, pacing, guard against internal
 	// addresses. The provider sets paths and headers, nothing else.
 	HTTP *http.Client
+	// Tokens gives access tokens, where the definition has OAuth.
+	Tokens Tokens
+	// Template returns the text of a stored payload template.
+	Template func(ctx context.Context, id string) (string, error)
+	// Site is the local table of the web destination.
+	Site Site
 	Log  *slog.Logger
 	Now  func() time.Time
 }

@@ -16,6 +16,16 @@ func Setting(fields []Field, config map[string]string, name string) string {
 	return ""
 }
 
+// Pace is how many calls a second one authorization makes, and how many at once
+// after a rest: by its setting PaceField, else by the definition. 0 = no pace.
+func (d Definition) Pace(auth map[string]Secret) (perSecond float64, burst int) {
+	perMinute := d.RequestsPerMinute
+	if n, err := strconv.Atoi(auth[PaceField].Reveal()); err == nil && n > 0 {
+		perMinute = n
+	}
+	return float64(perMinute) / 60, max(1, perMinute/60)
+}
+
 // CountryField is the destination setting that names the country assumed for
 // phone numbers without a country code, as ISO 3166-1 alpha-2; a provider
 // declares it where its rules know phones.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/matchkey"
 )
 
 // Direction is which way data goes in a workflow.
@@ -48,10 +49,44 @@ type Workflow struct {
 	Subject     Subject
 	// Kind says what an export keeps.
 	Kind Kind
+	// SyncType is that of its runs in Sync Tracking. "" = segment for what keeps
+	// audiences, events for what takes events.
+	SyncType activation.SyncType
+	// Feed says where an export of kind Event has its events from.
+	Feed Feed
+	// Events are the keys of one event, before those of its person. Each is fed by
+	// the setting of the same name and type "column". An event that lacks a
+	// Required one, or that has no identifying one at all, is left out.
+	Events []matchkey.Key
+	// Window is the age from which the network takes no event any more, by the
+	// settings of destination and job; 0 = it takes all. nil = no limit. Its
+	// comment names the page.
+	Window func(destination, job map[string]string) time.Duration
 	// RealTime, Scheduled and Once say how its jobs may start and end.
 	RealTime, Scheduled, Once bool
 	// Fields are the settings of one job.
 	Fields []Field
+	// Adjust makes the provider's definition that of this workflow, where limits,
+	// repetition, keys or the client differ. nil = they do not.
+	Adjust func(*Definition)
+}
+
+// Feed is where events come from.
+type Feed string
+
+const (
+	// FeedStream: the messages of one stream, each once.
+	FeedStream Feed = "stream"
+	// FeedAudience: people entering and leaving audiences.
+	FeedAudience Feed = "audience"
+)
+
+// For returns the definition as it is for one of its workflows.
+func (d Definition) For(workflow string) Definition {
+	if w, ok := d.Workflow(workflow); ok && w.Adjust != nil {
+		w.Adjust(&d)
+	}
+	return d
 }
 
 // Workflow returns the provider's workflow of that name.
@@ -93,3 +128,21 @@ type Notice struct {
 	Job  string
 	Link string
 }
+
+// EventSources are what settings of type "column" may name beside the columns of
+// the stream, with what each is.
+var EventSources = []EventSource{
+	{"$id", "what names the event and stays the same however often it is sent"},
+	{"$time", "when it happened, RFC 3339"},
+	{"$received", "when Usher received it, RFC 3339"},
+	{"$stream", "the name of the stream, of raw events"},
+	{"$message", "the whole message as a JSON object, of raw events"},
+	{"$event", "enter or exit, of people entering and leaving audiences"},
+	{"$audience", "the short name of the audience, of people entering and leaving it"},
+	{"$audience_id", "the id of the audience, of people entering and leaving it"},
+	{"$audiences", "the short names of all audiences the person is in now, as a JSON list"},
+	{"$profile", "Usher's number of the person"},
+}
+
+// EventSource is one of them.
+type EventSource struct{ Name, Help string }

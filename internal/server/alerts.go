@@ -28,15 +28,11 @@ func (c *connections) alert(ctx context.Context, job activation.Job) (provider.A
 	if err != nil {
 		return nil, err
 	}
-	cfg := outbound.Config{AllowedHosts: c.cfg.AllowHosts, Log: c.log, Now: c.now, Dial: c.dial}
 	c.mu.Lock()
-	if c.http[auth] == nil {
-		c.http[auth] = outbound.New(cfg)
-	}
-	client := c.http[auth]
+	client := c.client(auth, def, secrets)
 	c.mu.Unlock()
 	return def.NewAlert(provider.Deps{
-		Auth: secrets, Config: job.Config, HTTP: client, Dial: outbound.Dialer(cfg),
+		Auth: secrets, Config: job.Config, HTTP: client, Dial: outbound.Dialer(c.limits()),
 		Log: c.log.With(slog.String("provider", def.Name), slog.String("job_id", string(job.ID))), Now: c.now,
 	})
 }

@@ -149,7 +149,7 @@ func (q *queueing) run(tb testing.TB, cfg engine.Config, d time.Duration, done f
 	def := meta.Definition()
 	deliver := delivery.New(delivery.Config{
 		Node: "n1", Store: q, Ledger: q.crowd, Audiences: q.crowd, Log: slog.New(slog.DiscardHandler), Wake: func(kind, id string) { e.Wake(kind, id) },
-		Providers: func(context.Context, activation.Destination) (provider.Destination, provider.Definition, error) {
+		Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return account{q}, def, nil
 		},
 	})

@@ -158,7 +158,7 @@ func (s *siege) run(node string, sweep, d time.Duration) {
 		s.t.Error(err)
 	}
 	for _, client := range c.http {
-		client.CloseIdleConnections()
+		client.http.CloseIdleConnections()
 	}
 }
 

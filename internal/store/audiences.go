@@ -7,11 +7,11 @@ import (
 	"usher/internal/activation"
 )
 
-const audienceColumns = `a.id, a.slug, a.name, a.description, a.rule, a.version, a.created_at, a.updated_at`
+const audienceColumns = `a.id, a.slug, a.name, a.description, a.rule, a.version, a.created_at, a.updated_at, a.public`
 
 func scanAudience(r scanner) (activation.Audience, error) {
 	var a activation.Audience
-	err := r.Scan(&a.ID, &a.Slug, &a.Name, &a.Description, &a.Rule, &a.Version, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt})
+	err := r.Scan(&a.ID, &a.Slug, &a.Name, &a.Description, &a.Rule, &a.Version, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt}, &a.Public)
 	return a, err
 }
 
@@ -38,7 +38,8 @@ func audienceFace(a activation.Audience) any {
 		Slug    string `json:"slug_name"`
 		Name    string `json:"name"`
 		Version int    `json:"version"`
-	}{a.Slug, a.Name, a.Version}
+		Public  bool   `json:"is_public,omitempty"`
+	}{a.Slug, a.Name, a.Version, a.Public}
 }
 
 // CreateAudience stores an audience as version 1; a slug taken is ErrConflict.
@@ -48,8 +49,8 @@ func (s *Store) CreateAudience(ctx context.Context, a activation.Audience, user 
 			a.ID = activation.NewID[activation.AudienceID]()
 		}
 		a.Version, a.CreatedAt, a.UpdatedAt = 1, t.now, t.now
-		_, err := t.exec(`INSERT INTO audiences (id, slug, name, description, rule, version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, 1, $6, $6)`,
-			a.ID, a.Slug, a.Name, a.Description, a.Rule, t.micros())
+		_, err := t.exec(`INSERT INTO audiences (id, slug, name, description, rule, version, created_at, updated_at, public) VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $7)`,
+			a.ID, a.Slug, a.Name, a.Description, a.Rule, t.micros(), a.Public)
 		if isConflict(err) {
 			return conflict("an audience with the slug %q exists already", a.Slug)
 		}
@@ -79,8 +80,8 @@ func (s *Store) UpdateAudience(ctx context.Context, a activation.Audience, user 
 		if a.Rule != before.Rule {
 			a.Version++
 		}
-		_, err = t.exec(`UPDATE audiences SET slug = $1, name = $2, description = $3, rule = $4, version = $5, updated_at = $6 WHERE id = $7`,
-			a.Slug, a.Name, a.Description, a.Rule, a.Version, t.micros(), a.ID)
+		_, err = t.exec(`UPDATE audiences SET slug = $1, name = $2, description = $3, rule = $4, version = $5, updated_at = $6, public = $8 WHERE id = $7`,
+			a.Slug, a.Name, a.Description, a.Rule, a.Version, t.micros(), a.ID, a.Public)
 		if isConflict(err) {
 			return conflict("an audience with the slug %q exists already", a.Slug)
 		}

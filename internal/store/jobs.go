@@ -14,13 +14,13 @@ const jobColumns = `j.id, j.name, j.description, j.workflow, j.provider, j.type,
 	j.consecutive_errors, j.failing_since, j.fail_after, j.stall_after, j.schedule, j.reach, j.auth_ids, j.on_end, j.tag, j.hidden, j.verbose_logging, j.deleted_at IS NOT NULL,
 	j.created_by, j.created_at, j.updated_at, j.state_since, j.resume_at, j.last_run_at,
 	CASE WHEN j.state IN ('runnable', 'sleeping') THEN coalesce((SELECT min(n.next_at) FROM targets n WHERE n.job_id = j.id), j.next_at) END,
-	(SELECT min(s.stalled_at) FROM runs s WHERE s.job_id = j.id AND s.stalled_at IS NOT NULL AND s.status = 'running'), j.quiet_from, j.quiet_until`
+	(SELECT min(s.stalled_at) FROM runs s WHERE s.job_id = j.id AND s.stalled_at IS NOT NULL AND s.status = 'running'), j.quiet_from, j.quiet_until, j.stream`
 
 func scanJob(r scanner) (activation.Job, error) {
 	var j activation.Job
 	err := r.Scan(&j.ID, &j.Name, &j.Description, &j.Workflow, &j.Provider, &j.Type, object{&j.Config}, word[activation.DestinationID]{&j.Destination}, object{&j.Audiences}, &j.State, word[activation.SleepReason]{&j.SleepReason}, stamp{&j.SleepUntil},
 		&j.ConsecutiveErrors, stamp{&j.FailingSince}, span{&j.FailAfter}, span{&j.StallAfter}, object{&j.Schedule}, object{&j.Reach}, object{&j.Authorizations}, &j.OnEnd, &j.Tag, &j.Hidden, &j.VerboseLogging, &j.Deleted,
-		&j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.StateSince}, stamp{&j.ResumeAt}, stamp{&j.LastRunAt}, stamp{&j.NextRunAt}, stamp{&j.StalledAt}, stamp{&j.QuietFrom}, stamp{&j.QuietUntil})
+		&j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.StateSince}, stamp{&j.ResumeAt}, stamp{&j.LastRunAt}, stamp{&j.NextRunAt}, stamp{&j.StalledAt}, stamp{&j.QuietFrom}, stamp{&j.QuietUntil}, &j.Stream)
 	return j, err
 }
 
@@ -132,11 +132,11 @@ func (t *tx) newJob(j activation.Job) activation.Job {
 
 func (t *tx) insertJob(j activation.Job) error {
 	_, err := t.exec(`INSERT INTO jobs (id, name, description, workflow, provider, type, config, destination_id, audiences, state, state_since, consecutive_errors, fail_after,
-		stall_after, schedule, realtime, once, reach, auth_ids, on_end, tag, hidden, verbose_logging, expires_at, created_by, created_at, updated_at, sleep_reason, sleep_until, quiet_from, quiet_until)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $24, $10, 0, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $10, $10, $25, $26, $27, $28)`,
+		stall_after, schedule, realtime, once, reach, auth_ids, on_end, tag, hidden, verbose_logging, expires_at, created_by, created_at, updated_at, sleep_reason, sleep_until, quiet_from, quiet_until, stream)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $24, $10, 0, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $10, $10, $25, $26, $27, $28, $29)`,
 		j.ID, j.Name, j.Description, j.Workflow, j.Provider, j.Type, encode(j.Config), text(j.Destination), encode(j.Audiences), t.micros(), j.FailAfter.Microseconds(),
 		j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach), encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), j.CreatedBy,
-		j.State, text(j.SleepReason), at(j.SleepUntil), at(j.QuietFrom), at(j.QuietUntil))
+		j.State, text(j.SleepReason), at(j.SleepUntil), at(j.QuietFrom), at(j.QuietUntil), j.Stream)
 	return err
 }
 
@@ -148,8 +148,9 @@ func jobFace(j activation.Job) any {
 		State     activation.JobState      `json:"status"`
 		Dest      activation.DestinationID `json:"destination_id,omitempty"`
 		Audiences []activation.AudienceID  `json:"segment_ids,omitempty"`
+		Stream    string                   `json:"stream,omitempty"`
 		Config    []string                 `json:"config_keys,omitempty"`
-	}{j.Name, j.Workflow, j.State, j.Destination, j.Audiences, keysOf(j.Config)}
+	}{j.Name, j.Workflow, j.State, j.Destination, j.Audiences, j.Stream, keysOf(j.Config)}
 }
 
 func keysOf(m map[string]string) []string {
@@ -161,7 +162,9 @@ func keysOf(m map[string]string) []string {
 	return keys
 }
 
-// createTargets makes or adopts a target for each audience of the job.
+// createTargets makes or adopts a target for each audience of the job, or makes
+// the one of its stream: a cursor over events belongs to one job and is never
+// adopted.
 func (t *tx) createTargets(j activation.Job) error {
 	if j.Destination == "" {
 		return t.beginPasses(j)
@@ -169,6 +172,14 @@ func (t *tx) createTargets(j activation.Job) error {
 	remote := j.Config[ConfigRemoteID]
 	if remote != "" && len(j.Audiences) != 1 {
 		return invalid(ConfigRemoteID, "a remote audience belongs to exactly one audience; the job has %d", len(j.Audiences))
+	}
+	if j.Stream != "" {
+		id, err := t.insertTarget(j, "")
+		if err != nil {
+			return err
+		}
+		t.Enqueue(WakeTarget, string(id))
+		return nil
 	}
 	for _, audience := range j.Audiences {
 		id, err := t.createTarget(j, audience)
@@ -200,9 +211,19 @@ func (t *tx) createTarget(j activation.Job, audience activation.AudienceID) (act
 	if !known {
 		return "", invalid("segment_ids", "destination %q or audience %q does not exist", j.Destination, audience)
 	}
+	return t.insertTarget(j, audience)
+}
+
+// insertTarget makes a target of the job: that of an audience, or where that is
+// empty that of its stream.
+func (t *tx) insertTarget(j activation.Job, audience activation.AudienceID) (activation.TargetID, error) {
+	stream := j.Stream
+	if audience != "" {
+		stream = ""
+	}
 	id := activation.NewID[activation.TargetID]()
-	if _, err := t.exec(`INSERT INTO targets (id, destination_id, audience_id, job_id, remote_id, remote_name, generation, dirty_seq, done_seq, state, consecutive_errors, created_at)
-		VALUES ($1, $2, $3, $4, '', '', 1, 0, 0, 'runnable', 0, $5)`, id, j.Destination, audience, j.ID, t.micros()); err != nil {
+	if _, err := t.exec(`INSERT INTO targets (id, destination_id, audience_id, job_id, remote_id, remote_name, generation, dirty_seq, done_seq, state, consecutive_errors, created_at, stream, workflow)
+		VALUES ($1, $2, $3, $4, '', '', 1, 0, 0, 'runnable', 0, $5, $6, $7)`, id, j.Destination, text(audience), j.ID, t.micros(), stream, j.Workflow); err != nil {
 		return "", err
 	}
 	target, err := t.target(id)
@@ -236,7 +257,10 @@ func (t *tx) adopt(target activation.Target, j activation.Job) error {
 		}
 		return taken("the audience at this destination", owner)
 	}
-	if _, err := t.exec(`UPDATE targets SET job_id = $1, release_mode = NULL WHERE id = $2`, j.ID, target.ID); err != nil {
+	if target.Workflow != "" && target.Workflow != j.Workflow {
+		return invalid("segment_ids", "what this destination holds of the audience was sent by the workflow %q; release it first", target.Workflow)
+	}
+	if _, err := t.exec(`UPDATE targets SET job_id = $1, release_mode = NULL, workflow = $2 WHERE id = $3`, j.ID, j.Workflow, target.ID); err != nil {
 		return err
 	}
 	return t.beginTarget(target, j)

@@ -10,13 +10,13 @@ import (
 
 const targetColumns = `t.id, t.destination_id, t.audience_id, t.job_id, t.remote_id, t.remote_name, t.generation,
 	t.open_run, t.due_at IS NOT NULL, t.dirty_seq, t.done_seq, t.state, t.sleep_reason, t.sleep_until,
-	t.consecutive_errors, t.failing_since, t.last_opened_at, t.next_at, t.release_mode, t.created_at`
+	t.consecutive_errors, t.failing_since, t.last_opened_at, t.next_at, t.release_mode, t.created_at, t.stream, t.workflow`
 
 func scanTarget(r scanner) (activation.Target, error) {
 	var t activation.Target
-	err := r.Scan(&t.ID, &t.Destination, &t.Audience, word[activation.JobID]{&t.Job}, &t.RemoteID, &t.RemoteName, &t.Generation,
+	err := r.Scan(&t.ID, &t.Destination, word[activation.AudienceID]{&t.Audience}, word[activation.JobID]{&t.Job}, &t.RemoteID, &t.RemoteName, &t.Generation,
 		word[activation.RunID]{&t.OpenRun}, &t.DueNow, &t.DirtySeq, &t.DoneSeq, &t.State, word[activation.SleepReason]{&t.SleepReason}, stamp{&t.SleepUntil},
-		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.NextAt}, word[activation.OnEnd]{&t.Release}, stamp{&t.CreatedAt})
+		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.NextAt}, word[activation.OnEnd]{&t.Release}, stamp{&t.CreatedAt}, &t.Stream, &t.Workflow)
 	return t, err
 }
 
@@ -39,6 +39,7 @@ type TargetFilter struct {
 	Job         activation.JobID
 	Destination activation.DestinationID
 	Audience    activation.AudienceID
+	Stream      string
 }
 
 // Targets lists targets, oldest first.
@@ -48,6 +49,7 @@ func (s *Store) Targets(ctx context.Context, f TargetFilter) ([]activation.Targe
 	equal(&w, "t.job_id", f.Job)
 	equal(&w, "t.destination_id", f.Destination)
 	equal(&w, "t.audience_id", f.Audience)
+	equal(&w, "t.stream", f.Stream)
 	rows, err := s.read.QueryContext(ctx, `SELECT `+targetColumns+` FROM targets t`+w.sql()+` ORDER BY t.created_at, t.id`, w.args...)
 	out, err := collect(rows, err, scanTarget)
 	if err != nil {
@@ -135,16 +137,27 @@ func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target,
 // RaiseDirty raises dirty_seq of the targets of these audiences, and wakes
 // those it raised. It never lowers.
 func (s *Store) RaiseDirty(ctx context.Context, seq map[activation.AudienceID]int64) error {
+	return raise(ctx, s, seq, "audience_id")
+}
+
+// RaiseStreams is RaiseDirty for the targets that streams feed, by their highest
+// message number.
+func (s *Store) RaiseStreams(ctx context.Context, seq map[string]int64) error {
+	return raise(ctx, s, seq, "stream")
+}
+
+// raise raises dirty_seq of the targets whose column names what has changed.
+func raise[K ~string](ctx context.Context, s *Store, seq map[K]int64, column string) error {
 	if len(seq) == 0 {
 		return nil
 	}
-	seq, err := s.behind(ctx, seq)
+	seq, err := behind(ctx, s, seq, column)
 	if err != nil || len(seq) == 0 {
 		return err
 	}
 	err = s.do(ctx, func(t *tx) error {
-		for audience, n := range seq {
-			rows, err := t.query(`UPDATE targets SET dirty_seq = $1 WHERE audience_id = $2 AND dirty_seq < $1 RETURNING id`, n, audience)
+		for what, n := range seq {
+			rows, err := t.query(`UPDATE targets SET dirty_seq = $1 WHERE `+column+` = $2 AND dirty_seq < $1 RETURNING id`, n, string(what))
 			ids, err := collect(rows, err, scanID)
 			if err != nil {
 				return err
@@ -161,13 +174,13 @@ func (s *Store) RaiseDirty(ctx context.Context, seq map[activation.AudienceID]in
 	return nil
 }
 
-// behind returns those audiences of seq that have a target to be raised, so that
-// nothing is written when nothing has changed.
-func (s *Store) behind(ctx context.Context, seq map[activation.AudienceID]int64) (map[activation.AudienceID]int64, error) {
-	out := map[activation.AudienceID]int64{}
-	rows, err := s.read.QueryContext(ctx, `SELECT audience_id, min(dirty_seq) FROM targets GROUP BY audience_id`)
+// behind returns what of seq has a target to be raised, so that nothing is
+// written when nothing has changed.
+func behind[K ~string](ctx context.Context, s *Store, seq map[K]int64, column string) (map[K]int64, error) {
+	out := map[K]int64{}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+column+`, min(dirty_seq) FROM targets WHERE `+column+` <> '' GROUP BY `+column)
 	_, err = collect(rows, err, func(r scanner) (struct{}, error) {
-		var id activation.AudienceID
+		var id K
 		var least int64
 		err := r.Scan(&id, &least)
 		if n, ok := seq[id]; ok && n > least {
