@@ -9,7 +9,6 @@ import (
 	"net/netip"
 
 	"usher/sandbox/fault"
-	"usher/sandbox/meta"
 )
 
 // maxControlBytes bounds the body of a request to the sandbox itself.
@@ -22,15 +21,10 @@ func (s *Sandbox) control() http.Handler {
 	mux.HandleFunc("GET /_sandbox/faults", s.listFaults)
 	mux.HandleFunc("POST /_sandbox/faults", s.addFaults)
 	mux.HandleFunc("DELETE /_sandbox/faults", s.dropFaults)
-	mux.HandleFunc("GET /_sandbox/meta/audiences", s.audiences)
-	mux.HandleFunc("GET /_sandbox/meta/audiences/{id}", s.audience)
-	mux.HandleFunc("DELETE /_sandbox/meta/audiences/{id}", s.deleteAudience)
-	mux.HandleFunc("GET /_sandbox/meta/audiences/{id}/members", s.members)
-	mux.HandleFunc("POST /_sandbox/meta/audiences/{id}/flag", s.flag)
-	mux.HandleFunc("GET /_sandbox/meta/calls", s.calls)
-	mux.HandleFunc("DELETE /_sandbox/meta/calls", s.forgetCalls)
-	mux.HandleFunc("GET /_sandbox/meta/counters", s.counters)
-	mux.HandleFunc("POST /_sandbox/meta/tokens", s.setToken)
+	for _, e := range s.networks {
+		prefix := "/_sandbox/" + e.name
+		mux.Handle(prefix+"/", http.StripPrefix(prefix, e.network.Control()))
+	}
 	return mux
 }
 
@@ -66,8 +60,6 @@ func refuse(w http.ResponseWriter, status int, err error) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 }
 
-var errNoAudience = errors.New("there is no such audience")
-
 // readBody returns the body of a request, which is JSON whatever its type says:
 // curl -d works. Other sites' pages are kept out by their Origin.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
@@ -80,10 +72,19 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 }
 
 func (s *Sandbox) overview(w http.ResponseWriter, _ *http.Request) {
-	reply(w, map[string]any{
-		"networks": map[string]any{"meta": map[string]any{"path": "/meta", "audiences": len(s.meta.Audiences())}},
-		"faults":   len(s.faults.Scripts()),
-	})
+	networks := map[string]any{}
+	for _, e := range s.networks {
+		shown := map[string]any{}
+		if o, ok := e.network.(interface{ Overview() map[string]any }); ok {
+			shown = o.Overview()
+		}
+		shown["path"] = "/" + e.name
+		if e.ln != nil {
+			shown["address"] = e.ln.Addr().String()
+		}
+		networks[e.name] = shown
+	}
+	reply(w, map[string]any{"networks": networks, "faults": len(s.faults.Scripts())})
 }
 
 func (s *Sandbox) listFaults(w http.ResponseWriter, _ *http.Request) {
@@ -112,81 +113,5 @@ func (s *Sandbox) addFaults(w http.ResponseWriter, r *http.Request) {
 
 func (s *Sandbox) dropFaults(w http.ResponseWriter, _ *http.Request) {
 	s.faults.Reset()
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (s *Sandbox) audiences(w http.ResponseWriter, _ *http.Request) {
-	reply(w, map[string]any{"audiences": s.meta.Audiences()})
-}
-
-func (s *Sandbox) audience(w http.ResponseWriter, r *http.Request) {
-	a, ok := s.meta.Audience(r.PathValue("id"))
-	if !ok {
-		refuse(w, http.StatusNotFound, errNoAudience)
-		return
-	}
-	reply(w, a)
-}
-
-func (s *Sandbox) members(w http.ResponseWriter, r *http.Request) {
-	list, ok := s.meta.Members(r.PathValue("id"))
-	if !ok {
-		refuse(w, http.StatusNotFound, errNoAudience)
-		return
-	}
-	reply(w, map[string]any{"members": list})
-}
-
-func (s *Sandbox) deleteAudience(w http.ResponseWriter, r *http.Request) {
-	if !s.meta.DeleteAudience(r.PathValue("id")) {
-		refuse(w, http.StatusNotFound, errNoAudience)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (s *Sandbox) flag(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
-	if !ok {
-		return
-	}
-	var in struct {
-		Flagged *bool `json:"flagged"`
-	}
-	if err := json.Unmarshal(body, &in); err != nil || in.Flagged == nil {
-		refuse(w, http.StatusBadRequest, errors.New(`the body must be {"flagged": true} or {"flagged": false}`))
-		return
-	}
-	if !s.meta.SetFlagged(r.PathValue("id"), *in.Flagged) {
-		refuse(w, http.StatusNotFound, errNoAudience)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (s *Sandbox) calls(w http.ResponseWriter, _ *http.Request) {
-	reply(w, map[string]any{"calls": s.meta.Calls()})
-}
-
-func (s *Sandbox) forgetCalls(w http.ResponseWriter, _ *http.Request) {
-	s.meta.ForgetCalls()
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (s *Sandbox) counters(w http.ResponseWriter, _ *http.Request) {
-	reply(w, s.meta.Counters())
-}
-
-func (s *Sandbox) setToken(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
-	if !ok {
-		return
-	}
-	var token meta.Token
-	if err := json.Unmarshal(body, &token); err != nil || token.Value == "" {
-		refuse(w, http.StatusBadRequest, errors.New("the body must be a token with a value"))
-		return
-	}
-	s.meta.SetToken(token)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -8,33 +8,37 @@
 // for the failure of believing a delivery because the sender says so.
 //
 // Each network lives below its own path, such as /meta, which makes the base
-// address of that network; everything about the sandbox itself lives below
-// /_sandbox/:
+// address of that network; one that is not HTTP has a port of its own.
+// Everything about the sandbox itself lives below /_sandbox/:
 //
-//	GET    /_sandbox/                              what is there
-//	GET    /_sandbox/faults                        fault scripts and what they met
-//	POST   /_sandbox/faults                        add one script or a list of them
-//	DELETE /_sandbox/faults                        remove all scripts
-//	GET    /_sandbox/meta/audiences                audiences with their books
-//	GET    /_sandbox/meta/audiences/{id}           one audience
-//	GET    /_sandbox/meta/audiences/{id}/members   its members with all values
-//	DELETE /_sandbox/meta/audiences/{id}           take it away behind the caller's back
-//	POST   /_sandbox/meta/audiences/{id}/flag      {"flagged": true}: hold it back (471)
-//	GET    /_sandbox/meta/calls                    the latest calls
-//	DELETE /_sandbox/meta/calls                    forget them and their counters
-//	GET    /_sandbox/meta/counters                 sums over all calls
-//	POST   /_sandbox/meta/tokens                   make a token known or change it
+//	GET    /_sandbox/          what is there
+//	GET    /_sandbox/faults    fault scripts and what they met
+//	POST   /_sandbox/faults    add one script or a list of them
+//	DELETE /_sandbox/faults    remove all scripts
+//	*      /_sandbox/<name>/   the read-back of that network: see its Control
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"usher/sandbox/fault"
 	"usher/sandbox/meta"
 )
+
+// registry is the one list of the networks: a network that is not in it is not
+// served. Adding one = one line.
+var registry = []entry{
+	{"meta", "Meta", Credentials{"access_token": meta.DefaultToken, "base_url": "{url}"}, func(o Options, d deps) (Network, error) {
+		return meta.New(o.Meta, meta.Deps{Seed: d.Seed, Log: d.Log, Now: d.Now, Faults: d.Faults, StateFile: o.StateFile})
+	}},
+}
 
 // Options set up a sandbox. The zero value is usable.
 type Options struct {
@@ -44,6 +48,8 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock; nil means the system's.
 	Now func() time.Time
+	// Networks are the names of those that are served; none means all.
+	Networks []string
 	// Meta sets up the network of that name.
 	Meta meta.Options
 	// StateFile, when set, keeps Meta's audiences over a restart. It is
@@ -53,9 +59,9 @@ type Options struct {
 
 // Sandbox is a set of networks. Its methods may be called in parallel.
 type Sandbox struct {
-	log    *slog.Logger
-	faults *fault.Plan
-	meta   *meta.Network
+	log      *slog.Logger
+	faults   *fault.Plan
+	networks []*served
 }
 
 // New makes a sandbox that keeps its state in memory. It ignores StateFile; use
@@ -78,21 +84,75 @@ func Open(o Options) (*Sandbox, error) {
 		o.Now = time.Now
 	}
 	s := &Sandbox{log: o.Log, faults: fault.NewPlan(o.Seed)}
-	network, err := meta.New(o.Meta, meta.Deps{
-		Seed: o.Seed, Log: o.Log, Now: o.Now, Faults: s.faults, StateFile: o.StateFile,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("meta: %w", err)
+	for _, e := range registry {
+		if len(o.Networks) > 0 && !slices.Contains(o.Networks, e.name) {
+			continue
+		}
+		n, err := e.open(o, deps{Seed: o.Seed, Log: o.Log, Now: o.Now, Faults: s.faults})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", e.name, err), s.Close())
+		}
+		s.networks = append(s.networks, &served{entry: e, network: n})
 	}
-	s.meta = network
 	return s, nil
 }
 
 // Close lets held calls go and closes the state. It may be called twice.
-func (s *Sandbox) Close() error { return s.meta.Close() }
+func (s *Sandbox) Close() error {
+	var errs []error
+	for _, e := range s.networks {
+		if e.ln != nil {
+			_ = e.ln.Close() // it may be closed already
+		}
+		errs = append(errs, e.network.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Network returns the stand-in of that name, nil when there is none.
+func (s *Sandbox) Network(name string) Network {
+	for _, e := range s.networks {
+		if e.name == name {
+			return e.network
+		}
+	}
+	return nil
+}
 
 // Meta returns the stand-in of Meta's Graph API.
-func (s *Sandbox) Meta() *meta.Network { return s.meta }
+func (s *Sandbox) Meta() *meta.Network {
+	n, _ := s.Network("meta").(*meta.Network)
+	return n
+}
+
+// Listing is what there is to say of one network.
+type Listing struct {
+	Name, Title string
+	// Address is the URL below which the network is, or the host:port of a
+	// network with a port of its own.
+	Address string
+	// Credentials are what a fresh network takes.
+	Credentials Credentials
+}
+
+// Networks says what there is, for a sandbox that is served at addr.
+func (s *Sandbox) Networks(addr string) []Listing {
+	list := make([]Listing, len(s.networks))
+	for i, e := range s.networks {
+		url, own, host, port := "http://"+addr+"/"+e.name, addr, "", ""
+		list[i] = Listing{Name: e.name, Title: e.title, Address: url, Credentials: Credentials{}}
+		if e.ln != nil {
+			own = e.ln.Addr().String()
+			list[i].Address = own
+		}
+		host, port, _ = net.SplitHostPort(own)
+		fill := strings.NewReplacer("{url}", url, "{address}", own, "{host}", host, "{port}", port)
+		for name, value := range e.credentials {
+			list[i].Credentials[name] = fill.Replace(value)
+		}
+	}
+	return list
+}
 
 // Fault adds a fault script and returns its id.
 func (s *Sandbox) Fault(f fault.Fault) (int, error) { return s.faults.Add(f) }
@@ -106,7 +166,9 @@ func (s *Sandbox) ResetFaults() { s.faults.Reset() }
 // Handler serves all networks and the read-back.
 func (s *Sandbox) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/meta/", http.StripPrefix("/meta", s.meta))
+	for _, e := range s.networks {
+		mux.Handle("/"+e.name+"/", http.StripPrefix("/"+e.name, e.network))
+	}
 	mux.Handle("/_sandbox/", loopbackOnly(s.control()))
 	return mux
 }

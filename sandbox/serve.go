@@ -21,26 +21,60 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-// Serve answers on ln until ctx ends, then stops in order, closes the sandbox
-// and returns nil. It owns ln and its goroutines; none is left when it returns.
+// ListenOwn opens a port on host for every network that has one of its own.
+// Serve does it on the host of its listener where nobody did before.
+func (s *Sandbox) ListenOwn(ctx context.Context, host string) error {
+	for _, e := range s.networks {
+		if _, own := e.network.(Listener); !own || e.ln != nil {
+			continue
+		}
+		ln, err := Listen(ctx, net.JoinHostPort(host, "0"))
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+		e.ln = ln
+	}
+	return nil
+}
+
+// Serve answers on ln, and on the ports that networks have of their own, until
+// ctx ends, then stops in order, closes the sandbox and returns nil. It owns the
+// listeners and its goroutines; none is left when it returns.
 func (s *Sandbox) Serve(ctx context.Context, ln net.Listener) error {
+	host, _, _ := net.SplitHostPort(ln.Addr().String())
+	if err := s.ListenOwn(ctx, host); err != nil {
+		return errors.Join(err, ln.Close(), s.Close())
+	}
+	own, endOwn := context.WithCancel(ctx)
+	defer endOwn()
 	server := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
+	ended, running := make(chan error), 1
+	go func() { ended <- server.Serve(ln) }()
+	for _, e := range s.networks {
+		if n, ok := e.network.(Listener); ok {
+			running++
+			go func() { ended <- n.Serve(own, e.ln) }()
+		}
+	}
 	var failed error
 	select {
 	case <-ctx.Done():
-	case err := <-served:
-		failed = err
+	case failed = <-ended:
+		running--
 	}
-	s.meta.Release()
+	endOwn()
+	for _, e := range s.networks {
+		e.network.Release()
+	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWait)
 	defer cancel()
 	if err := server.Shutdown(stop); err != nil {
 		_ = server.Close()
 	}
-	if failed == nil {
-		failed = <-served
+	for range running {
+		if err := <-ended; failed == nil || errors.Is(failed, http.ErrServerClosed) {
+			failed = err
+		}
 	}
 	if errors.Is(failed, http.ErrServerClosed) {
 		failed = nil

@@ -2,9 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,10 +24,12 @@ func (a *app) sandboxCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "sandbox", Short: "Run stand-ins of the networks, with read-back and faults on demand", Args: cobra.NoArgs,
 		Long: `Run stand-ins of the networks on loopback: the same paths, rules, limits and
-errors as the real ones. Point an authorization's base_url at them to try things
-out; what they hold can be read under /_sandbox/, and faults set there.`,
+errors as the real ones. It prints what there is and, for each network, the
+command that makes an authorization for it; these credentials open nothing but
+the stand-in. What the networks hold can be read under /_sandbox/, and faults
+set there.`,
 		Example: `  usher sandbox --listen 127.0.0.1:9090
-  echo sandbox-token | usher auth create meta --label Sandbox --secret access_token=- --set base_url=http://127.0.0.1:9090/meta
+  usher auth create meta --label Sandbox --set access_token=sandbox-token --set base_url=http://127.0.0.1:9090/meta
   curl -d '{"kind":"status","status":503,"times":3}' http://127.0.0.1:9090/_sandbox/faults`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ln, err := sandbox.Listen(cmd.Context(), addr)
@@ -36,8 +43,17 @@ out; what they hold can be read under /_sandbox/, and faults set there.`,
 			if err != nil {
 				return environmentError("%w", err)
 			}
-			a.say("the sandbox serves Meta at http://%s/meta, read-back at http://%s/_sandbox/", ln.Addr(), ln.Addr())
-			a.say("run the server with --allow-host %s to let it call here", ln.Addr())
+			host, _, _ := net.SplitHostPort(ln.Addr().String())
+			if err := s.ListenOwn(cmd.Context(), host); err != nil {
+				return errors.Join(environmentError("%w", err), ln.Close(), s.Close())
+			}
+			networks := s.Networks(ln.Addr().String())
+			for i := range networks {
+				if networks[i].Name == "meta" {
+					networks[i].Credentials["access_token"] = token
+				}
+			}
+			a.describe(ln.Addr().String(), networks)
 			return s.Serve(cmd.Context(), ln)
 		},
 	}
@@ -60,6 +76,34 @@ process of its own and compares.`,
 	judge.Flags().BoolVar(&members, "members", false, "print every member as JSON instead of counts")
 	c.AddCommand(judge)
 	return c
+}
+
+// describe says what the sandbox at addr serves and how to use it.
+func (a *app) describe(addr string, networks []sandbox.Listing) {
+	hosts := "--allow-host " + addr
+	for _, n := range networks {
+		a.say("%s at %s", n.Title, n.Address)
+		command := "usher auth create " + n.Name + " --label Sandbox"
+		for _, name := range slices.Sorted(maps.Keys(n.Credentials)) {
+			command += " --set " + shellWord(name+"="+n.Credentials[name])
+		}
+		a.say("  %s", command)
+		if !strings.Contains(n.Address, "/") {
+			hosts += " --allow-host " + n.Address
+		}
+	}
+	a.say("read-back and faults at http://%s/_sandbox/", addr)
+	a.say("run the server with %s to let it call here", hosts)
+}
+
+// shellWord quotes s where a shell would not take it as one word.
+func shellWord(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("-_.,:/=@%+", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // expect prints what the judge says of the deliveries in dirs, in order.
