@@ -19,16 +19,16 @@ type (
 // faultChecks are about calls that go wrong: what the error asks for is right.
 func faultChecks() []check {
 	return []check{
-		{"no answer after it took effect", false, noAnswer},
-		{"cut after it took effect", false, cut},
-		{"internal error", false, broken},
-		{"a web page instead of an answer", false, page},
-		{"token refused in the middle of a run", false, badToken},
-		{"throttled for a time", false, throttledFor},
-		{"throttled without a time", false, throttled},
-		{"refused whole", true, refuseWhole},
-		{"cancelled before the call", false, cancelledBefore},
-		{"cancelled during the call", false, cancelledDuring},
+		{"no answer after it took effect", local, noAnswer},
+		{"cut after it took effect", local, cut},
+		{"internal error", notHTTP, broken},
+		{"a web page instead of an answer", notHTTP, page},
+		{"token refused in the middle of a run", local, badToken},
+		{"throttled for a time", notHTTP, throttledFor},
+		{"throttled without a time", notHTTP, throttled},
+		{"refused whole", ability, refuseWhole},
+		{"cancelled before the call", never, cancelledBefore},
+		{"cancelled during the call", local, cancelledDuring},
 	}
 }
 
@@ -57,15 +57,17 @@ func (w *world) unknown(f Fault, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.deliverBy(w.ctx, d, b)
+	ctx, cancel := w.within(limit)
+	_, err = w.send(ctx, d, b)
+	cancel()
 	if _, err := wantError(err, activation.Unavailable, true); err != nil {
 		return err
 	}
+	w.net.Heal()
 	if err := w.allIn(b.Remote, people...); err != nil {
 		return fmt.Errorf("the fault did not let the call take effect: %w", err)
 	}
-	w.net.Heal()
-	if w.h.Definition.Replay != provider.ReplayHarmless {
+	if w.def.Replay != provider.ReplayHarmless {
 		return nil
 	}
 	b.Attempt++
@@ -160,7 +162,7 @@ func cancelledBefore(w *world) error {
 	ctx, cancel := context.WithCancel(w.ctx)
 	cancel()
 	all := w.people(0, 2)
-	_, err = w.deliverBy(ctx, w.dest, w.batch(activation.OpAdd, id, all...))
+	_, err = w.send(ctx, w.dest, w.batch(activation.OpAdd, id, all...))
 	if _, kindErr := wantError(err, activation.Unavailable, false); kindErr != nil {
 		return kindErr
 	}
@@ -178,22 +180,11 @@ func cancelledDuring(w *world) error {
 	if err != nil {
 		return err
 	}
-	writes := w.net.Writes()
-	ctx, cancel := context.WithCancel(w.ctx)
-	defer cancel()
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for w.net.Writes() == writes && ctx.Err() == nil {
-			time.Sleep(5 * time.Millisecond)
-		}
-		cancel()
-	}()
+	ctx, stop := w.cancelMeanwhile()
 	begin := time.Now()
-	_, err = w.deliverBy(ctx, w.dest, b)
+	_, err = w.send(ctx, w.dest, b)
 	took := time.Since(begin)
-	cancel()
-	<-stopped
+	stop()
 	if _, kindErr := wantError(err, activation.Unavailable, true); kindErr != nil {
 		return kindErr
 	}

@@ -58,9 +58,9 @@ func (r *record) mustNotSay(text string) {
 
 // nothingLeaked says which secret is in a log line or an error; it names where
 // it was said, not the secret.
-func (w *world) nothingLeaked() error {
-	d := w.net.Deps()
-	for _, f := range w.h.Definition.AuthFields {
+func (w *stage) nothingLeaked() error {
+	d := w.far.Deps()
+	for _, f := range w.def.AuthFields {
 		if f.Secret {
 			w.said.mustNotSay(d.Auth[f.Name].Reveal())
 		}

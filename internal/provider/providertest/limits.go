@@ -11,9 +11,9 @@ import (
 // limitChecks are about the size of batches.
 func limitChecks() []check {
 	return []check{
-		{"an empty batch", false, emptyBatch},
-		{"a batch over the limit", false, overLimit},
-		{"a batch without an audience", false, noAudience},
+		{"an empty batch", never, emptyBatch},
+		{"a batch over the limit", never, overLimit},
+		{"a batch without an audience", notHTTP, noAudience},
 	}
 }
 
@@ -39,7 +39,7 @@ func overLimit(w *world) error {
 	}
 	writes := w.net.Writes()
 	one := w.people(0, 1)[0]
-	many := make([]person, w.h.Definition.MaxRows+1)
+	many := make([]person, w.def.MaxRows+1)
 	for i := range many {
 		many[i] = one
 	}

@@ -17,9 +17,9 @@ const (
 // pollChecks are about networks that answer later.
 func pollChecks() []check {
 	return []check{
-		{caseLatePoll, true, latePoll},
-		{casePartialPoll, true, partialPoll},
-		{caseNoPoll, true, noPoll},
+		{caseLatePoll, ability, latePoll},
+		{casePartialPoll, ability, partialPoll},
+		{caseNoPoll, ability, noPoll},
 	}
 }
 
@@ -28,8 +28,14 @@ func latePoll(w *world) error {
 	if err != nil {
 		return err
 	}
-	rc, err := w.dest.Deliver(w.ctx, b)
-	w.said.hear(err)
+	return errors.Join(w.late(b), w.allIn(b.Remote, people...))
+}
+
+// late delivers a batch that the network answers later, asks twice too early,
+// and once when the answer is there.
+func (s *stage) late(b batch) error {
+	rc, err := s.dest.Deliver(s.ctx, b)
+	s.said.hear(err)
 	for range 2 {
 		if err != nil {
 			return err
@@ -37,19 +43,19 @@ func latePoll(w *world) error {
 		if rc.PollToken == "" || rc.PollAfter.Before(time.Now()) || rc.Accepted+rc.Rejected != 0 {
 			return fmt.Errorf("the network has not answered, the receipt is %+v", rc)
 		}
-		rc, err = w.dest.Poll(w.ctx, rc.PollToken, int64(b.Rows()))
-		w.said.hear(err)
+		rc, err = s.dest.Poll(s.ctx, rc.PollToken, int64(b.Rows()))
+		s.said.hear(err)
 	}
 	if err != nil {
 		return err
 	}
-	w.net.Heal()
-	rc, err = w.dest.Poll(w.ctx, rc.PollToken, int64(b.Rows()))
-	w.said.hear(err)
+	s.far.Heal()
+	rc, err = s.dest.Poll(s.ctx, rc.PollToken, int64(b.Rows()))
+	s.said.hear(err)
 	if err != nil {
 		return err
 	}
-	return errors.Join(checkReceipt(rc, int64(b.Rows())), w.allIn(b.Remote, people...))
+	return checkReceipt(rc, int64(b.Rows()))
 }
 
 func partialPoll(w *world) error {

@@ -9,6 +9,7 @@
 package providertest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -83,25 +84,33 @@ type Network interface {
 
 // Harness connects the suite to one provider.
 type Harness struct {
-	// Definition is the provider under test.
+	// Definition is the provider under test, Workflow the name of the one to
+	// judge: "" = its first. The suite judges what Definition.For makes of it.
 	Definition provider.Definition
+	Workflow   string
+	// Settings are the settings of the job.
+	Settings map[string]string
+	// Transport is how calls reach the network.
+	Transport Transport
 	// Open starts a network for one case.
 	Open func() (Network, error)
 	// Person gives the raw values of person i by key name, another for each i.
 	// The first call decides which keys are mapped.
 	Person func(i int) map[string]string
-	// Shared is an identifying key that two people may have in common.
+	// Shared is an identifying key that two people may have in common; "" where
+	// people have one such key only.
 	Shared string
-	// Skip names cases that do not fit the network, with the reason.
+	// Skip names cases that do not fit the network, with the reason. The transport
+	// decides which may be named.
 	Skip map[string]string
 }
 
 // check is one case. It returns what is wrong.
 type check struct {
 	name string
-	// mayskip is true for a case that depends on what the network can do.
-	maySkip bool
-	run     func(*world) error
+	// skip says who may skip it.
+	skip rule
+	run  func(*world) error
 }
 
 // checks are all cases, in the order they run.
@@ -118,21 +127,33 @@ func Cases() []string {
 	return names
 }
 
-// Run runs all cases, each as a subtest.
+// Run runs all cases, each as a subtest below one that is named like the
+// workflow, which is how the matrix finds them.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	if err := h.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range checks() {
-		t.Run(c.name, func(t *testing.T) {
-			if reason, skipped := h.Skip[c.name]; skipped {
-				t.Skip(reason)
-			}
-			if err := h.run(c); err != nil {
-				t.Error(err)
-			}
-		})
+	t.Run(h.workflow(), func(t *testing.T) {
+		for _, c := range checks() {
+			t.Run(c.name, func(t *testing.T) { judge(t, h.Skip[c.name], func() error { return h.run(c) }) })
+		}
+	})
+}
+
+// judge runs one case as a test.
+func judge(t *testing.T, skip string, run func() error) {
+	t.Helper()
+	if skip != "" {
+		t.Skip(skip)
+	}
+	var u unfit
+	switch err := run(); {
+	case err == nil:
+	case errors.As(err, &u):
+		t.Skip(u)
+	default:
+		t.Error(err)
 	}
 }
 
@@ -146,29 +167,56 @@ func (h Harness) Judge(name string) error {
 	return fmt.Errorf("there is no case %q", name)
 }
 
-// Validate refuses a skip of a case that is not there, has no reason, or that
-// no network may skip, and a network that says nothing about bad rows at all.
+// workflow is the name of the one that is judged.
+func (h Harness) workflow() string {
+	if h.Workflow == "" {
+		return h.Definition.Workflows[0].Name
+	}
+	return h.Workflow
+}
+
+// Validate refuses a skip of a case that is not there, has no reason, or that a
+// network of this transport may not skip, and a network that says nothing about
+// bad rows at all.
 func (h Harness) Validate() error {
-	all := checks()
-	for _, name := range slices.Sorted(maps.Keys(h.Skip)) {
-		i := slices.IndexFunc(all, func(c check) bool { return c.name == name })
-		switch {
-		case i < 0:
-			return fmt.Errorf("skipped case %q is not a case", name)
-		case h.Skip[name] == "":
-			return fmt.Errorf("case %q is skipped without a reason", name)
-		case !all[i].maySkip:
-			return fmt.Errorf("case %q may not be skipped", name)
-		}
+	rules := map[string]rule{}
+	for _, c := range checks() {
+		rules[c.name] = c.skip
+	}
+	if err := validate(h.Definition, h.workflow(), provider.State, h.Transport, rules, h.Skip); err != nil {
+		return err
 	}
 	_, noPosition := h.Skip[caseBadRowPlaced]
 	_, noCount := h.Skip[caseBadRowCounted]
 	_, noLate := h.Skip[caseLatePoll]
+	_, noNever := h.Skip[caseNoPoll]
+	async := h.Definition.For(h.workflow()).Async
 	switch {
-	case noPosition && noCount:
+	case h.Transport == HTTP && noPosition && noCount:
 		return fmt.Errorf("one of %q and %q must run", caseBadRowPlaced, caseBadRowCounted)
-	case noLate == h.Definition.Async:
+	case noLate == async:
 		return fmt.Errorf("case %q is skipped if and only if the network answers at once", caseLatePoll)
+	case noNever && !async:
+		return fmt.Errorf("case %q is skipped only if the network answers later", caseNoPoll)
+	}
+	return nil
+}
+
+// validate holds for both kinds of harness.
+func validate(d provider.Definition, workflow string, kind provider.Kind, transport Transport, rules map[string]rule, skip map[string]string) error {
+	if w, ok := d.Workflow(workflow); !ok || w.Kind != kind {
+		return fmt.Errorf("%s has no workflow %q of kind %s", d.Name, workflow, kind)
+	}
+	for _, name := range slices.Sorted(maps.Keys(skip)) {
+		may, ok := rules[name]
+		switch {
+		case !ok:
+			return fmt.Errorf("skipped case %q is not a case", name)
+		case skip[name] == "":
+			return fmt.Errorf("case %q is skipped without a reason", name)
+		case !may(transport):
+			return fmt.Errorf("case %q may not be skipped", name)
+		}
 	}
 	return nil
 }

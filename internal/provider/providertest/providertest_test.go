@@ -23,6 +23,7 @@ type liar struct {
 	check   func(l liar, ctx context.Context) error
 	ensure  func(l liar, ctx context.Context, a provider.Audience) (provider.RemoteID, error)
 	deliver func(l liar, ctx context.Context, b provider.Batch) (activation.Receipt, error)
+	poll    func(l liar, ctx context.Context, rows int64) (activation.Receipt, error)
 }
 
 func (l liar) String() string { return "liar" }
@@ -46,6 +47,13 @@ func (l liar) Deliver(ctx context.Context, b provider.Batch) (activation.Receipt
 		return l.deliver(l, ctx, b)
 	}
 	return l.Destination.Deliver(ctx, b)
+}
+
+func (l liar) Poll(ctx context.Context, token string, rows int64) (activation.Receipt, error) {
+	if l.poll != nil {
+		return l.poll(l, ctx, rows)
+	}
+	return l.Destination.Poll(ctx, token, rows)
 }
 
 // TestSuiteFindsLiars gives the suite destinations that are wrong in one way

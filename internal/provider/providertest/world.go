@@ -4,88 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
-	"time"
 
 	"usher/internal/activation"
-	"usher/internal/matchkey"
-	"usher/internal/outbound"
 	"usher/internal/provider"
 )
 
-const (
-	// caseTime bounds one case.
-	caseTime = 30 * time.Second
-	// callTime is the client's time limit; shortTime that of calls which run
-	// into it on purpose.
-	callTime  = 10 * time.Second
-	shortTime = 500 * time.Millisecond
-)
-
-// world is all that one case has: a network, a destination that calls it, and
-// a record of everything that was said.
+// world is all that one case of a state network has.
 type world struct {
-	h       Harness
-	ctx     context.Context
-	net     Network
-	dest    provider.Destination
-	set     matchkey.Set
-	said    record
-	clients []*http.Client
-	batches int
+	stage
+	h   Harness
+	net Network
 }
 
-// run plays one case in a fresh world and looks it over afterwards.
+// run plays one case in a fresh world.
 func (h Harness) run(c check) error {
-	before := goroutines()
-	ctx, cancel := context.WithTimeout(context.Background(), caseTime)
-	defer cancel()
-	w, err := h.open(ctx)
-	if err != nil {
-		return err
-	}
-	err = c.run(w)
-	err = errors.Join(err, w.nothingLeaked())
-	w.close()
-	return errors.Join(err, goroutinesEnded(before))
-}
-
-func (h Harness) open(ctx context.Context) (*world, error) {
-	w := &world{h: h, ctx: ctx}
-	mapping := map[string]string{}
-	for key := range h.Person(0) {
-		mapping[key] = key
-	}
-	var err error
-	if w.set, err = matchkey.NewSet(h.Definition.RuleSet, mapping, ""); err != nil {
-		return nil, fmt.Errorf("person does not fit the rule set: %w", err)
-	}
-	if w.net, err = h.Open(); err != nil {
-		return nil, fmt.Errorf("open the network: %w", err)
-	}
-	if w.dest, err = w.destination(callTime); err != nil {
-		w.close()
-		return nil, fmt.Errorf("make the destination: %w", err)
-	}
-	return w, nil
-}
-
-// destination makes one whose calls have this time limit.
-func (w *world) destination(limit time.Duration) (provider.Destination, error) {
-	d := w.net.Deps()
-	d.Log = slog.New(slog.NewTextHandler(&w.said, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	d.Now = time.Now
-	d.HTTP = outbound.New(outbound.Config{Timeout: limit, AllowedHosts: w.net.Hosts(), Log: d.Log, Now: d.Now})
-	w.clients = append(w.clients, d.HTTP)
-	return w.h.Definition.NewDestination(d)
-}
-
-func (w *world) close() {
-	for _, c := range w.clients {
-		c.CloseIdleConnections()
-	}
-	w.net.Close()
+	return play(func(ctx context.Context) (*stage, error) {
+		w := &world{h: h, stage: stage{ctx: ctx, def: h.Definition.For(h.workflow()), transport: h.Transport, settings: h.Settings}}
+		var err error
+		if w.net, err = h.Open(); err != nil {
+			return nil, fmt.Errorf("open the network: %w", err)
+		}
+		w.far = w.net
+		if err := w.raise(nil, h.Person(0)); err != nil {
+			return &w.stage, err
+		}
+		return &w.stage, c.run(w)
+	})
 }
 
 // person is somebody with match keys: one value per key of the set.
@@ -97,71 +41,37 @@ func (w *world) people(first, n int) []person {
 	var buf []byte
 	for i := range list {
 		raw := w.h.Person(first + i)
-		values := make([]string, len(w.set.Keys))
-		for j, k := range w.set.Keys {
-			values[j] = raw[k.Name]
+		for _, k := range w.set.Keys {
 			w.said.mustNotSay(raw[k.Name])
 		}
-		list[i] = make(person, len(w.set.Keys))
-		_, buf = w.set.Compute(values, list[i], buf)
-		for j, v := range list[i] {
-			if w.set.Keys[j].Hash && v != nil {
-				w.said.mustNotSay(fmt.Sprintf("%x", v))
-			}
-		}
+		list[i], buf = w.row(raw, buf)
+		w.hide(list[i])
 	}
 	return list
 }
 
-// audience makes sure of an audience and returns its id.
-func (w *world) audience() (provider.RemoteID, error) {
-	return w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance"})
+// hide keeps the hashes of a row secret.
+func (s *stage) hide(r person) {
+	for j, v := range r {
+		if s.set.Keys[j].Hash && v != nil {
+			s.said.mustNotSay(fmt.Sprintf("%x", v))
+		}
+	}
 }
 
-func (w *world) ensure(a provider.Audience) (provider.RemoteID, error) {
-	id, err := w.dest.EnsureAudience(w.ctx, a)
-	w.said.hear(err)
-	if err == nil && id == "" {
-		return "", errors.New("an audience without an id and without an error")
-	}
-	return id, err
+// audience makes sure of an audience and returns its id.
+func (w *world) audience() (provider.RemoteID, error) {
+	return w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance", Slug: "conformance"})
 }
 
 // batch makes a batch of these people.
 func (w *world) batch(op activation.Op, id provider.RemoteID, people ...person) provider.Batch {
-	w.batches++
-	b := provider.Batch{
-		Run:  activation.RunID(fmt.Sprintf("%032x", w.batches)),
-		Item: activation.ItemID(fmt.Sprintf("%032x", 0x1000+w.batches)), Attempt: 1,
-		Remote: id, Op: op, Keys: w.set.Keys,
-	}
-	for _, p := range people {
-		b.Values = append(b.Values, p...)
-	}
-	return b
+	return w.pack(op, id, provider.Audience{Marker: "target-1.g1", Name: "Conformance", Slug: "conformance", Remote: id}, people...)
 }
 
-// deliver sends a batch, checks that the answer keeps the contract, and asks a
-// late network until it has answered.
+// deliver sends a batch.
 func (w *world) deliver(b provider.Batch) (activation.Receipt, error) {
-	return w.deliverBy(w.ctx, w.dest, b)
-}
-
-func (w *world) deliverBy(ctx context.Context, d provider.Destination, b provider.Batch) (activation.Receipt, error) {
-	rc, err := d.Deliver(ctx, b)
-	w.said.hear(err)
-	for tries := 0; err == nil && rc.PollToken != "" && tries < 100; tries++ {
-		if !w.h.Definition.Async {
-			return rc, errors.New("a poll token from a network that is not asynchronous")
-		}
-		w.net.Heal()
-		rc, err = d.Poll(ctx, rc.PollToken, int64(b.Rows()))
-		w.said.hear(err)
-	}
-	if err != nil {
-		return rc, checkError(rc, err)
-	}
-	return rc, checkReceipt(rc, int64(b.Rows()))
+	return w.send(w.ctx, w.dest, b)
 }
 
 // checkError looks at the error itself; it is returned as it is if it is right.
@@ -171,9 +81,9 @@ func checkError(rc activation.Receipt, err error) error {
 	case !errors.As(err, &e):
 		return fmt.Errorf("the error is a %T, not an *activation.Error", err)
 	case e.Kind == "" || e.Code == "" || e.Message == "":
-		return fmt.Errorf("the error lacks kind, code or message: %w", err)
+		return fmt.Errorf("the error lacks kind, code or message: %v", err) //nolint:errorlint // what is wrong must not pass for what it wraps
 	case rc.Accepted+rc.Rejected+rc.Unknown+rc.Unsent+rc.Superseded != 0 || len(rc.Exceptions) > 0:
-		return fmt.Errorf("a receipt and an error at once: %w", err)
+		return fmt.Errorf("a receipt and an error at once: %v", err) //nolint:errorlint // as above
 	}
 	return err
 }
