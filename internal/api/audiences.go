@@ -21,16 +21,16 @@ type segmentBody struct {
 	Name        string   `json:"name,omitempty"`
 	Description string   `json:"description,omitempty"`
 	Rule        string   `json:"segment_ql,omitempty" doc:"the rule, in FilterQL"`
+	Public      *bool    `json:"is_public,omitempty" doc:"sites may read who is in it, through the web destination; default false"`
 	_           struct{} `json:"-" additionalProperties:"true"`
 }
 
 // segment is an audience with its live size.
 type segment struct {
 	activation.Audience
-	Size     int64  `json:"size"`
-	Kind     string `json:"kind"`
-	Table    string `json:"table"`
-	IsPublic bool   `json:"is_public"`
+	Size  int64  `json:"size"`
+	Kind  string `json:"kind"`
+	Table string `json:"table"`
 }
 
 func (a *API) segment(ctx context.Context, s activation.Audience) (segment, error) {
@@ -90,7 +90,7 @@ func (a *API) audiences(h huma.API) {
 		return a.listSegments(ctx)
 	})
 	huma.Register(h, route("POST /v2/segment", Operator, "create-audience", "Save a rule as an audience", "audiences"), func(ctx context.Context, in *struct{ Body segmentBody }) (*reply[segment], error) {
-		s, err := a.Catalog.CreateAudience(ctx, activation.Audience{Slug: in.Body.Slug, Name: in.Body.Name, Description: in.Body.Description, Rule: in.Body.Rule}, CallerOf(ctx).Name)
+		s, err := a.Catalog.CreateAudience(ctx, activation.Audience{Slug: in.Body.Slug, Name: in.Body.Name, Description: in.Body.Description, Rule: in.Body.Rule, Public: in.Body.Public != nil && *in.Body.Public}, CallerOf(ctx).Name)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
@@ -109,6 +109,9 @@ func (a *API) audiences(h huma.API) {
 	},
 	) (*reply[segment], error) {
 		s, err := a.Catalog.UpdateAudience(ctx, in.ID, activation.Audience{Name: in.Body.Name, Description: in.Body.Description, Rule: in.Body.Rule}, CallerOf(ctx).Name)
+		if err == nil && in.Body.Public != nil {
+			s, err = a.Catalog.SetPublic(ctx, in.ID, *in.Body.Public, CallerOf(ctx).Name)
+		}
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}

@@ -45,9 +45,9 @@ func (a *API) destinations(h huma.API) {
 		Body struct {
 			Name     string            `json:"name"`
 			Provider string            `json:"provider"`
-			Auth     string            `json:"auth_id"`
-			Account  string            `json:"account"`
-			Mapping  map[string]string `json:"mapping" doc:"match key to profile field"`
+			Auth     string            `json:"auth_id,omitempty" doc:"none for a provider that needs none"`
+			Account  string            `json:"account,omitempty" doc:"none for a provider that has no accounts"`
+			Mapping  map[string]string `json:"mapping,omitempty" doc:"match key, or where people choose them column, to profile field; without it such a destination gets every field"`
 			Config   map[string]string `json:"config,omitempty"`
 		}
 	},

@@ -23,6 +23,7 @@ type jobBody struct {
 	Workflow       *string        `json:"workflow,omitempty" doc:"when it is not in the path; kebab or snake case"`
 	Destination    *string        `json:"destination_id,omitempty" doc:"where the audiences of an export go"`
 	Audiences      *[]string      `json:"segment_ids,omitempty" doc:"ids or slugs of an export's audiences"`
+	Stream         *string        `json:"stream,omitempty" doc:"of an export of raw events: the stream whose messages are sent, each once"`
 	Authorizations *[]string      `json:"auth_ids,omitempty" doc:"for jobs without a destination"`
 	Config         map[string]any `json:"config,omitempty" doc:"the workflow's settings (GET /v2/workflow lists them) and the shared keys"`
 	Continuous     *bool          `json:"continuous_update,omitempty" doc:"false = run once, then complete; default true"`
@@ -88,6 +89,7 @@ func (b jobBody) spec(base catalog.JobSpec) (catalog.JobSpec, []*activation.Erro
 	if b.Authorizations != nil {
 		s.Authorizations = ids[activation.AuthorizationID](*b.Authorizations)
 	}
+	set(&s.Stream, b.Stream)
 	if b.OnEnd != nil {
 		s.OnEnd = activation.OnEnd(*b.OnEnd)
 	}

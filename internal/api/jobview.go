@@ -41,7 +41,7 @@ func (a *API) jobView(j activation.Job, destinations map[activation.DestinationI
 	}
 	return client.Job{
 		ID: j.ID, AccountID: organisation, UserID: j.CreatedBy, Name: j.Name, Description: j.Description, Workflow: j.Workflow, WorkflowID: nameID(j.Workflow),
-		Type: j.Type, Provider: j.Provider, Config: a.settingsOf(j), Authorizations: auths, Destination: j.Destination, Audiences: audiences,
+		Type: j.Type, Provider: j.Provider, Config: a.settingsOf(j), Authorizations: auths, Destination: j.Destination, Audiences: audiences, Stream: j.Stream,
 		Tag: j.Tag, Hidden: j.Hidden, Deleted: j.Deleted, VerboseLogging: j.VerboseLogging,
 		Status: j.State, StatusSince: j.StateSince, SleepReason: j.SleepReason, SleepUntil: j.SleepUntil, ConsecutiveErrors: j.ConsecutiveErrors, FailingSince: j.FailingSince, StalledAt: j.StalledAt,
 		Continuous: j.Continuous, Frequency: j.Frequency, TimeOfDay: j.TimeOfDay, DayOfWeek: j.DayOfWeek, Timezone: j.Timezone, Schedule: schedule.Words(j.Schedule),

@@ -9,6 +9,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/api/client"
+	"usher/internal/matchkey"
 	"usher/internal/provider"
 )
 
@@ -109,8 +110,16 @@ func workflowView(d provider.Definition, w provider.Workflow) client.Workflow {
 		return out
 	}
 	out.Destination = fieldViews(d.DestinationFields)
-	for _, k := range d.RuleSet.Keys {
-		out.MatchKeys = append(out.MatchKeys, client.MatchKey{Name: k.Name, Help: k.Help, Hashed: k.Hash, Identifies: k.Identifies})
+	out.Kind, out.Feed, out.OpenColumns = string(w.Kind), string(w.Feed), d.OpenColumns != nil
+	out.MatchKeys = append(out.MatchKeys, matchKeys(d.RuleSet.Keys)...)
+	out.Events = matchKeys(w.Events)
+	return out
+}
+
+func matchKeys(keys []matchkey.Key) []client.MatchKey {
+	var out []client.MatchKey
+	for _, k := range keys {
+		out = append(out, client.MatchKey{Name: k.Name, Help: k.Help, Hashed: k.Hash, Identifies: k.Identifies, Required: k.Required})
 	}
 	return out
 }

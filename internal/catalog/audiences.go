@@ -8,6 +8,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/filterql"
+	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
@@ -50,11 +51,51 @@ func (c *Catalog) UpdateAudience(ctx context.Context, idOrSlug string, a activat
 	})
 }
 
-// ReplaceAudience changes name, description and rule to what a says.
+// ReplaceAudience changes name, description, rule and whether sites may read it
+// to what a says.
 func (c *Catalog) ReplaceAudience(ctx context.Context, idOrSlug string, a activation.Audience, user string) (activation.Audience, error) {
+	if _, err := c.SetPublic(ctx, idOrSlug, a.Public, user); err != nil {
+		return activation.Audience{}, err
+	}
 	return c.changeAudience(ctx, idOrSlug, user, func(next *activation.Audience) {
 		next.Name, next.Description, next.Rule = a.Name, a.Description, a.Rule
 	})
+}
+
+// SetPublic says whether sites may read who is in an audience (the web
+// destination). It is refused while a web destination holds the audience.
+func (c *Catalog) SetPublic(ctx context.Context, idOrSlug string, public bool, user string) (activation.Audience, error) {
+	a, err := c.Audience(ctx, idOrSlug)
+	if err != nil || a.Public == public {
+		return a, err
+	}
+	if !public {
+		if err := c.notOnSites(ctx, a); err != nil {
+			return activation.Audience{}, err
+		}
+	}
+	return c.changeAudience(ctx, idOrSlug, user, func(next *activation.Audience) { next.Public = public })
+}
+
+// notOnSites refuses when a destination that sites read holds the audience.
+func (c *Catalog) notOnSites(ctx context.Context, a activation.Audience) error {
+	targets, err := c.Store.Targets(ctx, store.TargetFilter{Audience: a.ID})
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		d, err := c.Store.Destination(ctx, t.Destination)
+		if err != nil {
+			return err
+		}
+		if def, err := c.Definition(d.Provider); err == nil && def.PublicOnly {
+			return fmt.Errorf("%w: %w", activation.ErrConflict, &activation.Error{
+				Kind: activation.Invalid, Code: "BADREQ-001", Field: "is_public",
+				Message: fmt.Sprintf("is_public: the destination %q shows the audience to sites; take it away there first", d.Name),
+			})
+		}
+	}
+	return nil
 }
 
 func (c *Catalog) changeAudience(ctx context.Context, idOrSlug, user string, change func(*activation.Audience)) (activation.Audience, error) {

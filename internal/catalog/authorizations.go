@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"usher/internal/activation"
 	"usher/internal/provider"
@@ -70,6 +71,9 @@ func (c *Catalog) UpdateAuthorization(ctx context.Context, id activation.Authori
 		return activation.Authorization{}, err
 	}
 	a.Sealed, a.KeyID = sealed, keyID
+	if slices.ContainsFunc([]string{provider.RefreshTokenField, provider.AccessTokenField, provider.ServiceAccountField}, func(name string) bool { return given[name] != "" }) {
+		a.ExpiresAt = time.Time{} // what was known is of the old one
+	}
 	if err := c.Store.UpdateAuthorization(ctx, a, user); err != nil {
 		return activation.Authorization{}, err
 	}

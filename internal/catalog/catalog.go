@@ -51,6 +51,7 @@ type Store interface {
 	CreateJobOnce(ctx context.Context, j activation.Job, once activation.Once) (activation.Job, error)
 	UpdateJob(ctx context.Context, j activation.Job, user string) error
 	DeleteJob(ctx context.Context, id activation.JobID, user string) error
+	Template(ctx context.Context, id string) (activation.Template, error)
 	RunNow(ctx context.Context, id activation.JobID, user string) error
 	Pause(ctx context.Context, id activation.JobID, d time.Duration, user string) error
 	Resume(ctx context.Context, id activation.JobID, user string) error
@@ -62,6 +63,7 @@ type Store interface {
 type Warehouse interface {
 	Apply(ctx context.Context, s warehouse.Schema) ([]string, error)
 	Schema(ctx context.Context) (warehouse.Schema, error)
+	Streams(ctx context.Context) ([]warehouse.StreamStat, error)
 	SetAudiences(ctx context.Context, rules []warehouse.Rule, now time.Time) error
 	Try(ctx context.Context, text string, now time.Time) (int64, error)
 	Size(ctx context.Context, id activation.AudienceID) (int64, error)

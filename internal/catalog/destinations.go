@@ -14,7 +14,13 @@ import (
 
 // CreateDestination names an account at a provider.
 func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error) {
-	d, err := c.checkDestination(ctx, d)
+	if d.Mapping, d.Authorization = maps.Clone(d.Mapping), activation.AuthorizationID(strings.TrimSpace(string(d.Authorization))); len(d.Mapping) == 0 {
+		var err error
+		if d.Mapping, err = c.everyColumn(ctx, d.Provider); err != nil {
+			return activation.Destination{}, err
+		}
+	}
+	d, err := c.checkDestination(ctx, d, nil, user)
 	if err != nil {
 		return activation.Destination{}, err
 	}
@@ -31,7 +37,7 @@ func (c *Catalog) UpdateDestination(ctx context.Context, d activation.Destinatio
 		return activation.Destination{}, err
 	}
 	d.Provider = before.Provider
-	if d, err = c.checkDestination(ctx, d); err != nil {
+	if d, err = c.checkDestination(ctx, d, &before, user); err != nil {
 		return activation.Destination{}, err
 	}
 	return c.Store.UpdateDestination(ctx, d, user)
@@ -40,7 +46,7 @@ func (c *Catalog) UpdateDestination(ctx context.Context, d activation.Destinatio
 // ChangesKeys reports whether a change of a destination gives people other keys
 // at the network, or what is wrong with the change.
 func (c *Catalog) ChangesKeys(ctx context.Context, before, after activation.Destination) (bool, error) {
-	after, err := c.checkDestination(ctx, after)
+	after, err := c.checkDestination(ctx, after, &before, "")
 	if err != nil {
 		return false, err
 	}
@@ -56,9 +62,27 @@ func (c *Catalog) ChangesKeys(ctx context.Context, before, after activation.Dest
 	return was.ID != will.ID, err
 }
 
+// everyColumn is the mapping of a destination that says nothing about its
+// columns where any will do: every profile field under its own name.
+func (c *Catalog) everyColumn(ctx context.Context, name string) (map[string]string, error) {
+	def, err := c.Definition(name)
+	if err != nil || def.OpenColumns == nil {
+		return nil, err
+	}
+	schema, err := c.Warehouse.Schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(schema.Fields))
+	for _, f := range schema.Fields {
+		out[f.Name] = f.Name
+	}
+	return out, nil
+}
+
 // checkDestination returns a destination with its settings complete, or every
-// wrong field.
-func (c *Catalog) checkDestination(ctx context.Context, d activation.Destination) (activation.Destination, error) {
+// wrong field. before is what it changes, nil for a new one.
+func (c *Catalog) checkDestination(ctx context.Context, d activation.Destination, before *activation.Destination, user string) (activation.Destination, error) {
 	def, err := c.Definition(d.Provider)
 	if err != nil {
 		return d, err
@@ -68,16 +92,23 @@ func (c *Catalog) checkDestination(ctx context.Context, d activation.Destination
 	if def.NewDestination == nil {
 		p.add("provider", "%s has no audiences; it needs no destination", def.Name)
 	}
-	if strings.TrimSpace(d.Account) == "" {
+	d.Account = strings.TrimSpace(d.Account)
+	switch {
+	case def.AccountHelp == "" && d.Account != "":
+		p.add("account", "%s has no accounts; leave it out", def.Title)
+	case def.AccountHelp != "" && d.Account == "":
 		p.add("account", "is needed: %s", def.AccountHelp)
 	}
-	auth, err := c.Store.Authorization(ctx, d.Authorization)
+	var auth activation.Authorization
+	if d.Authorization != "" || !def.NoAuth() {
+		auth, err = c.Store.Authorization(ctx, d.Authorization)
+	}
 	switch {
 	case errors.Is(err, activation.ErrNotFound):
 		p.add("auth_id", "no such authorization")
 	case err != nil:
 		return d, err
-	case auth.Provider != def.Name:
+	case auth.Provider != "" && auth.Provider != def.Name:
 		p.add("auth_id", "belongs to %s, not %s", auth.Provider, def.Name)
 	}
 	schema, err := c.Warehouse.Schema(ctx)
@@ -98,7 +129,16 @@ func (c *Catalog) checkDestination(ctx context.Context, d activation.Destination
 			p.add("mapping", "%s", err.Error())
 		}
 	}
+	given := d.Config
 	d.Config = p.check("config.", def.DestinationFields, d.Config)
+	if def.OpenColumns != nil {
+		p.columns(d)
+	}
+	var agreed map[string]string
+	if before != nil {
+		agreed = before.Config
+	}
+	agree(def.DestinationFields, d.Config, given, agreed, user, c.Now())
 	return d, p.err("BADREQ-001")
 }
 

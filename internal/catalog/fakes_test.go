@@ -26,6 +26,7 @@ type plane struct {
 	refused string
 	try     error
 	applied int
+	columns map[string][]string // by stream
 }
 
 func (p *plane) Apply(_ context.Context, s warehouse.Schema) ([]string, error) {
@@ -33,6 +34,14 @@ func (p *plane) Apply(_ context.Context, s warehouse.Schema) ([]string, error) {
 	return nil, nil
 }
 func (p *plane) Schema(context.Context) (warehouse.Schema, error) { return p.schema, nil }
+func (p *plane) Streams(context.Context) ([]warehouse.StreamStat, error) {
+	var out []warehouse.StreamStat
+	for _, s := range p.schema.Streams {
+		out = append(out, warehouse.StreamStat{Stream: s, Columns: p.columns[s.Name]})
+	}
+	return out, nil
+}
+
 func (p *plane) SetAudiences(_ context.Context, rules []warehouse.Rule, _ time.Time) error {
 	for _, r := range rules {
 		if p.refuse != nil && strings.Contains(r.Text, p.refused) {
@@ -101,7 +110,7 @@ func newWorld(t *testing.T) *world {
 		{Name: "email", Type: warehouse.Text, Merge: warehouse.Latest}, {Name: "score", Type: warehouse.Integer, Merge: warehouse.Latest},
 	}}}}
 	w.Catalog = catalog.New(catalog.Config{
-		Store: st, Warehouse: w.plane, Sealer: w.box, Providers: []provider.Definition{meta.Definition()}, Health: w.health,
+		Store: st, Warehouse: w.plane, Sealer: w.box, Providers: []provider.Definition{meta.Definition(), shelf()}, Health: w.health,
 		Connect: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return w.far, meta.Definition(), nil
 		},

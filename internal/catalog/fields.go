@@ -60,6 +60,10 @@ func wrong(f provider.Field, v string) string {
 		if u, err := url.Parse(v); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			return "must be a URL such as https://example.com"
 		}
+	case "agreement":
+		if !isAccepted(v) {
+			return "must be accepted (true): " + f.Help
+		}
 	case "select":
 		if !slices.Contains(f.Options, v) {
 			return "must be one of " + strings.Join(f.Options, ", ")

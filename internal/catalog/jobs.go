@@ -21,6 +21,8 @@ type JobSpec struct {
 	// Destination and Audiences (ids or slugs) are an export's.
 	Destination activation.DestinationID
 	Audiences   []string
+	// Stream feeds an export of raw events, which has no audiences.
+	Stream string
 	// Authorizations are those of a job without a destination. An export may
 	// name its destination's.
 	Authorizations []activation.AuthorizationID
@@ -50,7 +52,7 @@ func SpecOf(j activation.Job) JobSpec {
 		audiences[i] = string(id)
 	}
 	return JobSpec{
-		Workflow: j.Workflow, Name: j.Name, Description: j.Description, Destination: j.Destination, Audiences: audiences,
+		Workflow: j.Workflow, Name: j.Name, Description: j.Description, Destination: j.Destination, Audiences: audiences, Stream: j.Stream,
 		Authorizations: j.Authorizations, Config: j.Config, Schedule: j.Schedule, Reach: j.Reach, FailAfter: j.FailAfter, StallAfter: j.StallAfter,
 		OnEnd: j.OnEnd, Tag: j.Tag, Hidden: j.Hidden, VerboseLogging: j.VerboseLogging,
 	}
@@ -69,7 +71,7 @@ func (c *Catalog) CreateJobOnce(ctx context.Context, spec JobSpec, user string, 
 	if err != nil {
 		return activation.Job{}, err
 	}
-	j, err := c.checkJob(ctx, spec, nil)
+	j, err := c.checkJob(ctx, spec, nil, user)
 	if err != nil {
 		return c.unlessUsed(ctx, made, activation.Job{}, user, err)
 	}
@@ -81,7 +83,7 @@ func (c *Catalog) CreateJobOnce(ctx context.Context, spec JobSpec, user string, 
 // CheckJob says everything that is wrong with a declaration of a new job, and
 // returns the job it would be. Nothing is stored.
 func (c *Catalog) CheckJob(ctx context.Context, spec JobSpec) (activation.Job, error) {
-	return c.checkJob(ctx, spec, nil)
+	return c.checkJob(ctx, spec, nil, "")
 }
 
 // UpdateJob replaces the declaration of a job. Its workflow and destination stay;
@@ -91,7 +93,7 @@ func (c *Catalog) UpdateJob(ctx context.Context, id activation.JobID, spec JobSp
 	if err != nil {
 		return activation.Job{}, err
 	}
-	j, err := c.checkJob(ctx, spec, &before)
+	j, err := c.checkJob(ctx, spec, &before, user)
 	if err != nil {
 		return activation.Job{}, err
 	}
@@ -109,7 +111,7 @@ func (c *Catalog) DeleteJob(ctx context.Context, id activation.JobID, user strin
 
 // checkJob makes a job of a declaration; before is what it changes, nil for a
 // new one.
-func (c *Catalog) checkJob(ctx context.Context, spec JobSpec, before *activation.Job) (activation.Job, error) {
+func (c *Catalog) checkJob(ctx context.Context, spec JobSpec, before *activation.Job, user string) (activation.Job, error) {
 	workflow, def, err := c.Workflow(spec.Workflow)
 	if err != nil {
 		return activation.Job{}, err
@@ -129,6 +131,9 @@ func (c *Catalog) checkJob(ctx context.Context, spec JobSpec, before *activation
 		if spec.Destination != before.Destination {
 			p.add("destination_id", "can't be changed; create another job")
 		}
+		if spec.Stream != before.Stream {
+			p.add("stream", "can't be changed: how far its events are sent belongs to the job; create another one")
+		}
 		spec.Config = keepSecrets(workflow.Fields, spec.Config, before.Config)
 	}
 	j := activation.Job{
@@ -139,8 +144,13 @@ func (c *Catalog) checkJob(ctx context.Context, spec JobSpec, before *activation
 	j.Schedule = p.schedule(spec.Schedule, workflow, c.Now(), before)
 	p.times(spec)
 	p.reach(spec, workflow)
+	var agreed map[string]string
+	if before != nil {
+		agreed = before.Config
+	}
+	agree(workflow.Fields, j.Config, spec.Config, agreed, user, c.Now())
 	if workflow.Direction == provider.Export {
-		err = c.checkExport(ctx, &p, &j, spec, def)
+		err = c.checkExport(ctx, &p, &j, spec, workflow, def)
 	} else {
 		err = c.checkStandalone(ctx, &p, &j, spec, def)
 	}
@@ -232,7 +242,7 @@ func (p *problems) reach(s JobSpec, w provider.Workflow) {
 }
 
 // checkExport checks what a job sends, and where.
-func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Job, spec JobSpec, def provider.Definition) error {
+func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Job, spec JobSpec, workflow provider.Workflow, def provider.Definition) error {
 	d, err := c.Store.Destination(ctx, spec.Destination)
 	switch {
 	case errors.Is(err, activation.ErrNotFound):
@@ -246,6 +256,19 @@ func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Jo
 	}
 	if spec.OnEnd == activation.EndDelete && !def.Deletes {
 		p.add("on_end", "%s offers no deletion of audiences; choose keep or empty", def.Title)
+	}
+	if workflow.Kind == provider.Event {
+		if spec.OnEnd != "" && spec.OnEnd != activation.EndKeep {
+			p.add("on_end", "what was sent as an event stays sent; choose keep")
+		}
+		if err := c.checkEvents(ctx, p, j, spec, workflow); err != nil {
+			return err
+		}
+	} else if spec.Stream != "" {
+		p.add("stream", "this workflow sends audiences; leave it out")
+	}
+	if workflow.Feed == provider.FeedStream {
+		return nil
 	}
 	if len(spec.Audiences) == 0 {
 		p.add("segment_ids", "at least one audience is needed")

@@ -52,6 +52,7 @@ func (a *app) audienceCommand() *cobra.Command {
 	}
 
 	var name, rule, description string
+	var public, newPublic bool
 	create := &cobra.Command{
 		Use: "create SLUG", Short: "Save a rule as an audience", Args: cobra.ExactArgs(1),
 		Example: `  usher audience create big-spenders --rule 'FILTER lifetime_value > 1000'
@@ -64,7 +65,7 @@ func (a *app) audienceCommand() *cobra.Command {
 				name = args[0]
 			}
 			var out audienceView
-			body := map[string]string{"slug_name": args[0], "name": name, "segment_ql": rule, "description": description}
+			body := map[string]any{"slug_name": args[0], "name": name, "segment_ql": rule, "description": description, "is_public": public}
 			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/segment", body, &out); err != nil {
 				return err
 			}
@@ -77,6 +78,7 @@ func (a *app) audienceCommand() *cobra.Command {
 		},
 	}
 	create.Flags().StringVar(&rule, "rule", "", "the rule, in FilterQL")
+	create.Flags().BoolVar(&public, "public", false, "sites may read who is in it, through the web destination")
 	create.Flags().StringVar(&name, "name", "", "name for people (default: the slug)")
 	create.Flags().StringVar(&description, "description", "", "what it is for")
 
@@ -85,11 +87,14 @@ func (a *app) audienceCommand() *cobra.Command {
 		Use: "edit SLUG|ID", Short: "Change name, description or rule of an audience", Args: cobra.ExactArgs(1),
 		Example: `  usher audience edit big-spenders --rule 'FILTER lifetime_value > 1500'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if newRule+newName+newDescription == "" {
-				return usageError("one of --rule, --name and --description is needed")
+			if newRule+newName+newDescription == "" && !cmd.Flags().Changed("public") {
+				return usageError("one of --rule, --name, --description and --public is needed")
 			}
 			var out audienceView
-			body := map[string]string{"segment_ql": newRule, "name": newName, "description": newDescription}
+			body := map[string]any{"segment_ql": newRule, "name": newName, "description": newDescription}
+			if cmd.Flags().Changed("public") {
+				body["is_public"] = newPublic
+			}
 			if _, err := a.client().Do(cmd.Context(), http.MethodPut, "/v2/segment/"+url.PathEscape(args[0]), body, &out); err != nil {
 				return err
 			}
@@ -98,6 +103,7 @@ func (a *app) audienceCommand() *cobra.Command {
 		},
 	}
 	edit.Flags().StringVar(&newRule, "rule", "", "the new rule, in FilterQL")
+	edit.Flags().BoolVar(&newPublic, "public", false, "sites may read who is in it (--public=false: no longer)")
 	edit.Flags().StringVar(&newName, "name", "", "the new name for people")
 	edit.Flags().StringVar(&newDescription, "description", "", "the new description")
 

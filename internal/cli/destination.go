@@ -61,12 +61,11 @@ func (a *app) destinationCommand() *cobra.Command {
 	}
 	f := create.Flags()
 	f.StringVar(&provider, "provider", "", "provider, such as meta")
-	f.StringVar(&auth, "auth", "", "id of the authorization")
-	f.StringVar(&account, "account", "", "account id at the provider")
-	f.StringArrayVar(&mapping, "map", nil, "MATCH_KEY=field (repeat)")
+	f.StringVar(&auth, "auth", "", "id of the authorization; none for a provider that needs none")
+	f.StringVar(&account, "account", "", "account id at the provider; none for a provider that has no accounts")
+	f.StringArrayVar(&mapping, "map", nil, "MATCH_KEY=field or COLUMN=field (repeat); without it files, tables and webhooks get every field")
 	f.StringArrayVar(&config, "set", nil, "setting=value (repeat)")
 	_ = create.MarkFlagRequired("provider")
-	_ = create.MarkFlagRequired("auth")
 	test := &cobra.Command{
 		Use: "test ID", Short: "Prove credentials and account; writes nothing", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

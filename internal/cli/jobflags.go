@@ -12,6 +12,7 @@ import (
 type jobFlags struct {
 	name, description, destination, every, timeOfDay, dayOfWeek, timezone, expires string
 	quietTime, quietTimezone, failAfter, stallAfter, limitFrequency, onEnd, tag    string
+	stream                                                                         string
 	audiences, auths, config                                                       []string
 	quietHours                                                                     float64
 	userLimit                                                                      int64
@@ -23,7 +24,7 @@ var fieldOf = map[string]string{
 	"name": "name", "description": "description", "destination": "destination_id", "every": "run_frequency", "at": "time_of_day", "on": "day_of_week",
 	"timezone": "timezone", "expires": "expires_at", "quiet-from": "quiet_time_of_day", "quiet-hours": "quiet_period", "quiet-timezone": "quiet_timezone",
 	"fail-after": "fail_after", "stall-after": "stall_after", "user-limit": "user_limit", "user-limit-per": "user_limit_frequency", "on-end": "on_end", "tag": "tag",
-	"hidden": "hidden", "verbose-logging": "verbose_logging", "audience": "segment_ids", "auth": "auth_ids", "backfill-only": "backfill_only",
+	"hidden": "hidden", "verbose-logging": "verbose_logging", "audience": "segment_ids", "stream": "stream", "auth": "auth_ids", "backfill-only": "backfill_only",
 }
 
 func (j *jobFlags) register(c *cobra.Command) {
@@ -32,6 +33,7 @@ func (j *jobFlags) register(c *cobra.Command) {
 	f.StringVar(&j.description, "description", "", "what it is for")
 	f.StringVar(&j.destination, "destination", "", "id of the destination of an export")
 	f.StringSliceVar(&j.audiences, "audience", nil, "slug or id of an audience of an export (repeat)")
+	f.StringVar(&j.stream, "stream", "", "the stream whose messages are sent, of an export of raw events")
 	f.StringSliceVar(&j.auths, "auth", nil, "id of an authorization, for jobs without a destination (repeat)")
 	f.StringArrayVar(&j.config, "set", nil, "setting=value of the workflow; usher provider show lists them (repeat)")
 	f.StringVar(&j.every, "every", "", "realtime, hourly, daily, weekly, monthly, a duration such as 6h, or a cron expression")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -48,7 +49,7 @@ func (a *app) runCommand() *cobra.Command {
 			rows := make([][]string, len(out))
 			for i, r := range out {
 				rows[i] = []string{
-					"#" + strconv.FormatInt(r.Number, 10), string(r.ID), runWord(r.Run), r.AudienceSlug, r.DestinationName, when(r.StartedAt),
+					"#" + strconv.FormatInt(r.Number, 10), string(r.ID), runWord(r.Run), cmp.Or(r.AudienceSlug, r.Stream), r.DestinationName, when(r.StartedAt),
 					count(r.Counts.Add + r.Counts.Update), count(r.Counts.Remove), count(r.Counts.Unchanged), count(r.Counts.Accepted), count(r.Counts.Rejected + r.Counts.Unplaced), count(r.Counts.Unknown),
 				}
 			}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -54,7 +55,7 @@ func (a *app) targetList() *cobra.Command {
 			}
 			rows := make([][]string, len(out))
 			for i, t := range out {
-				rows[i] = []string{string(t.ID), t.AudienceSlug, t.DestinationName, t.RemoteID, fmt.Sprint(t.Generation), count(t.Holdings.In), count(t.Holdings.Maybe), count(t.Holdings.Refused), count(t.Holdings.Shared), string(t.Release)}
+				rows[i] = []string{string(t.ID), cmp.Or(t.AudienceSlug, t.Stream), t.DestinationName, t.RemoteID, fmt.Sprint(t.Generation), count(t.Holdings.In), count(t.Holdings.Maybe), count(t.Holdings.Refused), count(t.Holdings.Shared), string(t.Release)}
 			}
 			return a.table([]string{"ID", "AUDIENCE", "DESTINATION", "REMOTE", "GENERATION", "IN", "MAYBE", "REFUSED", "SHARED", "RELEASE"}, rows)
 		},

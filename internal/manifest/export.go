@@ -100,7 +100,7 @@ func (m *Manifest) exportAudiences(ctx context.Context, e *exporter) (map[activa
 	slugs := map[activation.AudienceID]string{}
 	for _, a := range all {
 		slugs[a.ID] = a.Slug
-		e.add("audiences/"+a.Slug+".yaml", audienceDoc{kindAudience, a.Slug, a.Name, a.Description, a.Rule})
+		e.add("audiences/"+a.Slug+".yaml", audienceDoc{kindAudience, a.Slug, a.Name, a.Description, a.Rule, a.Public})
 	}
 	return slugs, nil
 }
@@ -111,7 +111,7 @@ func (m *Manifest) jobDoc(j activation.Job, destinations map[activation.Destinat
 		return jobDoc{}, err
 	}
 	doc := jobDoc{
-		Kind: kindJob, Name: j.Name, Workflow: j.Workflow, Description: j.Description, Destination: destinations[j.Destination], Config: declaredConfig(w.Fields, j.Config),
+		Kind: kindJob, Name: j.Name, Workflow: j.Workflow, Description: j.Description, Destination: destinations[j.Destination], Stream: j.Stream, Config: declaredConfig(w.Fields, j.Config),
 		Frequency: j.Frequency, TimeOfDay: j.TimeOfDay, DayOfWeek: j.DayOfWeek, Timezone: j.Timezone, QuietTime: j.QuietTimeOfDay, QuietTimezone: j.QuietTimezone,
 		BackfillOnly: j.BackfillOnly, UserLimit: j.UserLimit, LimitFrequency: j.UserLimitFrequency, Tag: j.Tag, Hidden: j.Hidden, VerboseLogging: j.VerboseLogging,
 	}

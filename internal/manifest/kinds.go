@@ -46,14 +46,15 @@ type audienceDoc struct {
 	Name        string `yaml:"name"`
 	Description string `yaml:"description,omitempty"`
 	Rule        string `yaml:"rule"`
+	Public      bool   `yaml:"public,omitempty"`
 }
 
 type destinationDoc struct {
 	Kind          string            `yaml:"kind"`
 	Name          string            `yaml:"name"`
 	Provider      string            `yaml:"provider"`
-	Authorization string            `yaml:"authorization"` // label
-	Account       string            `yaml:"account"`
+	Authorization string            `yaml:"authorization,omitempty"` // label
+	Account       string            `yaml:"account,omitempty"`
 	Enabled       *bool             `yaml:"enabled,omitempty"`
 	Mapping       map[string]string `yaml:"mapping,omitempty"`
 	Config        map[string]any    `yaml:"config,omitempty"`
@@ -66,6 +67,7 @@ type jobDoc struct {
 	Description    string         `yaml:"description,omitempty"`
 	Destination    string         `yaml:"destination,omitempty"`    // name
 	Audiences      []string       `yaml:"audiences,omitempty"`      // slugs
+	Stream         string         `yaml:"stream,omitempty"`         // of events, instead of audiences
 	Authorizations []string       `yaml:"authorizations,omitempty"` // labels
 	Config         map[string]any `yaml:"config,omitempty"`
 	Continuous     *bool          `yaml:"continuous_update,omitempty"`
@@ -92,5 +94,5 @@ type jobDoc struct {
 // fieldNames are the keys of a file for the fields that the catalog names
 // otherwise.
 var fieldNames = map[string]string{
-	"slug_name": "slug", "segment_ql": "rule", "segment_ids": "audiences", "auth_id": "authorization", "auth_ids": "authorizations", "destination_id": "destination",
+	"slug_name": "slug", "segment_ql": "rule", "segment_ids": "audiences", "is_public": "public", "auth_id": "authorization", "auth_ids": "authorizations", "destination_id": "destination",
 }

@@ -99,7 +99,7 @@ func (s *Step) declared(rebuild []string, err error) error {
 }
 
 func (w *world) audience(ctx context.Context, d audienceDoc, s *Step, user string) error {
-	want := activation.Audience{Slug: d.Slug, Name: d.Name, Description: d.Description, Rule: strings.TrimSpace(d.Rule)}
+	want := activation.Audience{Slug: d.Slug, Name: d.Name, Description: d.Description, Rule: strings.TrimSpace(d.Rule), Public: d.Public}
 	have, err := w.cat.Audience(ctx, d.Slug)
 	if errors.Is(err, activation.ErrNotFound) {
 		s.Action = Create
@@ -130,7 +130,10 @@ func canonical(rule string) string {
 }
 
 func (w *world) destination(ctx context.Context, d destinationDoc, s *Step, user string) error {
-	auth, problem := w.authorization(d.Authorization, d.Provider)
+	auth, problem := activation.AuthorizationID(""), ""
+	if def, err := w.cat.Definition(d.Provider); err != nil || !def.NoAuth() || d.Authorization != "" {
+		auth, problem = w.authorization(d.Authorization, d.Provider)
+	}
 	if problem != "" {
 		return &activation.Error{Kind: activation.Invalid, Field: "auth_id", Message: problem}
 	}
@@ -206,7 +209,7 @@ func (w *world) job(ctx context.Context, d jobDoc, s *Step, user string) error {
 func (w *world) spec(ctx context.Context, d jobDoc) (catalog.JobSpec, error) {
 	var wrong refusals
 	spec := catalog.JobSpec{
-		Workflow: d.Workflow, Name: d.Name, Description: d.Description, Audiences: d.Audiences,
+		Workflow: d.Workflow, Name: d.Name, Description: d.Description, Audiences: d.Audiences, Stream: d.Stream,
 		Schedule: activation.Schedule{
 			Continuous: d.Continuous == nil || *d.Continuous, Frequency: d.Frequency, TimeOfDay: d.TimeOfDay, DayOfWeek: d.DayOfWeek, Timezone: d.Timezone,
 			QuietTimeOfDay: d.QuietTime, QuietTimezone: d.QuietTimezone,

@@ -15,6 +15,7 @@ import (
 // Plane is what a plan needs of the data plane beyond what the catalog does.
 type Plane interface {
 	Preview(ctx context.Context, s warehouse.Schema) (declared warehouse.Schema, rebuild []string, err error)
+	Streams(ctx context.Context) ([]warehouse.StreamStat, error)
 }
 
 // Jobs lists the jobs there are.

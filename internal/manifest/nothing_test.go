@@ -38,6 +38,8 @@ func (nothingPlane) Schema(context.Context) (warehouse.Schema, error) {
 	return warehouse.Schema{}, nil
 }
 
+func (nothingPlane) Streams(context.Context) ([]warehouse.StreamStat, error) { return nil, nil }
+
 func (nothingPlane) SetAudiences(context.Context, []warehouse.Rule, time.Time) error {
 	panic("a plan must not write")
 }

@@ -54,6 +54,10 @@ func (s *shadow) DeleteAudience(_ context.Context, id activation.AudienceID, _ s
 	return nil
 }
 
+func (s *shadow) Template(ctx context.Context, id string) (activation.Template, error) {
+	return s.real.Template(ctx, id)
+}
+
 func (s *shadow) Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error) {
 	if i := slices.IndexFunc(s.destinations, func(d activation.Destination) bool { return d.ID == id }); i >= 0 {
 		return s.destinations[i], nil
@@ -129,6 +133,17 @@ func (p *shadowPlane) Apply(ctx context.Context, s warehouse.Schema) ([]string, 
 }
 
 func (p *shadowPlane) Schema(context.Context) (warehouse.Schema, error) { return p.pending, nil }
+
+// Streams are those there are and those that are declared with them.
+func (p *shadowPlane) Streams(ctx context.Context) ([]warehouse.StreamStat, error) {
+	all, err := p.real.Streams(ctx)
+	for _, s := range p.pending.Streams {
+		if !slices.ContainsFunc(all, func(have warehouse.StreamStat) bool { return have.Name == s.Name }) {
+			all = append(all, warehouse.StreamStat{Stream: s})
+		}
+	}
+	return all, err
+}
 
 func (p *shadowPlane) SetAudiences(_ context.Context, rules []warehouse.Rule, now time.Time) error {
 	p.rules = rules

@@ -170,6 +170,9 @@ type Definition struct {
 	RuleSet matchkey.RuleSet
 	// OpenColumns: the far side takes any columns. nil = the keys of RuleSet only.
 	OpenColumns *OpenColumns
+	// PublicOnly: what goes there may be read by anybody on a site. Only public
+	// audiences and public fields do.
+	PublicOnly bool
 	// OAuth says how access tokens are had (Deps.Tokens). nil = the provider has
 	// none, or sends credentials as they are stored.
 	OAuth *OAuth

@@ -221,7 +221,7 @@ func (t *Tracking) Targets(ctx context.Context, f store.TargetFilter) ([]TargetV
 	names := t.names(ctx)
 	out := make([]TargetView, len(list))
 	for i, target := range list {
-		v := View{Run: activation.Run{Audience: target.Audience, Destination: target.Destination, Job: target.Job}}
+		v := View{Run: activation.Run{Audience: target.Audience, Stream: target.Stream, Destination: target.Destination, Job: target.Job}}
 		if err := names.fill(&v); err != nil {
 			return nil, err
 		}
@@ -248,6 +248,9 @@ type nameCache struct {
 }
 
 func (n *nameCache) fill(v *View) error {
+	if v.Stream != "" {
+		n.audiences[v.Audience] = activation.Audience{}
+	}
 	a, err := cached(n.audiences, v.Audience, func() (activation.Audience, error) { return n.t.Store.Audience(n.ctx, v.Audience) })
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type audiencePage struct {
 	New              bool
 	To, CSRF         string
 	Slug, Name, Rule field
+	Public           field
 	Tried            tried
 	Version          int
 	UpdatedAt        time.Time
@@ -105,6 +106,7 @@ func (c *Console) audienceForm(v visit, a *activation.Audience, wrong map[string
 	p.Name = field{Name: "name", Label: "Name", Type: "text", Required: true, Value: v.post("name"), Error: wrong["name"]}
 	p.Slug = field{Name: "slug_name", Label: "Short name", Type: "text", Required: true, Value: v.post("slug_name"), Error: wrong["slug_name"], Help: "Lower-case letters, digits, - and _. Other rules and the API call the audience by it."}
 	p.Rule = field{Name: "segment_ql", Label: "Rule", Type: "textarea", Rows: 6, Value: v.post("segment_ql"), Error: wrong["segment_ql"]}
+	p.Public = field{Name: "is_public", Label: "Sites may read who is in it", Type: "checkbox", Checked: v.post("is_public") != "", Error: wrong["is_public"], Help: "Needed for the web destination."}
 	schema, err := c.Warehouse.Schema(ctx)
 	if err != nil {
 		return view{}, err
@@ -115,6 +117,7 @@ func (c *Console) audienceForm(v visit, a *activation.Audience, wrong map[string
 		p.Rule.Value = orText(p.Rule.Value, "FILTER ")
 	} else {
 		out.Title = a.Name
+		p.Public.Checked = p.Public.Checked || v.Method == http.MethodGet && a.Public
 		p.Name.Value, p.Rule.Value = orText(p.Name.Value, a.Name), orText(p.Rule.Value, a.Rule)
 		p.To, p.Version, p.UpdatedAt = audiencePath(a.Slug), a.Version, a.UpdatedAt
 		if err := c.audienceFacts(ctx, *a, schema, &p); err != nil {
@@ -152,7 +155,7 @@ func (c *Console) audienceFacts(ctx context.Context, a activation.Audience, sche
 }
 
 func (c *Console) createAudience(v visit) (view, error) {
-	a, err := c.Catalog.CreateAudience(v.Context(), activation.Audience{Slug: v.post("slug_name"), Name: v.post("name"), Rule: v.post("segment_ql")}, v.who.Name)
+	a, err := c.Catalog.CreateAudience(v.Context(), activation.Audience{Slug: v.post("slug_name"), Name: v.post("name"), Rule: v.post("segment_ql"), Public: v.post("is_public") != ""}, v.who.Name)
 	wrong, err := wrongRule(err)
 	if err != nil {
 		return view{}, err
@@ -173,6 +176,9 @@ func (c *Console) updateAudience(v visit) (view, error) {
 		return view{}, err
 	}
 	changed, err := c.Catalog.UpdateAudience(v.Context(), a.Slug, activation.Audience{Name: v.post("name"), Rule: v.post("segment_ql")}, v.who.Name)
+	if err == nil {
+		_, err = c.Catalog.SetPublic(v.Context(), a.Slug, v.post("is_public") != "", v.who.Name)
+	}
 	wrong, err := wrongRule(err)
 	if err != nil {
 		return view{}, err
@@ -185,7 +191,7 @@ func (c *Console) updateAudience(v visit) (view, error) {
 
 // wrongRule is wrongFields for an audience: what names no field is about the rule.
 func wrongRule(err error) (map[string]string, error) {
-	wrong, err := wrongFields(err, "slug_name", "name", "segment_ql")
+	wrong, err := wrongFields(err, "slug_name", "name", "segment_ql", "is_public")
 	if text := wrong[""]; text != "" && wrong["segment_ql"] == "" {
 		wrong["segment_ql"] = text
 		delete(wrong, "")

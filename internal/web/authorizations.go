@@ -155,7 +155,7 @@ func (c *Console) authorizationFields(v visit, p *authorizationPage, def provide
 			p.Settings = append(p.Settings, pair{f.Label, "sealed"})
 		}
 	}
-	for i, f := range declared(v, "config.", filled, wrong) {
+	for i, f := range declared(v.post, "config.", filled, wrong) {
 		if def.AuthFields[i].Secret {
 			f.Help = "Leave it empty to keep what is stored. " + f.Help
 			p.Secrets = append(p.Secrets, f)
@@ -265,7 +265,7 @@ func (c *Console) authorizationForm(v visit, providerName string, wrong map[stri
 			{Name: "label", Label: "Label", Type: "text", Required: true, Value: v.post("label"), Error: wrong["label"], Help: "How you know these credentials, such as " + def.Title + " of your company."},
 			{Name: "description", Label: "Description", Type: "text", Value: v.post("description"), Error: wrong["description"]},
 		}
-		p.Settings = declared(v, "config.", def.AuthFields, wrong)
+		p.Settings = declared(v.post, "config.", def.AuthFields, wrong)
 	}
 	out.Body = p
 	if wrong != nil {

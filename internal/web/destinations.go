@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -177,7 +178,13 @@ func (c *Console) destinationForm(v visit, providerName string, wrong map[string
 		auth,
 		{Name: "account", Label: "Account", Type: "text", Required: true, Value: v.post("account"), Error: wrong["account"], Help: def.AccountHelp},
 	}
-	p.Settings = declared(v, "config.", def.DestinationFields, wrong)
+	if def.NoAuth() {
+		p.Fields, p.Missing = slices.Delete(p.Fields, 1, 2), nil
+	}
+	if def.AccountHelp == "" {
+		p.Fields = p.Fields[:len(p.Fields)-1]
+	}
+	p.Settings = declared(v.post, "config.", def.DestinationFields, wrong)
 	p.Mapping = mappingFields(def, schema, postedMapping(v, def), wrong)
 	out.Body = p
 	if wrong != nil {
@@ -204,6 +211,9 @@ func mappingFields(def provider.Definition, schema warehouse.Schema, chosen map[
 	for _, f := range schema.Fields {
 		options = append(options, option{f.Name, f.Name, false})
 	}
+	if def.OpenColumns != nil {
+		return []field{columnsField(schema, chosen, wrong)}
+	}
 	var out []field
 	for _, k := range def.RuleSet.Keys {
 		name := "mapping." + k.Name
@@ -212,9 +222,50 @@ func mappingFields(def provider.Definition, schema warehouse.Schema, chosen map[
 	return out
 }
 
+// columnsField is the mapping of a destination that takes any columns: one a
+// line, at first every profile field under its own name.
+func columnsField(schema warehouse.Schema, chosen, wrong map[string]string) field {
+	if len(chosen) == 0 {
+		chosen = map[string]string{}
+		for _, f := range schema.Fields {
+			chosen[f.Name] = f.Name
+		}
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(chosen)) {
+		line := name
+		if chosen[name] != name {
+			line += " = " + chosen[name]
+		}
+		lines = append(lines, line)
+		if text := wrong["mapping."+name]; text != "" {
+			wrong[mappingColumns] = strings.TrimSpace(wrong[mappingColumns] + " " + name + ": " + text)
+		}
+	}
+	return field{
+		Name: mappingColumns, Label: "Columns", Type: "textarea", Rows: min(max(4, len(lines)+1), 16), Value: strings.Join(lines, "\n"), Error: wrong[mappingColumns],
+		Help: "One column a line, as column = profile field; the field alone where both have the same name.",
+	}
+}
+
+// mappingColumns is the input of a mapping whose columns people name.
+const mappingColumns = "mapping_columns"
+
 // postedMapping is the mapping that a form holds.
 func postedMapping(v visit, def provider.Definition) map[string]string {
 	out := map[string]string{}
+	if def.OpenColumns != nil {
+		for line := range strings.Lines(v.post(mappingColumns)) {
+			name, from, two := strings.Cut(line, "=")
+			if name = strings.TrimSpace(name); name == "" {
+				continue
+			}
+			if out[name] = name; two {
+				out[name] = strings.TrimSpace(from)
+			}
+		}
+		return out
+	}
 	for _, k := range def.RuleSet.Keys {
 		if f := v.post("mapping." + k.Name); f != "" {
 			out[k.Name] = f
@@ -224,10 +275,13 @@ func postedMapping(v visit, def provider.Definition) map[string]string {
 }
 
 // declaredNames are the inputs of a destination that its provider declares.
-func declaredNames(def provider.Definition) []string {
+func declaredNames(def provider.Definition, mapping map[string]string) []string {
 	var out []string
 	for _, k := range def.RuleSet.Keys {
 		out = append(out, "mapping."+k.Name)
+	}
+	for name := range mapping {
+		out = append(out, "mapping."+name)
 	}
 	for _, f := range def.DestinationFields {
 		out = append(out, "config."+f.Name)
@@ -241,7 +295,7 @@ func (c *Console) createDestination(v visit) (view, error) {
 		return refused("/destinations/new", err)
 	}
 	names := []string{"name", "account", "auth_id", "mapping"}
-	names = append(names, declaredNames(def)...)
+	names = append(names, declaredNames(def, postedMapping(v, def))...)
 	d, err := c.Catalog.CreateDestination(v.Context(), activation.Destination{
 		Name: v.post("name"), Provider: def.Name, Authorization: activation.AuthorizationID(v.post("auth_id")), Account: v.post("account"),
 		Mapping: postedMapping(v, def), Config: values(v, "config.", def.DestinationFields),

@@ -42,7 +42,7 @@ func (b button) needs(v visit, role activation.Role) button {
 type field struct {
 	Name, Label, Help, Type string
 	Value, Error, Example   string
-	Required                bool
+	Required, Checked       bool
 	Options                 []option
 	Rows                    int
 	// Complete is what a browser may fill in; "" = nothing.
@@ -66,26 +66,44 @@ func choose(options []option, value string) []option {
 	return out
 }
 
-// declared makes the fields of a form from a provider's declaration. Secrets
-// are never shown again, not even to whoever has just typed them.
-func declared(v visit, prefix string, fields []provider.Field, wrong map[string]string) []field {
+// columnList is the id of the datalist that settings of type "column" offer.
+const columnList = "event-columns"
+
+// declared makes the fields of a form from a provider's declaration, with what
+// was given, else the default. Secrets are never shown again, not even to
+// whoever has just typed them.
+func declared(given func(name string) string, prefix string, fields []provider.Field, wrong map[string]string) []field {
 	out := make([]field, len(fields))
 	for i, d := range fields {
 		f := field{Name: prefix + d.Name, Label: d.Label, Help: d.Help, Type: "text", Value: d.Default, Example: d.Example, Required: d.Required, Error: wrong[prefix+d.Name]}
-		if given := v.PostFormValue(f.Name); given != "" {
-			f.Value = given
+		if g := given(f.Name); g != "" {
+			f.Value = g
 		}
 		switch {
+		case d.Secret && d.Type == "text":
+			f.Type, f.Value, f.Rows = "textarea", "", 6
 		case d.Secret:
 			f.Type, f.Value = "password", ""
 		case d.Type == "select":
 			f.Type = "select"
 			for _, o := range d.Options {
-				f.Options = append(f.Options, option{o, o, o == f.Value})
+				f.Options = append(f.Options, option{o, orText(o, "Any"), o == f.Value})
 			}
 		case d.Type == "bool":
 			f.Type = "select"
 			f.Options = []option{{"true", "Yes", f.Value == "true"}, {"false", "No", f.Value != "true"}}
+		case d.Type == "agreement":
+			f.Type, f.Checked = "checkbox", f.Value != ""
+			if f.Value == "true" {
+				f.Value = ""
+			}
+			f.Value = sentence(f.Value)
+		case d.Type == "column":
+			f.List = columnList
+		case d.Type == "text":
+			f.Type, f.Rows = "textarea", 4
+		case d.Type == "list":
+			f.Help = strings.TrimSpace(f.Help + " Several are separated by commas.")
 		}
 		out[i] = f
 	}

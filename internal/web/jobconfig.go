@@ -22,6 +22,10 @@ func (c *Console) jobJSON(j activation.Job) string {
 	if j.Destination != "" {
 		out["destination_id"], out["segment_ids"], out["on_end"], out["withbackfill"] = j.Destination, j.Audiences, j.OnEnd, !j.SkipBackfill
 	}
+	if j.Stream != "" {
+		delete(out, "segment_ids")
+		out["stream"] = j.Stream
+	}
 	if len(j.Authorizations) > 0 {
 		out["auth_ids"] = j.Authorizations
 	}

@@ -210,7 +210,7 @@ func (c *Console) correct(v visit, j activation.Job, f *failure) error {
 		return err
 	}
 	for _, t := range targets {
-		good := lastGood{Name: t.AudienceSlug}
+		good := lastGood{Name: orText(t.AudienceSlug, t.Stream)}
 		if len(targets) == 1 {
 			good.Name = ""
 		}

@@ -30,6 +30,8 @@ type jobForm struct {
 	Name, Description                  field
 	Destination                        *field
 	Audiences                          []option
+	Stream                             *field
+	Columns                            []option
 	AudiencesWrong                     string
 	Settings                           []field
 	When, Custom, At, On, Zone         field
@@ -51,7 +53,7 @@ const custom = "custom"
 // jobFields are the names of the form's fields and the field of the catalog
 // that each sets.
 var jobFields = []string{
-	"name", "description", "destination_id", "segment_ids", "auth_ids", "run_frequency", "time_of_day", "day_of_week", "timezone", "continuous_update", "expires_at",
+	"name", "description", "destination_id", "stream", "segment_ids", "auth_ids", "run_frequency", "time_of_day", "day_of_week", "timezone", "continuous_update", "expires_at",
 	"quiet_time_of_day", "quiet_period", "quiet_timezone", "withbackfill", "backfill_only", "user_limit", "user_limit_frequency", "fail_after", "stall_after", "on_end", "tag",
 }
 
@@ -64,7 +66,7 @@ func (c *Console) form(v visit, w provider.Workflow, def provider.Definition, gi
 	f := jobForm{
 		Name: text("name", "Name", ""), Description: text("description", "Description", "What it is for, for those who find it later."), Wrong: wrong[""],
 		MayRealTime: w.RealTime, MayOnce: w.Once, MaySchedule: w.Scheduled, Once: given.get("once") != "", OnceWrong: wrong["continuous_update"],
-		Hidden: given.get("hidden") != "", Verbose: given.get("verbose") != "", Settings: formSettings(given, w.Fields, wrong), Zones: schedule.Zones(),
+		Hidden: given.get("hidden") != "", Verbose: given.get("verbose") != "", Settings: declared(given.get, "config.", w.Fields, wrong), Zones: schedule.Zones(),
 	}
 	f.Name.Required = true
 	f.when(w, given, wrong)
@@ -88,7 +90,7 @@ func (c *Console) form(v visit, w provider.Workflow, def provider.Definition, gi
 		f.ShowMore = f.ShowMore || more.Value != "" || more.Error != ""
 	}
 	if w.Direction == provider.Export {
-		if err := c.exportFields(v, &f, def, given, wrong, text); err != nil {
+		if err := c.exportFields(v, &f, w, def, given, wrong, text); err != nil {
 			return f, err
 		}
 	}
@@ -115,7 +117,7 @@ func (f *jobForm) when(w provider.Workflow, given answers, wrong map[string]stri
 }
 
 // exportFields are those of a job that has a destination.
-func (c *Console) exportFields(v visit, f *jobForm, def provider.Definition, given answers, wrong map[string]string, text func(name, label, help string) field) error {
+func (c *Console) exportFields(v visit, f *jobForm, w provider.Workflow, def provider.Definition, given answers, wrong map[string]string, text func(name, label, help string) field) error {
 	d := text("destination_id", "Destination", "")
 	d.Type, d.Required = "select", true
 	all, err := c.Store.Destinations(v.Context())
@@ -124,10 +126,19 @@ func (c *Console) exportFields(v visit, f *jobForm, def provider.Definition, giv
 	}
 	for _, one := range all {
 		if one.Provider == def.Name && (given.get("auth") == "" || string(one.Authorization) == given.get("auth")) {
-			d.Options = append(d.Options, option{string(one.ID), one.Name + ", account " + one.Account, string(one.ID) == given.get("destination_id")})
+			label := one.Name
+			if one.Account != "" {
+				label += ", account " + one.Account
+			}
+			d.Options = append(d.Options, option{string(one.ID), label, string(one.ID) == given.get("destination_id")})
 		}
 	}
 	f.Destination = &d
+	if w.Kind == provider.Event {
+		if err := c.eventFields(v, f, w, given, text); err != nil {
+			return err
+		}
+	}
 	rows, err := c.audienceRows(v.Context())
 	if err != nil {
 		return err
@@ -137,6 +148,9 @@ func (c *Console) exportFields(v visit, f *jobForm, def provider.Definition, giv
 	}
 	f.AudiencesWrong = wrong["segment_ids"]
 	backfill := text("backfill", "People who are members already", "Those left out are sent once they have left and come back.")
+	if w.Kind == provider.Event {
+		backfill = text("backfill", "What is there already", "Messages received, and people who are members, before the job was made.")
+	}
 	backfill.Type, backfill.Error = "select", orText(wrong["withbackfill"], wrong["backfill_only"])
 	backfill.Options = choose([]option{{"", "Send them first", false}, {"none", "Leave them out", false}, {"only", "Send only them, then complete", false}}, given.get("backfill"))
 	limit, per := text("user_limit", "Add at most so many people", "Without a number, no limit."), text("user_limit_frequency", "Per", "")
@@ -144,40 +158,64 @@ func (c *Console) exportFields(v visit, f *jobForm, def provider.Definition, giv
 	end := text("on_end", "When the job has ended", "Removing many people waits for approval like any other run.")
 	end.Type, end.Options = "select", choose([]option{{"keep", "Keep the audience at the network", false}, {"empty", "Remove everybody from it", false}, {"delete", "Remove everybody and delete it", false}}, orText(given.get("on_end"), "keep"))
 	f.Reach = []field{backfill, limit, per, end}
+	if w.Kind == provider.Event {
+		f.Reach = []field{backfill}
+	}
 	for _, more := range f.Reach {
 		f.ShowMore = f.ShowMore || more.Error != "" || (more.Value != "" && more.Value != "keep")
 	}
 	return nil
 }
 
-// formSettings are the fields of the workflow's own settings. A secret is never
-// shown again.
-func formSettings(given answers, fields []provider.Field, wrong map[string]string) []field {
-	out := make([]field, len(fields))
-	for i, d := range fields {
-		f := field{Name: "config." + d.Name, Label: d.Label, Help: d.Help, Type: "text", Value: d.Default, Example: d.Example, Required: d.Required, Error: wrong["config."+d.Name]}
-		if g := given.get(f.Name); g != "" {
-			f.Value = g
-		}
-		switch {
-		case d.Secret:
-			f.Type, f.Value = "password", ""
-		case d.Type == "select":
-			f.Type = "select"
-			for _, o := range d.Options {
-				f.Options = append(f.Options, option{o, orText(o, "Any"), o == f.Value})
-			}
-		case d.Type == "bool":
-			f.Type = "select"
-			f.Options = []option{{"true", "Yes", f.Value == "true"}, {"false", "No", f.Value != "true"}}
-		case d.Type == "text":
-			f.Type, f.Rows = "textarea", 4
-		case d.Type == "list":
-			f.Help = strings.TrimSpace(f.Help + " Several are separated by commas.")
-		}
-		out[i] = f
+// eventFields are those of a job that sends events: its stream, and what its
+// columns and templates may be.
+func (c *Console) eventFields(v visit, f *jobForm, w provider.Workflow, given answers, text func(name, label, help string) field) error {
+	streams, err := c.Warehouse.Streams(v.Context())
+	if err != nil {
+		return err
 	}
-	return out
+	chosen := text("stream", "Stream", "Each of its messages is sent once, in the order they came.")
+	chosen.Type, chosen.Required = "select", true
+	if given.get("stream") == "" {
+		chosen.Options = []option{{"", "Choose a stream", true}}
+	}
+	for _, s := range provider.EventSources {
+		f.Columns = append(f.Columns, option{s.Name, s.Help, false})
+	}
+	for _, s := range streams {
+		if s.ReferenceKey != "" {
+			continue
+		}
+		chosen.Options = append(chosen.Options, option{s.Name, s.Name + " (" + many(s.Messages, "message") + ")", s.Name == given.get("stream")})
+		if w.Feed == provider.FeedStream && (given.get("stream") == "" || given.get("stream") == s.Name) {
+			for _, column := range s.Columns {
+				f.Columns = append(f.Columns, option{column, "column of " + s.Name, false})
+			}
+		}
+	}
+	if w.Feed == provider.FeedStream {
+		f.Stream = &chosen
+	}
+	return c.templateChoices(v, f.Settings, w)
+}
+
+// templateChoices turns the settings that name a payload template into selects.
+func (c *Console) templateChoices(v visit, settings []field, w provider.Workflow) error {
+	for i, d := range w.Fields {
+		if d.Type != "template" {
+			continue
+		}
+		all, err := c.Store.Templates(v.Context())
+		if err != nil {
+			return err
+		}
+		options := []option{{"", "None: the payload as it is", false}}
+		for _, t := range all {
+			options = append(options, option{t.ID, t.Name, false})
+		}
+		settings[i].Type, settings[i].Options = "select", choose(options, settings[i].Value)
+	}
+	return nil
 }
 
 // specOf reads a job from a form. What it returns beside is wrong by its form;
@@ -186,7 +224,7 @@ func specOf(w provider.Workflow, given answers) (catalog.JobSpec, map[string]str
 	bad := map[string]string{}
 	spec := catalog.JobSpec{
 		Workflow: w.Name, Name: given.get("name"), Description: given.get("description"), Config: map[string]string{},
-		Destination: activation.DestinationID(given.get("destination_id")), Audiences: given["segment_ids"],
+		Destination: activation.DestinationID(given.get("destination_id")), Audiences: given["segment_ids"], Stream: given.get("stream"),
 		Schedule: activation.Schedule{
 			Continuous: given.get("once") == "", Frequency: given.get("run_frequency"), TimeOfDay: given.get("time_of_day"), DayOfWeek: given.get("day_of_week"), Timezone: given.get("timezone"),
 			QuietTimeOfDay: given.get("quiet_time_of_day"), QuietTimezone: given.get("quiet_timezone"),
@@ -199,6 +237,11 @@ func specOf(w provider.Workflow, given answers) (catalog.JobSpec, map[string]str
 		if spec.Frequency == "" {
 			bad["run_frequency"] = "Give an interval such as 6h, or a cron expression, under Other."
 		}
+	}
+	if w.Feed != provider.FeedStream {
+		spec.Stream = ""
+	} else {
+		spec.Audiences = nil
 	}
 	if w.Direction != provider.Export {
 		spec.Destination, spec.Audiences, spec.OnEnd = "", nil, ""
@@ -257,7 +300,7 @@ func answersOf(j activation.Job, slugs map[activation.AudienceID]string) answers
 		}
 	}
 	for name, value := range map[string]string{
-		"name": j.Name, "description": j.Description, "destination_id": string(j.Destination), "run_frequency": j.Frequency, "time_of_day": j.TimeOfDay, "day_of_week": j.DayOfWeek, "timezone": j.Timezone,
+		"name": j.Name, "description": j.Description, "destination_id": string(j.Destination), "stream": j.Stream, "run_frequency": j.Frequency, "time_of_day": j.TimeOfDay, "day_of_week": j.DayOfWeek, "timezone": j.Timezone,
 		"quiet_time_of_day": j.QuietTimeOfDay, "quiet_timezone": j.QuietTimezone, "user_limit_frequency": j.UserLimitFrequency, "on_end": string(j.OnEnd), "tag": j.Tag,
 	} {
 		set(name, value)

@@ -158,6 +158,11 @@ func (c *Console) trigger(r tracking.View) string {
 		return "Audience: " + r.AudienceSlug
 	case activation.SyncOfflineConversion, activation.SyncConversionAudience:
 		return ""
+	case activation.SyncEvents:
+		if r.Stream == "" {
+			return "Audience: " + r.AudienceSlug
+		}
+		return "Stream: " + r.Stream
 	case activation.SyncPIIUpdate, activation.SyncNextBestAction:
 	}
 	return r.TriggeredBy

@@ -100,7 +100,10 @@ func (c *Console) destinationFields(v visit, p *destinationPage, d activation.De
 		{Name: "name", Label: "Name", Type: "text", Required: true, Value: name, Error: wrong["name"]},
 		{Name: "account", Label: "Account", Type: "text", Required: true, Value: account, Error: wrong["account"], Help: def.AccountHelp},
 	}
-	if len(p.Targets) > 0 {
+	switch {
+	case def.AccountHelp == "":
+		p.Fields = p.Fields[:1]
+	case len(p.Targets) > 0:
 		p.Fields[1].Help = "It can't change while audiences are kept there. " + def.AccountHelp
 	}
 	filled := make([]provider.Field, len(def.DestinationFields))
@@ -111,7 +114,7 @@ func (c *Console) destinationFields(v visit, p *destinationPage, d activation.De
 		}
 		p.Given = append(p.Given, pair{f.Label, filled[i].Default})
 	}
-	p.Settings = declared(v, "config.", filled, wrong)
+	p.Settings = declared(v.post, "config.", filled, wrong)
 	p.Mapping = mappingFields(def, schema, mapping, wrong)
 	return nil
 }
@@ -213,7 +216,7 @@ func (c *Console) editDestination(v visit) (view, error) {
 	}
 	after := before
 	after.Name, after.Account, after.Mapping, after.Config = v.post("name"), v.post("account"), postedMapping(v, def), values(v, "config.", def.DestinationFields)
-	names := append([]string{"name", "account", "mapping"}, declaredNames(def)...)
+	names := append([]string{"name", "account", "mapping"}, declaredNames(def, postedMapping(v, def))...)
 	changes, err := c.Catalog.ChangesKeys(ctx, before, after)
 	if err == nil && changes && v.post("confirm") != "rebuild" {
 		targets, err := c.Tracking.Targets(ctx, store.TargetFilter{Destination: id})

@@ -143,6 +143,7 @@ var syncTypes = []option{
 	{"next_best_action", "Next-best-action", false},
 	{"offline_conversion", "Offline conversion", false},
 	{"conversion_audience", "Conversion audience", false},
+	{"events", "Events", false},
 }
 
 func syncName(t activation.SyncType) string {

@@ -43,6 +43,10 @@ type Workflow struct {
 	Fields      []Field    `json:"fields" doc:"settings of a job"`
 	Destination []Field    `json:"destination_fields" doc:"settings of the destination it needs, if it needs one"`
 	MatchKeys   []MatchKey `json:"match_keys" doc:"what a destination's mapping can name"`
+	OpenColumns bool       `json:"open_columns" doc:"a destination's mapping names columns of its own"`
+	Kind        string     `json:"kind,omitempty" doc:"of an export: state (keeps audiences in step) or event (sends each event once)"`
+	Feed        string     `json:"feed,omitempty" doc:"where its events come from: stream or audience"`
+	Events      []MatchKey `json:"event_keys,omitempty" doc:"what an event carries beside the person's match keys; each is fed by the setting of its name"`
 }
 
 // Field is one configuration value.
@@ -50,7 +54,7 @@ type Field struct {
 	Name     string   `json:"name"`
 	Label    string   `json:"label"`
 	Help     string   `json:"help"`
-	Type     string   `json:"type" doc:"string, text, bool, int, duration, select, url or list"`
+	Type     string   `json:"type" doc:"string, text, bool, int, duration, select, url, list, column, agreement or template"`
 	Default  string   `json:"default,omitempty"`
 	Required bool     `json:"required"`
 	Secret   bool     `json:"secret"`
@@ -64,6 +68,7 @@ type MatchKey struct {
 	Help       string `json:"help"`
 	Hashed     bool   `json:"hashed"`
 	Identifies bool   `json:"identifies" doc:"finds a person alone"`
+	Required   bool   `json:"required,omitempty" doc:"an event without it is left out"`
 }
 
 // Provider is an outside system, as its definition declares it.

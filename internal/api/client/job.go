@@ -23,6 +23,7 @@ type Job struct {
 	Authorizations []activation.AuthorizationID `json:"auth_ids"`
 	Destination    activation.DestinationID     `json:"destination_id"`
 	Audiences      []activation.AudienceID      `json:"segment_ids"`
+	Stream         string                       `json:"stream,omitempty"`
 	Tag            string                       `json:"tag"`
 	Hidden         bool                         `json:"hidden"`
 	Deleted        bool                         `json:"deleted"`
