@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"usher/sandbox/fault"
+	"usher/sandbox/linkedin"
 	"usher/sandbox/meta"
 )
 
@@ -37,6 +38,9 @@ import (
 var registry = []entry{
 	{"meta", "Meta", Credentials{"access_token": meta.DefaultToken, "base_url": "{url}"}, func(o Options, d deps) (Network, error) {
 		return meta.New(o.Meta, meta.Deps{Seed: d.Seed, Log: d.Log, Now: d.Now, Faults: d.Faults, StateFile: o.StateFile})
+	}},
+	{"linkedin", "LinkedIn", Credentials{"access_token": linkedin.DefaultToken, "base_url": "{url}/rest"}, func(_ Options, d deps) (Network, error) {
+		return linkedin.New(linkedin.Options{}, linkedin.Deps(d))
 	}},
 }
 

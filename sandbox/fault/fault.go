@@ -38,7 +38,8 @@ const (
 	// Token answers that the access token is not valid; Subcode says why.
 	Token Kind = "token"
 	// Invalid calls Rows of the request's rows invalid: they have no effect
-	// and are counted, without an index, in an otherwise good answer.
+	// and are counted, without an index, in an otherwise good answer. A network
+	// that tells positions begins with Row and names them.
 	Invalid Kind = "invalid"
 	// Gone answers as if the object did not exist.
 	Gone Kind = "gone"
@@ -94,6 +95,7 @@ type Fault struct {
 	Transient bool     `json:"transient,omitempty"`
 	Message   string   `json:"message,omitempty"`
 	Rows      int      `json:"rows,omitempty"`
+	Row       int      `json:"row,omitempty"`
 	Minutes   int      `json:"minutes,omitempty"`
 	Delay     Duration `json:"delay,omitempty"`
 }
@@ -214,8 +216,8 @@ func (f Fault) validate() error {
 		return fmt.Errorf("fault status %d is not between 200 and 599", f.Status)
 	case f.Probability < 0 || f.Probability > 1:
 		return fmt.Errorf("fault probability %v is not between 0 and 1", f.Probability)
-	case f.Times < -1 || f.Skip < 0 || f.Minutes < 0 || f.Delay < 0:
-		return fmt.Errorf("fault times, skip, minutes and delay may not be negative (times -1 means until reset)")
+	case f.Times < -1 || f.Skip < 0 || f.Minutes < 0 || f.Delay < 0 || f.Row < 0:
+		return fmt.Errorf("fault times, skip, minutes, row and delay may not be negative (times -1 means until reset)")
 	}
 	return nil
 }
