@@ -70,17 +70,60 @@ func TestDefinitionsAreWhole(t *testing.T) {
 			workflows[w.Name] = true
 			fields = append(fields, w.Fields...)
 		}
-		if d.NewDestination != nil && (d.DestinationType == "" || d.AccountHelp == "" || d.Replay == "" || d.MaxRows <= 0 || d.Concurrency <= 0) {
-			t.Errorf("%s: what a destination must say is missing", d.Name)
-		}
-		if (d.Replay == provider.ReplayDeduplicated) != (d.ReplayWindow > 0) {
-			t.Errorf("%s: a replay window goes with deduplication", d.Name)
-		}
 		for _, f := range fields {
 			checkField(t, d.Name, f)
 		}
-		if d.NewDestination != nil {
-			checkRules(t, d)
+		if d.NewDestination == nil {
+			continue
+		}
+		if d.DestinationType == "" {
+			t.Errorf("%s: what a destination must say is missing", d.Name)
+		}
+		checkRules(t, d.Name, d)
+		for _, w := range d.Workflows {
+			checkExport(t, d, w)
+		}
+	}
+}
+
+// checkExport looks at what the definition is for one of its workflows.
+func checkExport(t *testing.T, d provider.Definition, w provider.Workflow) {
+	t.Helper()
+	if w.Direction != provider.Export {
+		return
+	}
+	of := d.For(w.Name)
+	if of.Replay == "" || of.MaxRows <= 0 || of.Concurrency <= 0 {
+		t.Errorf("%s: what a destination must say is missing", w.Name)
+	}
+	if (of.Replay == provider.ReplayDeduplicated) != (of.ReplayWindow > 0) {
+		t.Errorf("%s: a replay window goes with deduplication", w.Name)
+	}
+	checkRules(t, w.Name, of)
+	if w.Kind == provider.State {
+		if w.Feed != "" || len(w.Events) > 0 || w.Window != nil {
+			t.Errorf("%s: a feed, keys of events and a window go with events", w.Name)
+		}
+		return
+	}
+	if w.Feed != provider.FeedStream && w.Feed != provider.FeedAudience {
+		t.Errorf("%s: feed %q is unknown", w.Name, w.Feed)
+	}
+	for _, k := range w.Events {
+		if k.Name == "" || k.Help == "" || k.Normalize == nil {
+			t.Errorf("%s: event key %q lacks name, help or normaliser", w.Name, k.Name)
+		}
+		i := slices.IndexFunc(w.Fields, func(f provider.Field) bool { return f.Name == k.Name })
+		switch {
+		case i < 0 || w.Fields[i].Type != "column":
+			t.Errorf("%s: event key %s has no setting of its name and of type column", w.Name, k.Name)
+		case k.Required && !w.Fields[i].Required && w.Fields[i].Default == "":
+			t.Errorf("%s: event key %s is required and its setting is neither required nor has a default", w.Name, k.Name)
+		}
+	}
+	for _, f := range w.Fields {
+		if f.Type == "column" && !slices.ContainsFunc(w.Events, func(k matchkey.Key) bool { return k.Name == f.Name }) {
+			t.Errorf("%s: the setting %s feeds no key", w.Name, f.Name)
 		}
 	}
 }
@@ -96,7 +139,7 @@ func TestConfiguredSetsTheLargestRequest(t *testing.T) {
 
 func checkField(t *testing.T, owner string, f provider.Field) {
 	t.Helper()
-	types := []string{"string", "bool", "int", "duration", "select", "url", "text", "list"}
+	types := []string{"string", "bool", "int", "duration", "select", "url", "text", "list", "column", "agreement", "template"}
 	switch {
 	case f.Name == "" || f.Label == "" || f.Help == "":
 		t.Errorf("%s: field %q lacks name, label or help", owner, f.Name)
@@ -113,18 +156,24 @@ func checkField(t *testing.T, owner string, f provider.Field) {
 	}
 }
 
-func checkRules(t *testing.T, d provider.Definition) {
+func checkRules(t *testing.T, owner string, d provider.Definition) {
 	t.Helper()
 	rs := d.RuleSet
-	if !strings.HasPrefix(rs.Name, d.Name+"/") {
-		t.Errorf("%s: rule set %q is not named network/version", d.Name, rs.Name)
+	if d.OpenColumns != nil {
+		if len(rs.Keys) > 0 || !strings.HasPrefix(d.OpenColumns.Rules, d.Name+"/") {
+			t.Errorf("%s: columns of people's own choosing go without keys, and are named network/version", owner)
+		}
+		return
+	}
+	if !strings.HasPrefix(rs.Name, d.Name) || !strings.Contains(rs.Name, "/") {
+		t.Errorf("%s: rule set %q is not named network/version", owner, rs.Name)
 	}
 	if !slices.ContainsFunc(rs.Keys, func(k matchkey.Key) bool { return k.Identifies }) {
-		t.Errorf("%s: no key identifies", d.Name)
+		t.Errorf("%s: no key identifies", owner)
 	}
 	for _, k := range rs.Keys {
 		if k.Name == "" || k.Help == "" || k.Normalize == nil {
-			t.Errorf("%s: key %q lacks name, help or normaliser", d.Name, k.Name)
+			t.Errorf("%s: key %q lacks name, help or normaliser", owner, k.Name)
 		}
 	}
 }
