@@ -17,6 +17,9 @@ type Counts struct {
 	Update    int64 `json:"update"`
 	Omitted   int64 `json:"omitted"`
 	Deferred  int64 `json:"deferred"`
+	// Left is how many events wait that the run did not look at; they are none of
+	// those selected.
+	Left int64 `json:"left"`
 	// Remove is how many people leave (plain removals, key moves not counted).
 	Remove int64 `json:"remove"`
 	// Of the staged rows: staged = sent + unsent + withdrawn + withheld + superseded.

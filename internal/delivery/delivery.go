@@ -115,6 +115,8 @@ type Config struct {
 	Store     Store
 	Ledger    Ledger
 	Audiences Audiences
+	// Events stages what takes events; nil = nothing does.
+	Events    Events
 	Providers Providers
 	Log       *slog.Logger
 	// Now is the clock; nil = time.Now.
@@ -136,6 +138,7 @@ type Delivery struct {
 	store     Store
 	ledger    Ledger
 	audiences Audiences
+	events    Events
 	providers Providers
 	log       *slog.Logger
 	now       func() time.Time
@@ -157,7 +160,7 @@ type Delivery struct {
 // New returns a Delivery. It starts nothing; the engine runs its Workers.
 func New(cfg Config) *Delivery {
 	d := &Delivery{
-		node: cfg.Node, store: cfg.Store, ledger: cfg.Ledger, audiences: cfg.Audiences, providers: cfg.Providers,
+		node: cfg.Node, store: cfg.Store, ledger: cfg.Ledger, audiences: cfg.Audiences, events: cfg.Events, providers: cfg.Providers,
 		log: cfg.Log, now: cfg.Now, wake: cfg.Wake, room: cfg.Room, faults: cfg.Faults, set: cfg.Settings.withDefaults(),
 		reached: map[CrashPoint]int{}, slots: map[string]chan struct{}{}, evaluated: map[activation.AudienceID]time.Time{},
 	}

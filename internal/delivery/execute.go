@@ -27,6 +27,10 @@ type execution struct {
 	def    provider.Definition
 	keys   matchkey.Set
 
+	ofEvents bool              // the target takes events
+	audience provider.Audience // what the remote audience was looked up as, its id included
+
+	answered   bool        // the network took something in this attempt
 	remote     bool        // the remote audience was looked up in this attempt
 	gone       bool        // the remote audience that the run gives up is not there any more
 	unfoldable bool        // the ledger refused the counts
@@ -41,7 +45,7 @@ type execution struct {
 // execute works on one run until it ends, waits, or ctx is done.
 func (d *Delivery) execute(ctx context.Context, id activation.RunID) error {
 	x, err := d.take(ctx, id)
-	if err != nil {
+	if err != nil || x == nil {
 		return err
 	}
 	held, done := x.keep(ctx)
@@ -57,7 +61,7 @@ func (d *Delivery) execute(ctx context.Context, id activation.RunID) error {
 }
 
 // take makes the run this node's and reads all it needs. From here on items
-// that were in flight are unknown.
+// that were in flight are unknown. nil = it was given back again.
 func (d *Delivery) take(ctx context.Context, id activation.RunID) (*execution, error) {
 	r, lost, err := d.store.TakeRun(ctx, id, d.node, d.set.Lease)
 	if err != nil {
@@ -97,10 +101,15 @@ func (x *execution) read(ctx context.Context) (err error) {
 		x.halt = haltEnded
 		return nil
 	}
-	if x.client, x.def, err = x.d.providers(ctx, x.dest, x.target.Workflow); err != nil {
+	x.client, x.def, err = x.d.providers(ctx, x.dest, x.target.Workflow)
+	x.ofEvents = takesEvents(x.def, x.target)
+	if err != nil {
 		return x.fail(ctx, fmt.Errorf("provider %q: %w", x.dest.Provider, err))
 	}
-	x.keys, err = keySet(x.def, x.dest)
+	if x.ofEvents && x.run.Release != "" {
+		return nil // whatever it was fed by
+	}
+	x.keys, _, err = columns(x.def, x.dest, x.target, x.job)
 	return x.fail(ctx, err)
 }
 
@@ -167,6 +176,8 @@ func (x *execution) do(ctx context.Context, s step, p progress) error {
 		return x.fold(ctx, p.unfolded())
 	case stepReplay:
 		return x.replay(ctx, p.items)
+	case stepReopen:
+		return x.reopen(ctx)
 	case stepRemote:
 		return x.ensureRemote(ctx)
 	case stepDelete:
@@ -198,7 +209,7 @@ func (x *execution) look(ctx context.Context) (progress, error) {
 		unfoldable: x.unfoldable,
 		pollDue:    !x.polled,
 		gone:       x.gone,
-		deletes:    x.run.Release == activation.EndDelete && x.run.Counts.Withheld == 0,
+		deletes:    x.run.Release == activation.EndDelete && x.run.Counts.Withheld == 0 && !x.ofEvents,
 		halt:       x.halt,
 		items:      items,
 	}, nil
@@ -233,10 +244,23 @@ func (x *execution) fail(ctx context.Context, err error) error {
 	if crashed(err) || errors.Is(err, activation.ErrFenced) || context.Cause(ctx) != nil {
 		return err
 	}
-	e := asError(err)
+	e := x.failsAs(asError(err))
+	if x.rests(e) {
+		if ok, err := x.rest(ctx, e); ok || err != nil {
+			return orHandedOver(err)
+		}
+	}
 	x.halt, x.failure = haltFailed, e
 	x.log.WarnContext(ctx, "the run stops", "kind", string(e.Kind), "code", activation.CodeOf(e), "error", err)
 	return nil
+}
+
+// orHandedOver is err, or where there is none that the run was given back.
+func orHandedOver(err error) error {
+	if err == nil {
+		return errHandedOver
+	}
+	return err
 }
 
 // A pause gives the run back until a time.

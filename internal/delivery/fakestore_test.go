@@ -192,7 +192,9 @@ func (m *memory) DueTargets(_ context.Context, _ int) ([]activation.Target, erro
 func (m *memory) RaiseDirty(_ context.Context, seq map[activation.AudienceID]int64) error {
 	defer m.lock()()
 	for _, t := range m.targets {
-		t.DirtySeq = max(t.DirtySeq, seq[t.Audience])
+		if t.Audience != "" {
+			t.DirtySeq = max(t.DirtySeq, seq[t.Audience])
+		}
 	}
 	return nil
 }
@@ -235,7 +237,7 @@ func (m *memory) OpenRun(_ context.Context, r activation.Run) (activation.Run, e
 	}
 	m.number++
 	r.ID, r.Number = activation.NewID[activation.RunID](), m.number
-	r.Job, r.Destination, r.Audience, r.Generation = t.Job, t.Destination, t.Audience, t.Generation
+	r.Job, r.Destination, r.Audience, r.Stream, r.Generation = t.Job, t.Destination, t.Audience, t.Stream, t.Generation
 	r.Status, r.StartedAt, r.Release = activation.RunPending, m.now(), t.Release
 	delete(m.dueAt, t.ID)
 	t.OpenRun, t.DueNow, t.LastOpenedAt = r.ID, false, m.now()
@@ -586,6 +588,64 @@ func (m *memory) SplitItem(_ context.Context, r activation.Run, it activation.It
 	for _, c := range children {
 		c.Number = len(m.items[r.ID]) + 1
 		m.items[r.ID] = append(m.items[r.ID], c)
+	}
+	return nil
+}
+
+// SaveRest stores the receipt and queues what is left.
+func (m *memory) SaveRest(ctx context.Context, r activation.Run, it activation.Item, rc activation.Receipt, children []activation.Item) error {
+	if err := m.SaveReceipt(ctx, r, it, activation.ItemDelivered, rc, "", ""); err != nil {
+		return err
+	}
+	defer m.lock()()
+	for _, c := range children {
+		c.Number, c.Parent = len(m.items[r.ID])+1, it.ID
+		m.items[r.ID] = append(m.items[r.ID], c)
+	}
+	return nil
+}
+
+// failAfter is how long the errors of a run of events may last here.
+const failAfter = 100 * time.Hour
+
+func (m *memory) RestRun(_ context.Context, r activation.Run, anew bool) (time.Time, error) {
+	defer m.lock()()
+	stored, err := m.mine(r)
+	if err != nil {
+		return time.Time{}, err
+	}
+	t := m.targets[r.Target]
+	if anew || t.FailingSince.IsZero() {
+		t.FailingSince, t.ConsecutiveErrors = m.now(), 0
+	}
+	if m.now().Sub(t.FailingSince) >= failAfter {
+		return time.Time{}, nil
+	}
+	t.ConsecutiveErrors++
+	stored.Node, stored.WaitUntil = "", m.now().Add(time.Minute<<min(t.ConsecutiveErrors-1, 6))
+	return stored.WaitUntil, nil
+}
+
+func (m *memory) ReopenRun(_ context.Context, r activation.Run) error {
+	defer m.lock()()
+	stored, err := m.mine(r)
+	if err != nil {
+		return err
+	}
+	t := m.targets[r.Target]
+	if t.OpenRun != "" {
+		return fmt.Errorf("run %s is open: %w", t.OpenRun, activation.ErrConflict)
+	}
+	stored.Status, t.OpenRun = activation.RunRunning, r.ID
+	return nil
+}
+
+func (m *memory) RaiseStreams(_ context.Context, seq map[string]int64) error {
+	defer m.lock()()
+	for _, t := range m.targets {
+		if t.Stream != "" {
+			t.DirtySeq = max(t.DirtySeq, seq[t.Stream])
+		}
 	}
 	return nil
 }

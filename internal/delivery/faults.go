@@ -52,6 +52,10 @@ const (
 	BeforePoll       CrashPoint = "before_poll"        //
 	AfterPoll        CrashPoint = "after_poll"         // the answer is here, not stored
 	AfterPollReceipt CrashPoint = "after_poll_receipt" //
+	BeforeReopen     CrashPoint = "before_reopen"      // before an awaiting run sends again
+	AfterReopen      CrashPoint = "after_reopen"       //
+	BeforeRest       CrashPoint = "before_rest"        // before a run of events that met an error is given back
+	AfterRest        CrashPoint = "after_rest"         //
 	BeforeRelease    CrashPoint = "before_release"     // before a run that waits is given back
 	AfterRelease     CrashPoint = "after_release"      //
 	BeforeFinish     CrashPoint = "before_finish"      // step 10
@@ -64,7 +68,7 @@ var CrashPoints = []CrashPoint{
 	BeforeQueue, AfterQueue, BeforeRemote, AfterRemoteCall, AfterRemote, BeforeGeneration, AfterGeneration,
 	BeforeDelete, AfterDelete, BeforeClaim, AfterClaim, BeforeDeliver, AfterDeliver, BeforeReceipt, AfterReceipt,
 	BeforeFold, AfterFold, AfterMarkFolded, BeforeReplay, AfterReplay, BeforeEndItems, AfterEndItems,
-	BeforePoll, AfterPoll, AfterPollReceipt, BeforeRelease, AfterRelease, BeforeFinish, AfterFinish,
+	BeforePoll, AfterPoll, AfterPollReceipt, BeforeReopen, AfterReopen, BeforeRest, AfterRest, BeforeRelease, AfterRelease, BeforeFinish, AfterFinish,
 }
 
 // Faults is called each time a crash point is reached. A test makes it end the

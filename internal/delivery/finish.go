@@ -63,7 +63,7 @@ func (x *execution) count(ctx context.Context, p progress) error {
 	c := tally(x.run.Counts, p.items, receipts)
 	switch {
 	case p.awaiting:
-	case !p.cut:
+	case !p.cut, x.ofEvents:
 		c.InAfter = c.InBefore
 	default:
 		if c.InAfter, err = x.d.ledger.InRows(ctx, x.run.ID, x.run.Target, x.run.Generation); err != nil {

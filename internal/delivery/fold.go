@@ -34,6 +34,12 @@ func (x *execution) fold(ctx context.Context, items []activation.Item) error {
 func (x *execution) foldSome(ctx context.Context, items []activation.Item, receipts map[activation.ItemID][]activation.Receipt) error {
 	folds := make([]warehouse.FoldItem, len(items))
 	ids := make([]activation.ItemID, len(items))
+	if x.ofEvents { // there is no ledger
+		for i, it := range items {
+			ids[i] = it.ID
+		}
+		return x.markFolded(ctx, x.run, ids)
+	}
 	for i, it := range items {
 		folds[i] = foldOf(x.run, it, receiptOf(it, receipts[it.ID]), x.d.now())
 		ids[i] = it.ID
@@ -54,6 +60,11 @@ func (x *execution) foldSome(ctx context.Context, items []activation.Item, recei
 			r.Counts.InAfter += f.BecameIn - f.LeftIn
 		}
 	}
+	return x.markFolded(ctx, r, ids)
+}
+
+// markFolded notes what is folded, and the run's counts with it.
+func (x *execution) markFolded(ctx context.Context, r activation.Run, ids []activation.ItemID) error {
 	if err := x.d.store.MarkFolded(ctx, r, ids); err != nil {
 		return fmt.Errorf("note what is folded: %w", err)
 	}

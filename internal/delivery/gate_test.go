@@ -126,3 +126,21 @@ func (g *gatedStore) TakeRun(ctx context.Context, id activation.RunID, node stri
 	}
 	return g.worldStore.TakeRun(ctx, id, node, lease)
 }
+
+func (g *gatedStore) SaveRest(ctx context.Context, r activation.Run, it activation.Item, rc activation.Receipt, children []activation.Item) error {
+	if err := g.p.alive(); err != nil {
+		return err
+	}
+	return g.worldStore.SaveRest(ctx, r, it, rc, children)
+}
+
+func (g *gatedStore) RestRun(ctx context.Context, r activation.Run, anew bool) (time.Time, error) {
+	return gate1(g.p, func() (time.Time, error) { return g.worldStore.RestRun(ctx, r, anew) })
+}
+
+func (g *gatedStore) ReopenRun(ctx context.Context, r activation.Run) error {
+	if err := g.p.alive(); err != nil {
+		return err
+	}
+	return g.worldStore.ReopenRun(ctx, r)
+}

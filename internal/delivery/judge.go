@@ -17,6 +17,8 @@ const (
 	moveRequeue move = "requeue"
 	// moveHalve: refused whole without a position; replace it by its halves.
 	moveHalve move = "halve"
+	// moveRest: store the receipt, and queue the rows that are to be sent again.
+	moveRest move = "rest"
 )
 
 // What the call means for the rest of the run.
@@ -38,6 +40,7 @@ const (
 // A ruling is what one call to Deliver means.
 type ruling struct {
 	move    move
+	rows    int64                // of the batch
 	state   activation.ItemState // with moveRecord
 	receipt activation.Receipt   // with moveRecord; ordinals within the batch
 	effect  effect
@@ -47,6 +50,12 @@ type ruling struct {
 // judge rules on the answer to a batch of rows. It decides by kind of error and
 // by whether the call may have taken effect, never by text.
 func judge(rows int64, rc activation.Receipt, err error) ruling {
+	r := judged(rows, rc, err)
+	r.rows = rows
+	return r
+}
+
+func judged(rows int64, rc activation.Receipt, err error) ruling {
 	if err == nil {
 		return judgeReceipt(rows, rc)
 	}
@@ -152,4 +161,29 @@ func (p patience) again(now time.Time) (next patience, pause time.Duration, ok b
 	pause = min(shortestPause<<min(p.tries, 10), longestPause)
 	p.tries++
 	return p, pause, now.Add(pause).Sub(p.since) <= longestTrouble
+}
+
+// judgeEvents is a ruling on a batch of events. No later run carries them, so
+// what the network has not taken is sent again by this one.
+func (x *execution) judgeEvents(r ruling, err error) ruling {
+	if err != nil {
+		e := x.failsAs(r.err)
+		if e != r.err && !e.MayHaveApplied {
+			return ruling{move: moveRecord, state: activation.ItemFailed, receipt: activation.Receipt{Unsent: r.rows, RequestID: e.RequestID}, effect: effectFail, err: e}
+		}
+		if e != r.err {
+			r.effect, r.err = effectFail, e
+		}
+		return r
+	}
+	rc := r.receipt
+	if r.state != activation.ItemDelivered || rc.Unsent == 0 && rc.Unknown == 0 {
+		return r
+	}
+	if rc.Unsent == r.rows {
+		e := &activation.Error{Kind: activation.Unavailable, Code: "NOTHING-TAKEN", Message: "the network took nothing of a batch", RequestID: rc.RequestID}
+		return ruling{move: moveRequeue, rows: r.rows, effect: effectTrouble, err: e}
+	}
+	r.move = moveRest
+	return r
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -68,20 +69,52 @@ func (x *execution) ask(ctx context.Context, it activation.Item, before activati
 		return x.pollErred(ctx, it, before, pollErr)
 	}
 	r := judgeReceipt(rows, rc)
+	r.rows = rows
+	if x.ofEvents {
+		r = x.judgeEvents(r, nil)
+	}
 	if r.effect == effectFail {
 		x.halt, x.failure = haltFailed, r.err
 	}
 	if r.receipt.PollToken != "" && !r.receipt.PollAfter.After(x.d.now()) {
 		r.receipt.PollAfter = x.d.now().Add(askAgain)
 	}
-	return x.savePoll(ctx, it, r.state, skipsOf(before).lift(r.receipt), r.err)
+	lifted := skipsOf(before).lift(r.receipt)
+	if left := leftover(it, lifted, x.mayReplay()); r.move == moveRest && len(left) > 0 {
+		return x.saveRest(ctx, it, lifted, left)
+	}
+	return x.savePoll(ctx, it, r.state, lifted, r.err)
+}
+
+// saveRest stores an answer and queues what is to be sent again.
+func (x *execution) saveRest(ctx context.Context, it activation.Item, rc activation.Receipt, left []activation.Item) error {
+	ctx, cancel := x.writing(ctx)
+	defer cancel()
+	if err := x.d.store.SaveRest(ctx, x.run, it, rc, left); err != nil {
+		return err
+	}
+	return x.d.at(ctx, AfterPollReceipt)
+}
+
+// reopen makes an awaiting run its target's open run again, because rows are to
+// be sent again. While another run is open it waits.
+func (x *execution) reopen(ctx context.Context) error {
+	err := x.d.around(ctx, BeforeReopen, AfterReopen, func() error { return x.d.store.ReopenRun(ctx, x.run) })
+	if errors.Is(err, activation.ErrConflict) {
+		return &pause{x.d.now().Add(askAgain)}
+	}
+	if err != nil {
+		return err
+	}
+	x.run.Status = activation.RunRunning
+	return nil
 }
 
 func (x *execution) pollErred(ctx context.Context, it activation.Item, before activation.Receipt, err error) error {
 	if context.Cause(ctx) != nil {
 		return err
 	}
-	e := asError(err)
+	e := x.failsAs(asError(err))
 	x.log.WarnContext(ctx, "asking the network for an answer", "item", it.Number, "kind", string(e.Kind), "code", e.Code, "error", err)
 	switch effectOf(e.Kind) {
 	case effectGone: // unless a run is open, which finds out by itself
@@ -92,13 +125,30 @@ func (x *execution) pollErred(ctx context.Context, it activation.Item, before ac
 		if e.Kind == activation.Invalid { // it will never answer this question
 			return x.giveUpOn(ctx, it, before, e.Code, e.Message)
 		}
-	case effectNone, effectWait, effectTrouble:
+	case effectNone, effectWait:
+	case effectTrouble:
+		if e.Kind == activation.RefusedWhole && !e.MayHaveApplied {
+			return x.refused(ctx, it, before, e)
+		}
 	}
 	before.PollAfter = x.d.now().Add(askAgain)
 	if e.Until.After(before.PollAfter) {
 		before.PollAfter = e.Until
 	}
 	return x.savePoll(ctx, it, activation.ItemAwaiting, before, e)
+}
+
+// refused writes down that the network, when it looked at a batch, took nothing
+// of it. The item has failed; a single row is rejected.
+func (x *execution) refused(ctx context.Context, it activation.Item, before activation.Receipt, e *activation.Error) error {
+	rows := it.Rows() - before.Superseded
+	rc, state := activation.Receipt{Unsent: rows}, activation.ItemFailed
+	if rows == 1 {
+		rc, state = refusedRow(e), activation.ItemDelivered
+	}
+	rc = skipsOf(before).lift(rc)
+	rc.RequestID, rc.Superseded = cmp.Or(e.RequestID, before.RequestID), before.Superseded
+	return x.savePoll(ctx, it, state, rc, e)
 }
 
 func (x *execution) savePoll(ctx context.Context, it activation.Item, s activation.ItemState, rc activation.Receipt, e *activation.Error) error {

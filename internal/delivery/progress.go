@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"slices"
 
 	"usher/internal/activation"
@@ -24,6 +25,9 @@ const (
 	stepFold step = "fold"
 	// stepReplay: send unknown items again, where that is harmless.
 	stepReplay step = "replay"
+	// stepReopen: rows that the network has not taken, as it says now, are to be
+	// sent again.
+	stepReopen step = "reopen"
 	// stepRemote: look the remote audience up, or create it.
 	stepRemote step = "remote"
 	// stepSend: send the queued items of the first open phase.
@@ -39,7 +43,7 @@ const (
 // sends reports whether the step leads to something new at the network, which
 // a quiet window forbids.
 func (s step) sends() bool {
-	return s == stepPlan || s == stepReplay || s == stepRemote || s == stepSend
+	return s == stepPlan || s == stepReplay || s == stepReopen || s == stepRemote || s == stepSend
 }
 
 // A halt says why a run sends nothing more.
@@ -103,6 +107,8 @@ func (p progress) next() step {
 		return stepFinish
 	case p.awaiting && p.pollDue && p.any(activation.ItemAwaiting):
 		return stepPoll
+	case p.awaiting && queued:
+		return stepReopen
 	case p.deletes && !queued && !p.any(activation.ItemAwaiting) && !p.any(activation.ItemFailed):
 		return stepDelete
 	case p.awaiting:
@@ -145,6 +151,7 @@ func (p progress) sendable() []activation.Item {
 			out = append(out, i)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b activation.Item) int { return cmp.Compare(a.First, b.First) }) // children in their parent's place
 	return out
 }
 

@@ -130,6 +130,8 @@ func (s *simulation) apply(next step) {
 				p.items[i].State, p.items[i].Folded = activation.ItemQueued, false
 			}
 		}
+	case stepReopen:
+		s.t.Fatal("rows of an awaiting run are to be sent again")
 	case stepRemote:
 		p.remote = s.r.IntN(3) > 0
 	case stepSend:

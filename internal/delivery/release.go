@@ -106,6 +106,11 @@ func (x *execution) released(ctx context.Context, end *End) error {
 		return nil
 	}
 	switch {
+	case x.ofEvents:
+		if err := x.d.events.ForgetEvents(ctx, x.target.ID); err != nil {
+			return fmt.Errorf("forget how far events were staged: %w", err)
+		}
+		end.Released = true
 	case x.gone:
 		end.Released, end.Gone = true, true
 	case x.run.Counts.Withheld > 0:
@@ -166,7 +171,7 @@ func (d *Delivery) ReleaseTarget(ctx context.Context, id activation.TargetID, ho
 		if err != nil {
 			return t, err
 		}
-		if !def.Deletes {
+		if !def.Deletes && !takesEvents(def, t) {
 			return t, noDeletion("remote")
 		}
 	}
@@ -176,6 +181,11 @@ func (d *Delivery) ReleaseTarget(ctx context.Context, id activation.TargetID, ho
 	if how == activation.EndKeep {
 		if err := d.ledger.Forget(ctx, id, t.Generation, BegunBy(t.Job)); err != nil {
 			return t, fmt.Errorf("forget the ledger: %w", err)
+		}
+		if d.events != nil {
+			if err := d.events.ForgetEvents(ctx, id); err != nil {
+				return t, fmt.Errorf("forget how far events were staged: %w", err)
+			}
 		}
 	}
 	d.wake(KindTarget, string(id))

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -21,10 +22,12 @@ func (x *execution) ensureRemote(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return x.remoteErred(ctx, err)
+	case x.ofEvents: // nothing of it is kept
 	case x.target.RemoteID != "" && x.target.RemoteID != string(id):
 		return x.newGeneration(ctx)
 	}
-	if x.target.RemoteID == "" {
+	x.audience.Remote = id
+	if x.target.RemoteID == "" && !x.ofEvents {
 		if err := x.d.store.SetRemote(ctx, x.target.ID, x.target.Generation, string(id)); err != nil {
 			return x.fail(ctx, fmt.Errorf("store the remote audience: %w", err))
 		}
@@ -44,21 +47,31 @@ func (x *execution) lookUp(ctx context.Context) (provider.RemoteID, error) {
 		return "", err
 	}
 	defer release()
-	audience, err := x.d.store.Audience(ctx, x.target.Audience)
-	if err != nil {
+	if x.audience, err = x.wanted(ctx); err != nil {
 		return "", err
-	}
-	name := x.target.RemoteName
-	if name == "" {
-		name = audience.Name
 	}
 	var id provider.RemoteID
 	err = x.d.around(ctx, BeforeRemote, AfterRemoteCall, func() (err error) {
-		wanted := provider.Audience{Marker: marker(x.target), Name: name, Remote: provider.RemoteID(x.target.RemoteID), Config: x.job.Config}
+		wanted := x.audience
 		id, err = call(ctx, x, func() (provider.RemoteID, error) { return x.client.EnsureAudience(ctx, wanted) })
 		return err
 	})
 	return id, err
+}
+
+// wanted is what the remote audience of the run should be.
+func (x *execution) wanted(ctx context.Context) (provider.Audience, error) {
+	a := provider.Audience{Marker: marker(x.target), Name: x.target.RemoteName, Remote: provider.RemoteID(x.target.RemoteID), Config: x.job.Config}
+	name := x.target.Stream
+	if x.target.Audience != "" {
+		audience, err := x.d.store.Audience(ctx, x.target.Audience)
+		if err != nil {
+			return a, err
+		}
+		name, a.Slug = audience.Name, audience.Slug
+	}
+	a.Name = cmp.Or(a.Name, name)
+	return a, nil
 }
 
 // marker is what our audience is found by at the network.
@@ -70,7 +83,7 @@ func (x *execution) remoteErred(ctx context.Context, err error) error {
 	if crashed(err) || context.Cause(ctx) != nil {
 		return err
 	}
-	e := asError(err)
+	e := x.failsAs(asError(err))
 	switch effectOf(e.Kind) {
 	case effectGone:
 		return x.newGeneration(ctx)
@@ -80,7 +93,7 @@ func (x *execution) remoteErred(ctx context.Context, err error) error {
 		return x.trouble(ctx, e)
 	case effectNone, effectFail:
 	}
-	return x.fail(ctx, err)
+	return x.fail(ctx, e)
 }
 
 // waitFor obeys a network that asked us to come back later: up to a second in

@@ -25,7 +25,7 @@ func (x *execution) send(ctx context.Context, items []activation.Item) error {
 	var all []sent
 	busy := 0
 	for i := 0; busy > 0 || (i < len(items) && x.goOn(ctx, all)); {
-		if i < len(items) && busy < max(1, x.def.Concurrency) && x.goOn(ctx, all) {
+		if i < len(items) && busy < x.atOnce() && x.goOn(ctx, all) {
 			it := items[i]
 			go func() { results <- x.sendItem(ctx, it) }()
 			i, busy = i+1, busy+1
@@ -37,10 +37,20 @@ func (x *execution) send(ctx context.Context, items []activation.Item) error {
 	return x.conclude(ctx, all)
 }
 
+// atOnce is how many items may be under way. Events are sent in order.
+func (x *execution) atOnce() int {
+	if x.ofEvents {
+		return 1
+	}
+	return max(1, x.def.Concurrency)
+}
+
 // goOn reports whether more items may be begun after these results.
 func (x *execution) goOn(ctx context.Context, all []sent) bool {
 	return ctx.Err() == nil && len(all) < x.d.set.FoldItems &&
-		!slices.ContainsFunc(all, func(s sent) bool { return s.err != nil || s.ruling.effect != effectNone })
+		!slices.ContainsFunc(all, func(s sent) bool {
+			return s.err != nil || s.ruling.effect != effectNone || x.ofEvents && s.ruling.move != moveRecord // what is left comes first
+		})
 }
 
 // conclude draws the consequence of a round of sends: the worst one wins.
@@ -50,7 +60,7 @@ func (x *execution) conclude(ctx context.Context, all []sent) error {
 	for _, s := range all {
 		errs = append(errs, s.err)
 		if s.err == nil && s.ruling.effect == effectNone {
-			x.patience = patience{}
+			x.patience, x.answered = patience{}, true
 		}
 		if e := s.ruling.err; e != nil && (worst[s.ruling.effect] == nil || e.Until.After(worst[s.ruling.effect].Until)) {
 			worst[s.ruling.effect] = e
@@ -91,6 +101,9 @@ func (x *execution) sendItem(ctx context.Context, it activation.Item) sent {
 		return sent{err: err}
 	}
 	r.receipt = skipped.lift(r.receipt)
+	if r.move == moveRest && len(leftover(it, r.receipt, x.mayReplay())) == 0 {
+		r.move = moveRecord
+	}
 	return sent{r, x.record(ctx, it, r)}
 }
 
@@ -114,6 +127,9 @@ func (x *execution) deliver(ctx context.Context, it activation.Item) (ruling, sk
 		return ruling{}, nil, err
 	}
 	r := judge(int64(b.Rows()), rc, sendErr)
+	if x.ofEvents {
+		r = x.judgeEvents(r, sendErr)
+	}
 	if r.move == moveHalve && it.Rows() == 1 {
 		r.move = moveRequeue
 	}
@@ -124,13 +140,13 @@ func (x *execution) deliver(ctx context.Context, it activation.Item) (ruling, sk
 // Settings.Recheck are checked again; who is no longer wanted so is skipped.
 func (x *execution) batch(ctx context.Context, it activation.Item) (provider.Batch, skips, error) {
 	b := provider.Batch{
-		Run: it.Run, Item: it.ID, Attempt: it.Attempt,
-		Remote: provider.RemoteID(x.target.RemoteID), Op: it.Op, Keys: x.keys.Keys,
+		Run: it.Run, Item: it.ID, Attempt: it.Attempt, RunNumber: x.run.Number, Number: it.Number, At: x.run.StagedAt,
+		Remote: x.audience.Remote, Audience: x.audience, Op: it.Op, Keys: x.keys.Keys,
 	}
 	if b.Op == activation.OpReadd {
 		b.Op = activation.OpAdd
 	}
-	recheck := x.d.now().Sub(x.run.StagedAt) > x.d.set.Recheck
+	recheck := !x.ofEvents && x.d.now().Sub(x.run.StagedAt) > x.d.set.Recheck
 	b.Values = make([][]byte, 0, it.Rows()*int64(len(b.Keys)))
 	var skipped skips
 	err := x.d.ledger.Rows(ctx, warehouse.Range{Run: it.Run, First: it.First, Last: it.Last}, recheck, func(row warehouse.KeyRow) error {
@@ -180,6 +196,8 @@ func (x *execution) record(ctx context.Context, it activation.Item, r ruling) er
 			return x.d.store.UnclaimItem(ctx, x.run, it)
 		case moveHalve:
 			return x.d.store.SplitItem(ctx, x.run, it, halves(it))
+		case moveRest:
+			return x.d.store.SaveRest(ctx, x.run, it, r.receipt, leftover(it, r.receipt, x.mayReplay()))
 		case moveRecord:
 		}
 		code, message := "", ""

@@ -37,6 +37,8 @@ type TargetStore interface {
 	DueTargets(ctx context.Context, limit int) ([]activation.Target, error)
 	// RaiseDirty raises dirty_seq of the targets of these audiences; never lowers.
 	RaiseDirty(ctx context.Context, seq map[activation.AudienceID]int64) error
+	// RaiseStreams is RaiseDirty for the targets that streams feed.
+	RaiseStreams(ctx context.Context, seq map[string]int64) error
 	// SetRemote stores the first remote id of a target's generation.
 	SetRemote(ctx context.Context, target activation.TargetID, generation int, remote string) error
 	// RemovedWithin sums the accepted plain removals of the target since, for
@@ -81,6 +83,15 @@ type RunStore interface {
 	// ReleaseRun gives the lease of a run back without ending it; with waitUntil
 	// set nobody works on it before then.
 	ReleaseRun(ctx context.Context, r activation.Run, waitUntil time.Time) error
+	// RestRun gives a run back that met an error, r's, and goes on once its target
+	// has slept, as long as after any error. With anew the network has answered
+	// since the last one, so they count from one. It returns when that is; zero,
+	// and nothing is changed, where the errors have lasted as long as the job
+	// allows.
+	RestRun(ctx context.Context, r activation.Run, anew bool) (time.Time, error)
+	// ReopenRun makes an awaiting run its target's open run again. ErrConflict
+	// while another one is open.
+	ReopenRun(ctx context.Context, r activation.Run) error
 	// SaveRun stores stage, seq, now, key set, counts, timings and staged_at.
 	SaveRun(ctx context.Context, r activation.Run) error
 	// FinishRun ends the run as r.Status says, with r's counts, timings and
@@ -135,6 +146,10 @@ type ItemStore interface {
 	// SplitItem replaces a sending item by queued children over the same
 	// ordinals; it numbers them after the run's last item.
 	SplitItem(ctx context.Context, r activation.Run, it activation.Item, children []activation.Item) error
+	// SaveRest stores the receipt of a delivered item as SaveReceipt does, and
+	// queues what of its rows is to be sent again as its children, numbered after
+	// the run's last item.
+	SaveRest(ctx context.Context, r activation.Run, it activation.Item, rc activation.Receipt, children []activation.Item) error
 	// EndItems moves all queued items of the run to state: withdrawn,
 	// superseded, or failed with code NOT-ATTEMPTED.
 	EndItems(ctx context.Context, r activation.Run, state activation.ItemState) error

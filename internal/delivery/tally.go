@@ -17,8 +17,18 @@ func tally(c activation.Counts, items []activation.Item, receipts map[activation
 		c.Unsent = c.Staged - c.Withheld // it ended before they were queued
 		return c
 	}
+	again := map[activation.ItemID]int64{} // rows that an item's children send again
 	for _, it := range items {
-		tallyItem(&c, it, receiptOf(it, receipts[it.ID]))
+		if it.Parent != "" {
+			again[it.Parent] += it.Rows()
+		}
+	}
+	for _, it := range items {
+		rc := receiptOf(it, receipts[it.ID])
+		unsent := min(rc.Unsent, again[it.ID])
+		rc.Unsent -= unsent
+		rc.Unknown -= min(rc.Unknown, again[it.ID]-unsent)
+		tallyItem(&c, it, rc)
 	}
 	c.Sent = c.Accepted + c.Rejected + c.Unknown + c.Awaiting
 	return c

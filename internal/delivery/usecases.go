@@ -156,6 +156,9 @@ func (d *Delivery) preview(ctx context.Context, t activation.Target) (Preview, e
 	if err != nil {
 		return Preview{}, err
 	}
+	if takesEvents(def, t) {
+		return d.previewEvents(ctx, t, dest, def)
+	}
 	keys, err := keySet(def, dest)
 	if err != nil {
 		return Preview{}, err

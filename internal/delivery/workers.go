@@ -59,6 +59,9 @@ func (d *Delivery) dueTargets(ctx context.Context, limit int) ([]activation.Work
 	if err := d.store.RaiseDirty(ctx, seq); err != nil {
 		return nil, fmt.Errorf("raise change numbers: %w", err)
 	}
+	if err := d.raiseStreams(ctx); err != nil {
+		return nil, err
+	}
 	if d.room(ctx) != nil {
 		return nil, nil //nolint:nilerr // what is due stays so; who is told is the room's affair
 	}
@@ -106,7 +109,7 @@ func (d *Delivery) tooEarly(ctx context.Context, t activation.Target) (bool, err
 }
 
 func (d *Delivery) openRun(ctx context.Context, t activation.Target) (activation.Run, error) {
-	audience, err := d.store.Audience(ctx, t.Audience)
+	kind, by, err := d.syncOf(ctx, t)
 	if err != nil {
 		return activation.Run{}, err
 	}
@@ -115,7 +118,7 @@ func (d *Delivery) openRun(ctx context.Context, t activation.Target) (activation
 	}
 	var r activation.Run
 	err = d.around(ctx, BeforeOpen, AfterOpen, func() (err error) {
-		r, err = d.store.OpenRun(ctx, activation.Run{Target: t.ID, SyncType: activation.SyncSegment, TriggeredBy: audience.Name})
+		r, err = d.store.OpenRun(ctx, activation.Run{Target: t.ID, SyncType: kind, TriggeredBy: by})
 		return err
 	})
 	if err != nil {
@@ -123,6 +126,23 @@ func (d *Delivery) openRun(ctx context.Context, t activation.Target) (activation
 	}
 	d.wake(KindRun, string(r.ID))
 	return r, nil
+}
+
+// syncOf is the kind of a target's runs, and what triggers them.
+func (d *Delivery) syncOf(ctx context.Context, t activation.Target) (kind activation.SyncType, by string, err error) {
+	var audience activation.Audience
+	if t.Audience != "" {
+		if audience, err = d.store.Audience(ctx, t.Audience); err != nil {
+			return "", "", err
+		}
+	}
+	dest, err := d.store.Destination(ctx, t.Destination)
+	if err != nil {
+		return "", "", err
+	}
+	_, def, _ := d.providers(ctx, dest, t.Workflow) // whether it can be built is found out by the run
+	kind, by = syncOf(def, t, audience)
+	return kind, by, nil
 }
 
 // dueRuns lists the runs to be worked on, each under the lease of its

@@ -134,7 +134,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 
 	room := s.watchDisk(opt)
 	deliver := delivery.New(delivery.Config{
-		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Providers: delivery.Providers(connect), Wake: s.wake,
+		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Events: s.warehouse, Providers: delivery.Providers(connect), Wake: s.wake,
 		Room: room.Check, Log: log, Now: opt.Now, Faults: opt.Faults,
 		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin},
 	})
@@ -316,6 +316,12 @@ func (s *Server) raiseDirty(ctx context.Context) {
 	seq, err := s.warehouse.Seq(ctx)
 	if err == nil {
 		err = s.store.RaiseDirty(ctx, seq)
+	}
+	if err == nil {
+		var streams map[string]int64
+		if streams, err = s.warehouse.StreamSeq(ctx); err == nil {
+			err = s.store.RaiseStreams(ctx, streams)
+		}
 	}
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "changes not announced to targets", slog.Any("err", err))

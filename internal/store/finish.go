@@ -121,7 +121,7 @@ func (t *tx) freeTarget(r activation.Run, target activation.Target, end activati
 		r.ID, doneSeq, target.ID); err != nil {
 		return err
 	}
-	if end.Due {
+	if end.Due || r.Counts.Left > 0 {
 		if err := t.setDue(target.ID, t.soon(target)); err != nil {
 			return err
 		}

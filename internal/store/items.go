@@ -193,22 +193,27 @@ func (s *Store) SplitItem(ctx context.Context, r activation.Run, it activation.I
 			it.Attempt, r.ID, r.Attempt, t.micros(), it.ID); err != nil {
 			return err
 		}
-		var last int
-		if err := t.row(`SELECT max(number) FROM items WHERE run_id = $1`, r.ID).Scan(&last); err != nil {
-			return err
-		}
-		for i := range children {
-			children[i].Number, children[i].Parent = last+1+i, it.ID
-		}
 		if err := t.advanced(r.ID); err != nil {
 			return err
 		}
-		return t.insertItems(r.ID, children)
+		return t.insertChildren(it, children)
 	})
 	if err != nil {
 		return fmt.Errorf("split item %q: %w", it.ID, err)
 	}
 	return nil
+}
+
+// insertChildren queues the children of an item.
+func (t *tx) insertChildren(it activation.Item, children []activation.Item) error {
+	var last int
+	if err := t.row(`SELECT max(number) FROM items WHERE run_id = $1`, it.Run).Scan(&last); err != nil {
+		return err
+	}
+	for i := range children {
+		children[i].Number, children[i].Parent = last+1+i, it.ID
+	}
+	return t.insertItems(it.Run, children)
 }
 
 var errTiles = errors.New("the children do not cover the item exactly")

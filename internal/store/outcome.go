@@ -43,6 +43,9 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 		}
 		rhythm.Once = false // a forget is not the one run of a job
 	}
+	if r.Counts.Left > 0 {
+		rhythm.Once, rhythm.Next = false, time.Time{} // more events wait
+	}
 	if rhythm, err = t.capped(r, job, rhythm); err != nil {
 		return err
 	}

@@ -39,6 +39,49 @@ func (s *Store) SaveReceipt(ctx context.Context, r activation.Run, it activation
 	return nil
 }
 
+// SaveRest stores a receipt as SaveReceipt does for a delivered item and, in the
+// same transaction, queues what of its rows the network has surely not taken, or
+// may be sent again, as children of the item, numbered after the run's last
+// item. Their ranges rise and lie within the item's.
+func (s *Store) SaveRest(ctx context.Context, r activation.Run, it activation.Item, rc activation.Receipt, children []activation.Item) error {
+	err := orErr(covers(it, activation.ItemDelivered, rc), within(it, children))
+	if err != nil {
+		return fmt.Errorf("save the rest of item %q: %w", it.ID, err)
+	}
+	err = s.do(ctx, func(t *tx) error {
+		if err := t.must(activation.ErrFenced, `UPDATE items SET state = 'delivered', code = '', message = '', updated_at = $4
+			WHERE`+attemptHolds+` AND id = $5 AND state IN ('sending', 'awaiting')`, it.Attempt, r.ID, r.Attempt, t.micros(), it.ID); err != nil {
+			return err
+		}
+		if err := t.advanced(r.ID); err != nil {
+			return err
+		}
+		if err := t.putReceipt(it.ID, it.Attempt, rc); err != nil {
+			return err
+		}
+		if err := t.insertChildren(it, children); err != nil {
+			return err
+		}
+		return t.logItem(r.ID, it.Number, activation.ItemDelivered, "", rc)
+	})
+	if err != nil {
+		return fmt.Errorf("save the rest of item %q: %w", it.ID, err)
+	}
+	return nil
+}
+
+// within checks that the ranges of children rise and lie within the item's.
+func within(it activation.Item, children []activation.Item) error {
+	next := it.First
+	for _, c := range children {
+		if c.First < next || c.Last < c.First || c.Last > it.Last {
+			return conflict("the rest of an item does not lie within it")
+		}
+		next = c.Last + 1
+	}
+	return nil
+}
+
 // covers checks that a receipt speaks of every row of its item, or of none
 // while the network has not answered.
 func covers(it activation.Item, state activation.ItemState, rc activation.Receipt) error {

@@ -187,12 +187,81 @@ func (t *tx) restWithin(r activation.Run, target activation.Target, until time.T
 	return t.settleJob(r.Job)
 }
 
-// goOnWithin wakes a target whose open run goes on after the provider's wait.
+// RestRun gives a run back that met an error, r's, and goes on once its target
+// has slept, as long as after any error. With anew the network has answered
+// since the last one, so they count from one. It returns when that is; zero, and
+// nothing is changed, where the errors have lasted as long as the job allows.
+func (s *Store) RestRun(ctx context.Context, r activation.Run, anew bool) (until time.Time, err error) {
+	err = s.do(ctx, func(t *tx) error {
+		_, target, err := t.lockRun(r.ID)
+		if err != nil {
+			return err
+		}
+		if target.OpenRun != r.ID || target.Job != r.Job {
+			return activation.ErrFenced
+		}
+		job, err := t.job(r.Job)
+		if err != nil {
+			return err
+		}
+		before := restOf(target)
+		if anew {
+			before.ConsecutiveErrors, before.FailingSince = 0, time.Time{}
+		}
+		rest := activation.NextSleep(before, activation.RunEnd{Kind: r.ErrorKind, At: t.now}, rhythmOf(job))
+		if until = rest.Until; rest.State != activation.TargetSleeping {
+			until = time.Time{}
+			return nil
+		}
+		if err := t.must(activation.ErrFenced, `UPDATE runs SET node = NULL, lease_until = NULL, wait_until = $1
+			WHERE id = $2 AND attempt = $3 AND status = 'running'`, at(until), r.ID, r.Attempt); err != nil {
+			return err
+		}
+		if err := t.setRest(target, rest); err != nil {
+			return err
+		}
+		if err := t.logOutcome(r, r.ErrorKind, rest); err != nil {
+			return err
+		}
+		if err := t.settleJob(r.Job); err != nil {
+			return err
+		}
+		return t.runEvents(job, r, r.ErrorKind, rest)
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("rest run %q: %w", r.ID, err)
+	}
+	return until, nil
+}
+
+// ReopenRun makes an awaiting run its target's open run again, because the
+// network has not taken all of it. ErrConflict while another one is open.
+func (s *Store) ReopenRun(ctx context.Context, r activation.Run) error {
+	err := s.do(ctx, func(t *tx) error {
+		_, target, err := t.lockRun(r.ID)
+		if err != nil {
+			return err
+		}
+		if target.OpenRun != "" {
+			return t.openConflict(target)
+		}
+		if err := t.must(activation.ErrFenced, `UPDATE runs SET status = 'running', progress_at = $3 WHERE id = $1 AND attempt = $2 AND status = 'awaiting'`, r.ID, r.Attempt, t.micros()); err != nil {
+			return err
+		}
+		return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1 WHERE id = $2 AND open_run IS NULL AND generation = $3`, r.ID, r.Target, r.Generation)
+	})
+	if err != nil {
+		return fmt.Errorf("reopen run %q: %w", r.ID, err)
+	}
+	return nil
+}
+
+// goOnWithin wakes a target whose open run goes on after a wait.
 func (t *tx) goOnWithin(r activation.Run, target activation.Target) error {
 	if target.OpenRun != r.ID || r.SyncType == activation.SyncPIIUpdate {
 		return nil
 	}
-	awake := activation.WokenFrom(restOf(target), activation.SleepProviderLimit)
+	awake := activation.WokenFrom(activation.WokenFrom(restOf(target), activation.SleepProviderLimit), activation.SleepError)
 	if awake == restOf(target) {
 		return nil
 	}

@@ -2,7 +2,7 @@
 // with their raw messages, profiles, audience membership, match keys, staged
 // changes and ledgers. Everything personal is in here and nowhere else.
 //
-// It owns the types and the four interfaces; duckdb implements them, and
+// It owns the types and the five interfaces; duckdb implements them, and
 // warehousetest is the suite every implementation passes. It knows nothing of
 // jobs, schedules, networks or HTTP. It is built for the crash between two
 // databases: every method that is told of something done may be told again.
@@ -361,11 +361,81 @@ type Ledger interface {
 	Unstage(ctx context.Context, runs []activation.RunID) error
 }
 
+// EventRequest is what the events of a run are staged from: the messages of a
+// stream, or the people entering and leaving an audience.
+type EventRequest struct {
+	Run    activation.RunID
+	Target activation.TargetID
+	// Job names the beginning at the target: another job begins anew.
+	Job string
+	// Stream feeds the target, or where it is empty Audience.
+	Stream   string
+	Audience activation.AudienceID
+	// Keys are the columns of a row, the event's before the person's. Fields holds
+	// for the first Columns of them what of the event feeds them (a column of the
+	// stream, an EventSource, or a text in double quotes; of an audience's events
+	// a profile field too), for the others a profile field.
+	Keys    matchkey.Set
+	Columns int
+	// Enters and Exits say which events of an audience are wanted.
+	Enters, Exits bool
+	// Backfill: the job begins with what is there, all messages, or each present
+	// member as one who enters. Otherwise with what comes after the first staging.
+	Backfill bool
+	// Since leaves out older events; zero = none is too old.
+	Since time.Time
+	// Limit is the most events looked at; 0 = all that wait.
+	Limit int64
+	// Allowance is how many may be staged; nil = all. The others are left to
+	// later runs (Counts.Capped).
+	Allowance *int64
+	// Again tells what of the run that staged before this one is to be staged
+	// again, because it will never be sent: the rows from this ordinal on; 1 = all
+	// of it, 0 = nothing.
+	Again func(ctx context.Context, run activation.RunID) (int64, error)
+}
+
+// What of an event may feed a column, beside the columns of its stream. Package
+// provider tells people what each is.
+const (
+	SourceID         = "$id"
+	SourceTime       = "$time"
+	SourceReceived   = "$received"
+	SourceStream     = "$stream"
+	SourceMessage    = "$message"
+	SourceEvent      = "$event"
+	SourceAudience   = "$audience"
+	SourceAudienceID = "$audience_id"
+	SourceAudiences  = "$audiences"
+	SourceProfile    = "$profile"
+)
+
+// Events stages what targets take that keep no members but take each event
+// once. A target's cursor says how far its events were staged; it advances in
+// the transaction that writes the rows, which Ledger.Rows, StagedView and Unstage
+// serve like any others.
+type Events interface {
+	// StageEvents writes the rows of the events that wait, in the order in which
+	// they came, replacing earlier ones of the same run. Staging the same run
+	// again begins where it began; another run begins behind the last one, or
+	// where Again says. Events that are too old, or lack a required key or any
+	// that identifies, are counted as omitted. stage is called as each of payload,
+	// audiences and staging begins (may be nil).
+	StageEvents(ctx context.Context, r EventRequest, stage func(activation.Stage)) (Plan, error)
+	// DryRunEvents is StageEvents without writing anything that lasts.
+	DryRunEvents(ctx context.Context, r EventRequest) (Plan, error)
+	// StreamSeq returns the highest message number per stream.
+	StreamSeq(ctx context.Context) (map[string]int64, error)
+	// ForgetEvents forgets how far the events of a target were staged.
+	ForgetEvents(ctx context.Context, t activation.TargetID) error
+}
+
 // Warehouse is all of it, for the server and the suite.
 type Warehouse interface {
 	Ingest
 	Profiles
 	Audiences
 	Ledger
+	Events
 	Close() error
 }

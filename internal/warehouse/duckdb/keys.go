@@ -181,22 +181,34 @@ func keySources(s *schema, set matchkey.Set) ([]string, error) {
 				Message: fmt.Sprintf("match key %s is mapped to the field %q, which is not declared", set.Keys[i].Name, name),
 			}
 		}
-		exprs = append(exprs, keySource(f))
+		exprs = append(exprs, keySource(f, set.Keys[i].Exact))
 	}
 	return exprs, nil
 }
 
-func keySource(f warehouse.Field) string {
+// keySource is the text, in SQL over profiles p, that a key is made from: the
+// field as it is where the key is exact, else what networks match by.
+func keySource(f warehouse.Field, exact bool) string {
 	column := "p." + quote(f.Name)
-	switch f.Type {
-	case warehouse.Text:
+	switch {
+	case f.Type == warehouse.Text:
 		return column
-	case warehouse.Time:
+	case f.Type == warehouse.Time && exact:
+		return rfc3339(column)
+	case f.Type == warehouse.Time:
 		// Networks match by dates (of birth), never by a time of day.
 		return fmt.Sprintf(`strftime(%s, '%%Y-%%m-%%d')`, column)
-	case warehouse.TextSet:
+	case f.Type == warehouse.TextSet && exact:
+		return fmt.Sprintf(`CAST(to_json(list_sort(%s)) AS VARCHAR)`, column)
+	case f.Type == warehouse.TextSet:
 		return fmt.Sprintf(`list_min(%s)`, column)
 	default:
 		return fmt.Sprintf(`CAST(%s AS VARCHAR)`, column)
 	}
+}
+
+// rfc3339 is the text, in SQL, of a timestamp in UTC, with as many digits of the
+// second as it has.
+func rfc3339(timestamp string) string {
+	return fmt.Sprintf(`regexp_replace(strftime(%s, '%%Y-%%m-%%dT%%H:%%M:%%S.%%f'), '[.]?0+$', '') || 'Z'`, timestamp)
 }

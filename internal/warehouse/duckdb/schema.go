@@ -16,6 +16,13 @@ type state struct {
 	mu       sync.RWMutex
 	schema   *schema
 	audience audienceState
+	// streamSeq is what StreamSeq has seen, and what the next message's number
+	// was then.
+	streamSeq struct {
+		mu   sync.Mutex
+		next int64
+		all  map[string]int64
+	}
 }
 
 // schema is one snapshot of what is declared about the data.

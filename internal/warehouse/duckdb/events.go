@@ -1,0 +1,156 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"usher/internal/activation"
+	"usher/internal/matchkey"
+	"usher/internal/warehouse"
+)
+
+// Events are staged from an append-only log: the messages of a stream by their
+// _seq, or the changes of an audience by their seq. How far a target has come is
+// its cursor:
+//
+//	seq      the last event that was looked at
+//	began    up to here only what is still there counts: the beginning with a backfill
+//	run      who staged last, and before: where that staging began
+//	job      whose beginning it is; another job begins anew
+//
+// It advances in the transaction that writes the rows, so that an event is in
+// the rows of one run or waits, whatever crashes. A run that was staged and
+// never queued is found by Again, and the next one begins where that one did.
+
+// event is the relation a run reads: what waits behind a place in the log.
+type event struct {
+	// from is a SELECT of seq, at, received, pid and what of the event the sources
+	// name, and rest what waits behind it, with one %d for the place.
+	from, rest string
+	// seq is the highest number in the log.
+	seq int64
+	// source is what a setting names, as SQL over e (from) and p (profiles).
+	source func(name string, key matchkey.Key) (string, error)
+}
+
+// cursor is how far the events of a target were staged.
+type cursor struct {
+	known              bool
+	job                string
+	seq, began, before int64
+	run                activation.RunID
+}
+
+func findCursor(ctx context.Context, q queryer, t activation.TargetID) (c cursor, err error) {
+	err = q.QueryRowContext(ctx, `SELECT job, seq, began, run, before FROM event_cursors WHERE target = $1`, string(t)).Scan(&c.job, &c.seq, &c.began, &c.run, &c.before)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return c, nil
+	case err != nil:
+		return c, fmt.Errorf("read event cursor: %w", scrub(ctx, err))
+	}
+	c.known = true
+	return c, nil
+}
+
+func (c cursor) save(ctx context.Context, q queryer, t activation.TargetID) error {
+	if _, err := exec(ctx, q, "advance event cursor", `DELETE FROM event_cursors WHERE target = $1`, string(t)); err != nil {
+		return err
+	}
+	_, err := exec(ctx, q, "advance event cursor", `INSERT INTO event_cursors VALUES ($1, $2, $3, $4, $5, $6)`, string(t), c.job, c.seq, c.began, string(c.run), c.before)
+	return err
+}
+
+// StageEvents reads what waits in one snapshot, computes its keys and writes the
+// rows on a connection of its own, so that merges go on meanwhile.
+func (d *DB) StageEvents(ctx context.Context, r warehouse.EventRequest, stage func(activation.Stage)) (warehouse.Plan, error) {
+	if stage == nil {
+		stage = func(activation.Stage) {}
+	}
+	stage(activation.StagePayload)
+	s, err := d.eventStager(ctx, r)
+	if err != nil {
+		return warehouse.Plan{}, err
+	}
+	s.begins = stage
+	err = s.reading(ctx, func() error {
+		return d.onOwnConnection(ctx, func(conn *sql.Conn) error {
+			return inTx(ctx, conn, func(tx *sql.Tx) error {
+				stage(activation.StageStaging)
+				if err := s.write(ctx, conn, tx, "TABLE "+stagedTable(r.Run), "staging", "run_"+string(r.Run)); err != nil {
+					return err
+				}
+				return s.next().save(ctx, tx, r.Target)
+			})
+		})
+	})
+	if err != nil {
+		return warehouse.Plan{}, err
+	}
+	return s.plan, nil
+}
+
+// DryRunEvents stages into a temporary table.
+func (d *DB) DryRunEvents(ctx context.Context, r warehouse.EventRequest) (warehouse.Plan, error) {
+	s, err := d.eventStager(ctx, r)
+	if err != nil {
+		return warehouse.Plan{}, err
+	}
+	err = s.reading(ctx, func() error {
+		return d.onOwnConnection(ctx, func(conn *sql.Conn) error {
+			return inTx(ctx, conn, func(tx *sql.Tx) error {
+				if err := s.write(ctx, conn, tx, "TEMP TABLE plan_staged", "", "plan_staged"); err != nil {
+					return err
+				}
+				if s.plan.Counts.Staged > 0 {
+					if s.plan.Sample, err = viewRows(ctx, tx, s.keys, map[int]keySet{s.keys.n: s.keys}, "plan_staged", 1, s.plan.Counts.Staged, sampleRows); err != nil {
+						return err
+					}
+				}
+				return execAll(ctx, tx, "DROP TABLE plan_staged")
+			})
+		})
+	})
+	if err != nil {
+		return warehouse.Plan{}, err
+	}
+	return s.plan, nil
+}
+
+// StreamSeq returns the highest message number per stream. It looks only when a
+// message has come since it looked last.
+func (d *DB) StreamSeq(ctx context.Context) (map[string]int64, error) {
+	seen := &d.state.streamSeq
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	var next int64
+	if err := queryRow(ctx, d.sql, "read message counter", `SELECT next FROM counters WHERE name = 'message'`, nil, &next); err != nil {
+		return nil, err
+	}
+	if next != seen.next {
+		all := map[string]int64{}
+		for _, st := range d.state.snapshot().sortedStreams() {
+			var seq int64
+			if err := queryRow(ctx, d.sql, "read message numbers", `SELECT coalesce(max(_seq), 0) FROM `+st.table(), nil, &seq); err != nil {
+				return nil, err
+			}
+			all[st.Name] = seq
+		}
+		seen.next, seen.all = next, all
+	}
+	out := make(map[string]int64, len(seen.all))
+	for name, seq := range seen.all {
+		out[name] = seq
+	}
+	return out, nil
+}
+
+// ForgetEvents forgets how far the events of a target were staged.
+func (d *DB) ForgetEvents(ctx context.Context, t activation.TargetID) error {
+	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := exec(ctx, tx, "forget event cursor", `DELETE FROM event_cursors WHERE target = $1`, string(t))
+		return err
+	})
+}

@@ -1,0 +1,322 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math"
+
+	driverduck "github.com/duckdb/duckdb-go/v2"
+
+	"usher/internal/activation"
+	"usher/internal/matchkey"
+	"usher/internal/warehouse"
+)
+
+// eventSlice is how many events are read at a time: a result is in memory as a
+// whole.
+const eventSlice = 16_384
+
+// eventStager stages the events of one run. It reads on one connection, in one
+// snapshot, where what waits lies in the temporary table event_rows, in order:
+//
+//	n, seq, at, pid, s1, s2 …   s<i> is the raw value of key i
+//
+// and writes on another, which may be rolled back.
+type eventStager struct {
+	d      *DB
+	r      warehouse.EventRequest
+	keys   keySet
+	begins func(activation.Stage)
+
+	tx     *sql.Tx // of the reading
+	cursor cursor
+	event  event
+	from   int64 // the place behind which the run begins
+	found  int64 // rows of event_rows
+
+	last int64 // number of the last event looked at
+	plan warehouse.Plan
+}
+
+func (d *DB) eventStager(ctx context.Context, r warehouse.EventRequest) (*eventStager, error) {
+	keys, err := d.declareKeySet(ctx, r.Keys)
+	if err != nil {
+		return nil, err
+	}
+	return &eventStager{d: d, r: r, keys: keys, begins: func(activation.Stage) {}}, nil
+}
+
+// reading finds what waits and calls fn while it can be read.
+func (s *eventStager) reading(ctx context.Context, fn func() error) error {
+	return s.d.onOwnConnection(ctx, func(conn *sql.Conn) error {
+		return inTx(ctx, conn, func(tx *sql.Tx) error {
+			s.tx = tx
+			if err := s.find(ctx); err != nil {
+				return err
+			}
+			if err := fn(); err != nil {
+				return err
+			}
+			return execAll(ctx, tx, `DROP TABLE event_rows`)
+		})
+	})
+}
+
+// find fills event_rows.
+func (s *eventStager) find(ctx context.Context) (err error) {
+	if s.cursor, err = findCursor(ctx, s.tx, s.r.Target); err != nil {
+		return err
+	}
+	if err := s.locate(ctx); err != nil {
+		return err
+	}
+	s.begins(activation.StageAudiences)
+	var waiting int64
+	if s.event.from != "" {
+		if err := queryRow(ctx, s.tx, "count waiting events", fmt.Sprintf(s.event.rest, s.from), nil, &waiting); err != nil {
+			return err
+		}
+	}
+	if waiting == 0 {
+		return execAll(ctx, s.tx, `CREATE OR REPLACE TEMP TABLE event_rows (n BIGINT)`)
+	}
+	limit := s.r.Limit
+	if limit <= 0 {
+		limit = math.MaxInt64
+	}
+	s.found, s.plan.Counts.Left = min(waiting, limit), max(0, waiting-limit)
+	sources, err := s.d.sources(s.r, s.event)
+	if err != nil {
+		return err
+	}
+	columns := ""
+	for i, source := range sources {
+		columns += fmt.Sprintf(", %s AS s%d", source, i+1)
+	}
+	_, err = exec(ctx, s.tx, "find waiting events", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE event_rows AS
+		SELECT row_number() OVER (ORDER BY e.seq) AS n, e.seq, e.at, coalesce(p._pid, 0) AS pid%s
+		FROM (%s) e LEFT JOIN profiles p ON p._pid = e.pid ORDER BY e.seq`, columns, fmt.Sprintf(s.event.from, s.from, limit)))
+	return err
+}
+
+// locate finds the log and where in it the run begins.
+func (s *eventStager) locate(ctx context.Context) error {
+	if s.cursor.job != s.r.Job {
+		s.cursor = cursor{}
+	}
+	if err := s.open(ctx, s.cursor.began); err != nil {
+		return err
+	}
+	switch {
+	case !s.cursor.known:
+		s.cursor = cursor{job: s.r.Job, began: s.event.seq}
+		if s.from = s.event.seq; s.r.Backfill {
+			s.from = 0
+			return s.open(ctx, s.cursor.began)
+		}
+		return nil
+	case s.cursor.run == s.r.Run:
+		s.from = s.cursor.before
+		return nil
+	}
+	again := int64(0)
+	if s.r.Again != nil {
+		var err error
+		if again, err = s.r.Again(ctx, s.cursor.run); err != nil {
+			return err
+		}
+	}
+	switch {
+	case again <= 0:
+		s.from = s.cursor.seq
+		return nil
+	case again == 1:
+		s.from = s.cursor.before
+		return nil
+	}
+	return s.rewind(ctx, again)
+}
+
+// rewind begins with a row of the run before. Where its rows are dropped, with
+// its first.
+func (s *eventStager) rewind(ctx context.Context, ordinal int64) error {
+	err := s.tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT seq - 1 FROM %s WHERE n = $1`, stagedTable(s.cursor.run)), ordinal).Scan(&s.from)
+	if errors.Is(err, sql.ErrNoRows) || missingTable(err) {
+		s.from, err = s.cursor.before, nil
+	}
+	if err != nil {
+		return fmt.Errorf("find where to begin again: %w", scrub(ctx, err))
+	}
+	return nil
+}
+
+func (s *eventStager) open(ctx context.Context, began int64) (err error) {
+	if s.r.Stream != "" {
+		s.event, err = s.d.streamEvents(ctx, s.tx, s.r.Stream)
+	} else {
+		s.event, err = s.d.audienceEvents(ctx, s.tx, s.r, began)
+	}
+	return err
+}
+
+// next is the cursor once the rows are written.
+func (s *eventStager) next() cursor {
+	c := s.cursor
+	c.run, c.before, c.seq = s.r.Run, s.from, max(s.from, s.last)
+	if s.plan.Counts.Left == 0 && s.plan.Counts.Capped == 0 {
+		c.seq = max(c.seq, s.event.seq)
+	}
+	return c
+}
+
+// write makes the table of staged rows and fills it.
+func (s *eventStager) write(ctx context.Context, conn *sql.Conn, tx *sql.Tx, what, schema, table string) error {
+	if _, err := exec(ctx, tx, "stage events", fmt.Sprintf(`CREATE OR REPLACE %s (n BIGINT, phase INTEGER, op VARCHAR, plain BOOLEAN, pid BIGINT, keyset INTEGER,
+		version INTEGER, fp UUID, prior VARCHAR, held BIGINT, present INTEGER, audience INTEGER, %s, seq BIGINT)`, what, s.keys.each("k%d BLOB", ", "))); err != nil {
+		return err
+	}
+	if s.found > 0 {
+		if err := s.append(ctx, conn, schema, table); err != nil {
+			return err
+		}
+	}
+	c := &s.plan.Counts
+	c.Staged, c.Eligible = c.Add, c.Add+c.Omitted
+	c.Selected = c.Eligible + c.Capped
+	if c.Add > 0 {
+		s.plan.Segments = []warehouse.Segment{{Phase: 1, Op: activation.OpAdd, Plain: true, First: 1, Last: c.Add}}
+	}
+	s.plan.Seq = s.event.seq
+	return nil
+}
+
+func (s *eventStager) append(ctx context.Context, conn *sql.Conn, schema, table string) error {
+	return conn.Raw(func(c any) error {
+		dc, ok := c.(driver.Conn)
+		if !ok {
+			return fmt.Errorf("unexpected connection type %T", c)
+		}
+		a, err := driverduck.NewAppenderFromConn(dc, schema, table)
+		if err != nil {
+			return fmt.Errorf("append events: %w", scrub(ctx, err))
+		}
+		if err := s.slices(ctx, a); err != nil {
+			return fmt.Errorf("append events: %w", scrub(ctx, discard(err, a)))
+		}
+		if err := a.CloseWithCancel(ctx); err != nil {
+			return fmt.Errorf("append events: %w", scrub(ctx, err))
+		}
+		return nil
+	})
+}
+
+func (s *eventStager) slices(ctx context.Context, a *driverduck.Appender) error {
+	query := `SELECT seq, at, pid`
+	for i := range s.r.Keys.Keys {
+		query += fmt.Sprintf(", s%d", i+1)
+	}
+	query += ` FROM event_rows WHERE n BETWEEN $1 AND $2 ORDER BY n`
+	w := newEventWriter(s, a)
+	for first := int64(1); first <= s.found; first += eventSlice {
+		full, err := w.slice(ctx, query, first)
+		if err != nil {
+			return err
+		}
+		if full {
+			break
+		}
+	}
+	s.plan.Counts.Capped = s.found - w.looked
+	return nil
+}
+
+// eventWriter turns events into staged rows.
+type eventWriter struct {
+	*eventStager
+	a      *driverduck.Appender
+	looked int64
+	values []string
+	out    [][]byte
+	buf    []byte
+	raw    []sql.RawBytes
+	line   []driver.Value
+}
+
+func newEventWriter(s *eventStager, a *driverduck.Appender) *eventWriter {
+	n := len(s.r.Keys.Keys)
+	return &eventWriter{eventStager: s, a: a, values: make([]string, n), out: make([][]byte, n), raw: make([]sql.RawBytes, n), line: make([]driver.Value, 13+n)}
+}
+
+// slice stages some events. full says that no more may be staged.
+func (w *eventWriter) slice(ctx context.Context, query string, first int64) (full bool, err error) {
+	rows, err := w.tx.QueryContext(ctx, query, first, first+eventSlice-1)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var seq, at, pid int64
+	dest := []any{&seq, &at, &pid}
+	for i := range w.raw {
+		dest = append(dest, &w.raw[i])
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return false, err
+		}
+		for i, v := range w.raw {
+			w.values[i] = string(v)
+		}
+		staged, err := w.one(seq, at, pid)
+		if err != nil {
+			return false, err
+		}
+		if !staged {
+			return true, nil
+		}
+	}
+	return false, rows.Err()
+}
+
+// one stages an event or omits it; false = it is left, for no more may be staged.
+func (w *eventWriter) one(seq, at, pid int64) (bool, error) {
+	c := &w.plan.Counts
+	usable := w.r.Since.IsZero() || at >= w.r.Since.UnixMicro()
+	var fp matchkey.Fingerprint
+	if usable {
+		fp, w.buf = w.r.Keys.Compute(w.values, w.out, w.buf)
+		usable = fp != matchkey.Fingerprint{} && w.complete()
+	}
+	if !usable {
+		c.Omitted++
+		w.looked, w.last = w.looked+1, seq
+		return true, nil
+	}
+	if w.r.Allowance != nil && c.Add >= *w.r.Allowance {
+		return false, nil
+	}
+	c.Add++
+	w.looked, w.last = w.looked+1, seq
+	fp = w.keys.fingerprint(fp)
+	copy(w.line, []driver.Value{c.Add, int32(1), string(activation.OpAdd), true, pid, int32(w.keys.n), nil, fp[:], nil, int64(0), int32(w.keys.n), int32(0)})
+	for i, v := range w.out {
+		w.line[12+i] = nil
+		if v != nil {
+			w.line[12+i] = v
+		}
+	}
+	w.line[12+len(w.out)] = seq
+	return true, w.a.AppendRow(w.line...)
+}
+
+// complete reports whether all required keys came out.
+func (w *eventWriter) complete() bool {
+	for i := range w.r.Keys.Keys {
+		if w.r.Keys.Keys[i].Required && w.out[i] == nil {
+			return false
+		}
+	}
+	return true
+}
