@@ -26,6 +26,9 @@ type Schedule struct {
 	QuietTimeOfDay string        `json:"quiet_time_of_day,omitempty"`
 	QuietPeriod    time.Duration `json:"quiet_period,omitempty"`
 	QuietTimezone  string        `json:"quiet_timezone,omitempty"`
+	// DropQuiet leaves out the events that came in the quiet window, instead of
+	// sending them after it. For workflows that take events only.
+	DropQuiet bool `json:"drop_events_during_quiet_window,omitempty"`
 }
 
 // RealTime reports whether changes alone make the job's targets due.

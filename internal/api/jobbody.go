@@ -35,7 +35,7 @@ type jobBody struct {
 	QuietTime      *string        `json:"quiet_time_of_day,omitempty" doc:"when the quiet window begins, such as 22:00"`
 	QuietTimezone  *string        `json:"quiet_timezone,omitempty" doc:"default timezone"`
 	QuietPeriod    *float64       `json:"quiet_period,omitempty" doc:"hours"`
-	DropEvents     *bool          `json:"drop_events_during_quiet_window,omitempty" doc:"for event workflows only"`
+	DropEvents     *bool          `json:"drop_events_during_quiet_window,omitempty" doc:"for workflows that take events: those that came in the quiet window are left out; default false, they are sent after it"`
 	FailAfter      *string        `json:"fail_after,omitempty" doc:"how long errors may last, such as 2h; default 10h"`
 	StallAfter     *string        `json:"stall_after,omitempty" doc:"how long a run may make no progress; default 15m"`
 	WithBackfill   *bool          `json:"withbackfill,omitempty" doc:"false = people who are members already are sent only when they come back; default true"`
@@ -96,9 +96,7 @@ func (b jobBody) spec(base catalog.JobSpec) (catalog.JobSpec, []*activation.Erro
 	if b.QuietPeriod != nil {
 		s.QuietPeriod = time.Duration(*b.QuietPeriod * float64(time.Hour))
 	}
-	if b.DropEvents != nil && *b.DropEvents {
-		wrong.add("drop_events_during_quiet_window", "goes with event workflows only; an audience is brought in step after the window")
-	}
+	set(&s.DropQuiet, b.DropEvents)
 	wrong.duration("fail_after", b.FailAfter, &s.FailAfter)
 	wrong.duration("stall_after", b.StallAfter, &s.StallAfter)
 	wrong.instant("expires_at", b.ExpiresAt, &s.ExpiresAt)

@@ -185,6 +185,12 @@ func (p *problems) schedule(s activation.Schedule, w provider.Workflow, now time
 			s.Frequency = "daily"
 		}
 	}
+	switch {
+	case s.DropQuiet && w.Kind != provider.Event:
+		p.add("drop_events_during_quiet_window", "goes with event workflows only; an audience is brought in step after the window")
+	case s.DropQuiet && s.QuietTimeOfDay == "":
+		p.add("drop_events_during_quiet_window", "goes with a quiet window; give quiet_time_of_day and quiet_period")
+	}
 	s, wrong := schedule.Normalize(s)
 	for _, one := range wrong {
 		p.add(one.Field, "%s", one.Message)

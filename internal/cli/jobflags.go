@@ -16,13 +16,13 @@ type jobFlags struct {
 	audiences, auths, config                                                       []string
 	quietHours                                                                     float64
 	userLimit                                                                      int64
-	once, noBackfill, backfillOnly, hidden, verbose                                bool
+	once, noBackfill, backfillOnly, hidden, verbose, dropQuiet                     bool
 }
 
 // fieldOf is the field of the API that a flag sets.
 var fieldOf = map[string]string{
 	"name": "name", "description": "description", "destination": "destination_id", "every": "run_frequency", "at": "time_of_day", "on": "day_of_week",
-	"timezone": "timezone", "expires": "expires_at", "quiet-from": "quiet_time_of_day", "quiet-hours": "quiet_period", "quiet-timezone": "quiet_timezone",
+	"timezone": "timezone", "expires": "expires_at", "quiet-from": "quiet_time_of_day", "quiet-hours": "quiet_period", "quiet-timezone": "quiet_timezone", "drop-quiet": "drop_events_during_quiet_window",
 	"fail-after": "fail_after", "stall-after": "stall_after", "user-limit": "user_limit", "user-limit-per": "user_limit_frequency", "on-end": "on_end", "tag": "tag",
 	"hidden": "hidden", "verbose-logging": "verbose_logging", "audience": "segment_ids", "stream": "stream", "auth": "auth_ids", "backfill-only": "backfill_only",
 }
@@ -45,6 +45,7 @@ func (j *jobFlags) register(c *cobra.Command) {
 	f.StringVar(&j.quietTime, "quiet-from", "", "when nothing is to be sent any more, such as 22:00")
 	f.Float64Var(&j.quietHours, "quiet-hours", 0, "for how many hours from then on")
 	f.StringVar(&j.quietTimezone, "quiet-timezone", "", "zone of --quiet-from (default --timezone)")
+	f.BoolVar(&j.dropQuiet, "drop-quiet", false, "leave out the events that come in the quiet window, instead of sending them after it")
 	f.BoolVar(&j.noBackfill, "no-backfill", false, "leave out those who are members already, until they come back")
 	f.BoolVar(&j.backfillOnly, "backfill-only", false, "send the present members once, then complete")
 	f.Int64Var(&j.userLimit, "user-limit", 0, "the most people added per --user-limit-per (0 = no limit)")
@@ -65,7 +66,7 @@ func (j *jobFlags) body(c *cobra.Command) (map[string]any, error) {
 	}
 	body := map[string]any{}
 	values := map[string]any{
-		"quiet-hours": j.quietHours, "user-limit": j.userLimit, "hidden": j.hidden, "verbose-logging": j.verbose,
+		"quiet-hours": j.quietHours, "user-limit": j.userLimit, "hidden": j.hidden, "verbose-logging": j.verbose, "drop-quiet": j.dropQuiet,
 		"backfill-only": j.backfillOnly, "audience": j.audiences, "auth": j.auths,
 	}
 	c.Flags().Visit(func(f *pflag.Flag) {

@@ -112,7 +112,7 @@ func (m *Manifest) jobDoc(j activation.Job, destinations map[activation.Destinat
 	}
 	doc := jobDoc{
 		Kind: kindJob, Name: j.Name, Workflow: j.Workflow, Description: j.Description, Destination: destinations[j.Destination], Stream: j.Stream, Config: declaredConfig(w.Fields, j.Config),
-		Frequency: j.Frequency, TimeOfDay: j.TimeOfDay, DayOfWeek: j.DayOfWeek, Timezone: j.Timezone, QuietTime: j.QuietTimeOfDay, QuietTimezone: j.QuietTimezone,
+		Frequency: j.Frequency, TimeOfDay: j.TimeOfDay, DayOfWeek: j.DayOfWeek, Timezone: j.Timezone, QuietTime: j.QuietTimeOfDay, QuietTimezone: j.QuietTimezone, DropQuiet: j.DropQuiet,
 		BackfillOnly: j.BackfillOnly, UserLimit: j.UserLimit, LimitFrequency: j.UserLimitFrequency, Tag: j.Tag, Hidden: j.Hidden, VerboseLogging: j.VerboseLogging,
 	}
 	for _, id := range j.Audiences {

@@ -79,6 +79,7 @@ type jobDoc struct {
 	QuietTime      string         `yaml:"quiet_time_of_day,omitempty"`
 	QuietPeriod    string         `yaml:"quiet_period,omitempty"` // a duration
 	QuietTimezone  string         `yaml:"quiet_timezone,omitempty"`
+	DropQuiet      bool           `yaml:"drop_events_during_quiet_window,omitempty"`
 	WithBackfill   *bool          `yaml:"withbackfill,omitempty"`
 	BackfillOnly   bool           `yaml:"backfill_only,omitempty"`
 	UserLimit      int64          `yaml:"user_limit,omitempty"`

@@ -212,7 +212,7 @@ func (w *world) spec(ctx context.Context, d jobDoc) (catalog.JobSpec, error) {
 		Workflow: d.Workflow, Name: d.Name, Description: d.Description, Audiences: d.Audiences, Stream: d.Stream,
 		Schedule: activation.Schedule{
 			Continuous: d.Continuous == nil || *d.Continuous, Frequency: d.Frequency, TimeOfDay: d.TimeOfDay, DayOfWeek: d.DayOfWeek, Timezone: d.Timezone,
-			QuietTimeOfDay: d.QuietTime, QuietTimezone: d.QuietTimezone,
+			QuietTimeOfDay: d.QuietTime, QuietTimezone: d.QuietTimezone, DropQuiet: d.DropQuiet,
 		},
 		Reach: activation.Reach{SkipBackfill: d.WithBackfill != nil && !*d.WithBackfill, BackfillOnly: d.BackfillOnly, UserLimit: d.UserLimit, UserLimitFrequency: d.LimitFrequency},
 		OnEnd: activation.OnEnd(d.OnEnd), Tag: d.Tag, Hidden: d.Hidden, VerboseLogging: d.VerboseLogging,

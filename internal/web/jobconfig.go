@@ -37,7 +37,7 @@ func (c *Console) jobJSON(j activation.Job) string {
 			out[name] = text
 		}
 	}
-	for name, on := range map[string]bool{"backfill_only": j.BackfillOnly, "hidden": j.Hidden, "verbose_logging": j.VerboseLogging} {
+	for name, on := range map[string]bool{"backfill_only": j.BackfillOnly, "hidden": j.Hidden, "drop_events_during_quiet_window": j.DropQuiet, "verbose_logging": j.VerboseLogging} {
 		if on {
 			out[name] = true
 		}

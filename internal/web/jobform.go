@@ -54,7 +54,7 @@ const custom = "custom"
 // that each sets.
 var jobFields = []string{
 	"name", "description", "destination_id", "stream", "segment_ids", "auth_ids", "run_frequency", "time_of_day", "day_of_week", "timezone", "continuous_update", "expires_at",
-	"quiet_time_of_day", "quiet_period", "quiet_timezone", "withbackfill", "backfill_only", "user_limit", "user_limit_frequency", "fail_after", "stall_after", "on_end", "tag",
+	"quiet_time_of_day", "quiet_period", "quiet_timezone", "drop_events_during_quiet_window", "withbackfill", "backfill_only", "user_limit", "user_limit_frequency", "fail_after", "stall_after", "on_end", "tag",
 }
 
 // form makes the form of a job of a workflow with what was given and what is
@@ -85,6 +85,9 @@ func (c *Console) form(v visit, w provider.Workflow, def provider.Definition, gi
 		text("stall_after", "Stalled after", "A run without progress for so long is restarted. Without it 15m."),
 		text("expires_at", "Ends at", "Such as 2026-12-31T18:00:00Z. Without it, never."),
 		text("tag", "Tag", "A word to find it by."),
+	}
+	if w.Kind == provider.Event {
+		f.Quiet = append(f.Quiet, field{Name: "drop_quiet", Label: "Leave out the events that come in it", Type: "checkbox", Checked: given.get("drop_quiet") != "", Error: wrong["drop_events_during_quiet_window"], Help: "Otherwise they are sent after it."})
 	}
 	for _, more := range slices.Concat(f.Quiet, f.Limits) {
 		f.ShowMore = f.ShowMore || more.Value != "" || more.Error != ""
@@ -227,7 +230,7 @@ func specOf(w provider.Workflow, given answers) (catalog.JobSpec, map[string]str
 		Destination: activation.DestinationID(given.get("destination_id")), Audiences: given["segment_ids"], Stream: given.get("stream"),
 		Schedule: activation.Schedule{
 			Continuous: given.get("once") == "", Frequency: given.get("run_frequency"), TimeOfDay: given.get("time_of_day"), DayOfWeek: given.get("day_of_week"), Timezone: given.get("timezone"),
-			QuietTimeOfDay: given.get("quiet_time_of_day"), QuietTimezone: given.get("quiet_timezone"),
+			QuietTimeOfDay: given.get("quiet_time_of_day"), QuietTimezone: given.get("quiet_timezone"), DropQuiet: given.get("drop_quiet") != "",
 		},
 		Reach: activation.Reach{SkipBackfill: given.get("backfill") == "none", BackfillOnly: given.get("backfill") == "only", UserLimitFrequency: given.get("user_limit_frequency")},
 		OnEnd: activation.OnEnd(given.get("on_end")), Tag: given.get("tag"), Hidden: given.get("hidden") != "", VerboseLogging: given.get("verbose") != "",
@@ -305,7 +308,7 @@ func answersOf(j activation.Job, slugs map[activation.AudienceID]string) answers
 	} {
 		set(name, value)
 	}
-	for name, on := range map[string]bool{"once": !j.Continuous, "hidden": j.Hidden, "verbose": j.VerboseLogging} {
+	for name, on := range map[string]bool{"once": !j.Continuous, "hidden": j.Hidden, "verbose": j.VerboseLogging, "drop_quiet": j.DropQuiet} {
 		if on {
 			set(name, "1")
 		}

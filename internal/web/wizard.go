@@ -259,7 +259,7 @@ func (c *Console) configureStep(v visit, p *wizardPage, given answers, wrong map
 		p.Authorization = &authorizationRow{Authorization: a, Chip: authChip(a.Status)}
 	}
 	if w.Direction == provider.Export {
-		p.Estimate = estimateOf(f.Audiences, def, c.sizes(v))
+		p.Estimate = estimateOf(f.Audiences, def.For(w.Name), c.sizes(v))
 	}
 	return nil
 }
@@ -304,8 +304,13 @@ func (c *Console) answered(v visit, d activation.Draft, step string) (view, erro
 	_, w, _ := c.stepFor(given, step)
 	taken := kept(v.PostForm, w)
 	if step == stepConfigure { // what is unticked or emptied is gone
-		for _, name := range []string{"segment_ids", "once", "hidden", "verbose"} {
+		for _, name := range []string{"segment_ids", "once", "hidden", "verbose", "drop_quiet"} {
 			delete(given, name)
+		}
+		for _, f := range w.Fields {
+			if f.Type == "agreement" {
+				delete(given, "config."+f.Name)
+			}
 		}
 	}
 	if step == stepProvider && taken.get("provider") != given.get("provider") {
