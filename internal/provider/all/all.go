@@ -7,6 +7,7 @@ import (
 	"usher/internal/provider"
 	"usher/internal/provider/email"
 	"usher/internal/provider/meta"
+	"usher/internal/provider/postgres"
 	"usher/internal/provider/slack"
 	"usher/internal/provider/teams"
 	"usher/internal/provider/webhook"
@@ -16,6 +17,7 @@ import (
 func Definitions() []provider.Definition {
 	return []provider.Definition{
 		meta.Definition(),
+		postgres.Definition(),
 		email.Definition(),
 		slack.Definition(),
 		teams.Definition(),

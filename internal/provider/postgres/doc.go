@@ -1,0 +1,13 @@
+// Package postgres keeps a table of an audience's people in step in a PostgreSQL
+// database of the user's own, and writes raw events into one.
+//
+// It owns the tables that carry its mark and reads no others. Names come from
+// settings, are checked and always quoted; values travel as parameters or by
+// COPY, never in the text of a statement. It decides nothing and retries
+// nothing. It is built for three failures: a connection lost while a COMMIT is
+// under way, whose outcome nobody knows; a table of somebody else under the name
+// that was chosen; and an error of the server that repeats a row's values, which
+// is why only its SQLSTATE is kept.
+//
+// Pages are on www.postgresql.org/docs/current, read 2026-11-22.
+package postgres
