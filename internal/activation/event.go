@@ -46,6 +46,8 @@ const (
 	EventApproval EventType = "approval"
 	// EventUnhealthy: an authorization does not work any more.
 	EventUnhealthy EventType = "unhealthy"
+	// EventExpiring: an authorization ends within 30 days.
+	EventExpiring EventType = "expiring"
 	// EventRejected: more of a run's rows were rejected than the limit.
 	EventRejected EventType = "rejected_rows"
 	// EventUnusual: a run's counts are far from those of the runs before.
@@ -57,7 +59,7 @@ const (
 // EventTypes lists the types, in the order the docs use.
 var EventTypes = []EventType{
 	EventCreated, EventUpdated, EventDeleted, EventStarted, EventCompleted, EventPaused, EventResumed, EventKilled, EventErred, EventFailed,
-	EventRecovered, EventStalled, EventApproval, EventUnhealthy, EventRejected, EventUnusual, EventPurgeDue,
+	EventRecovered, EventStalled, EventApproval, EventUnhealthy, EventExpiring, EventRejected, EventUnusual, EventPurgeDue,
 }
 
 // Event is one thing that happened which somebody may want to be told. Events

@@ -27,9 +27,15 @@ type Authorization struct {
 	Sealed        []byte    `json:"-"`
 	CreatedBy     string    `json:"user_id"`
 	LastCheckedAt time.Time `json:"last_checked_at,omitzero"`
-	CreatedAt     time.Time `json:"created"`
-	UpdatedAt     time.Time `json:"updated"`
+	// ExpiresAt is when what it has ends and somebody must connect again; zero
+	// where that is not known, or never.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	CreatedAt time.Time `json:"created"`
+	UpdatedAt time.Time `json:"updated"`
 }
+
+// ExpiryNotice is how long before the end of an authorization somebody is told.
+const ExpiryNotice = 30 * 24 * time.Hour
 
 // LogEvent is what happened to a job, as its log names it.
 type LogEvent string

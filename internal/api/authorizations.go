@@ -179,7 +179,7 @@ func (a *API) authViews(ctx context.Context) (func(activation.Authorization) cli
 		return client.Authorization{
 			ID: v.ID, Label: v.Label, Description: v.Description, Type: authMethod(false), ProviderID: v.Provider, ProviderSlug: v.Provider, ProviderName: name,
 			UserID: v.CreatedBy, Status: v.Status, StatusReason: v.Reason, Settings: a.Catalog.Settings(v), UsedBy: used[v.ID],
-			LastAccessedAt: v.LastCheckedAt, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt,
+			LastAccessedAt: v.LastCheckedAt, ExpiresAt: v.ExpiresAt, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt,
 		}
 	}, nil
 }

@@ -49,9 +49,9 @@ func (a *app) listAuths() *cobra.Command {
 			}
 			rows := make([][]string, len(out))
 			for i, s := range out {
-				rows[i] = []string{string(s.ID), s.Label, s.ProviderSlug, strings.TrimSpace(string(s.Status) + " " + s.StatusReason), when(s.LastAccessedAt), count(int64(s.UsedBy.Destinations)), count(int64(s.UsedBy.Jobs))}
+				rows[i] = []string{string(s.ID), s.Label, s.ProviderSlug, strings.TrimSpace(string(s.Status) + " " + s.StatusReason), when(s.LastAccessedAt), when(s.ExpiresAt), count(int64(s.UsedBy.Destinations)), count(int64(s.UsedBy.Jobs))}
 			}
-			return a.table([]string{"ID", "LABEL", "PROVIDER", "STATUS", "CHECKED", "DESTINATIONS", "JOBS"}, rows)
+			return a.table([]string{"ID", "LABEL", "PROVIDER", "STATUS", "CHECKED", "ENDS", "DESTINATIONS", "JOBS"}, rows)
 		},
 	}
 	filters["type"] = c.Flags().String("type", "", "only those of a provider")

@@ -22,7 +22,7 @@ var sourceWords = map[activation.Source]string{
 // typeWords are what people call the types of events.
 var typeWords = map[activation.EventType]string{
 	activation.EventErred: "has an error", activation.EventFailed: "failed", activation.EventRecovered: "works again", activation.EventStalled: "made no progress",
-	activation.EventApproval: "waits for approval", activation.EventUnhealthy: "does not work any more", activation.EventRejected: "had rows rejected",
+	activation.EventApproval: "waits for approval", activation.EventUnhealthy: "does not work any more", activation.EventExpiring: "ends soon", activation.EventRejected: "had rows rejected",
 	activation.EventUnusual: "had unusual counts", activation.EventPurgeDue: "will be purged in a week", "test": "sends a test notice",
 }
 

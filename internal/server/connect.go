@@ -88,7 +88,8 @@ type connection struct {
 func newConnections(st *store.Store, box *vault.Vault, defs []provider.Definition, cfg config.Config, log *slog.Logger, now func() time.Time) *connections {
 	c := &connections{
 		store: st, box: box, defs: make(map[string]provider.Definition, len(defs)), cfg: cfg, log: log, now: now,
-		http: map[activation.AuthorizationID]paced{}, destinations: map[use]connection{},
+		tokens: (&vault.Tokens{Store: st, Vault: box, Log: log, Now: now}).Of,
+		http:   map[activation.AuthorizationID]paced{}, destinations: map[use]connection{},
 	}
 	for _, d := range defs {
 		c.defs[d.Name] = d

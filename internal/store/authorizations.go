@@ -9,11 +9,11 @@ import (
 	"usher/internal/activation"
 )
 
-const authorizationColumns = `a.id, a.label, a.description, a.provider, a.status, a.reason, a.key_id, a.sealed, a.created_by, a.last_checked_at, a.created_at, a.updated_at`
+const authorizationColumns = `a.id, a.label, a.description, a.provider, a.status, a.reason, a.key_id, a.sealed, a.created_by, a.last_checked_at, a.expires_at, a.created_at, a.updated_at`
 
 func scanAuthorization(r scanner) (activation.Authorization, error) {
 	var a activation.Authorization
-	err := r.Scan(&a.ID, &a.Label, &a.Description, &a.Provider, &a.Status, &a.Reason, &a.KeyID, &a.Sealed, &a.CreatedBy, stamp{&a.LastCheckedAt}, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt})
+	err := r.Scan(&a.ID, &a.Label, &a.Description, &a.Provider, &a.Status, &a.Reason, &a.KeyID, &a.Sealed, &a.CreatedBy, stamp{&a.LastCheckedAt}, stamp{&a.ExpiresAt}, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt})
 	return a, err
 }
 
@@ -49,8 +49,8 @@ func (s *Store) CreateAuthorization(ctx context.Context, a activation.Authorizat
 			a.ID = activation.NewID[activation.AuthorizationID]()
 		}
 		a.Status, a.CreatedBy, a.CreatedAt, a.UpdatedAt = activation.AuthUnknown, user, t.now, t.now
-		if _, err := t.exec(`INSERT INTO authorizations (id, label, description, provider, status, reason, key_id, sealed, created_by, created_at, updated_at) VALUES ($1, $2, $3, $4, 'unknown', '', $5, $6, $7, $8, $8)`,
-			a.ID, a.Label, a.Description, a.Provider, a.KeyID, a.Sealed, user, t.micros()); err != nil {
+		if _, err := t.exec(`INSERT INTO authorizations (id, label, description, provider, status, reason, key_id, sealed, created_by, expires_at, created_at, updated_at) VALUES ($1, $2, $3, $4, 'unknown', '', $5, $6, $7, $8, $9, $9)`,
+			a.ID, a.Label, a.Description, a.Provider, a.KeyID, a.Sealed, user, at(a.ExpiresAt), t.micros()); err != nil {
 			return err
 		}
 		if err := t.eventOfAuthorization(a, activation.EventCreated, "created"); err != nil {
@@ -76,8 +76,8 @@ func (s *Store) UpdateAuthorization(ctx context.Context, a activation.Authorizat
 		if len(a.Sealed) == 0 {
 			_, err = t.exec(`UPDATE authorizations SET label = $1, description = $2, updated_at = $3 WHERE id = $4`, a.Label, a.Description, t.micros(), a.ID)
 		} else {
-			_, err = t.exec(`UPDATE authorizations SET label = $1, description = $2, updated_at = $3, key_id = $4, sealed = $5, status = 'unknown', reason = '' WHERE id = $6`,
-				a.Label, a.Description, t.micros(), a.KeyID, a.Sealed, a.ID)
+			_, err = t.exec(`UPDATE authorizations SET label = $1, description = $2, updated_at = $3, key_id = $4, sealed = $5, status = 'unknown', reason = '', expires_at = $6, expiry_noticed_at = CASE WHEN expires_at = $6 THEN expiry_noticed_at END WHERE id = $7`,
+				a.Label, a.Description, t.micros(), a.KeyID, a.Sealed, at(a.ExpiresAt), a.ID)
 			err = orElse(err, func() error { return t.unpark(a.ID) })
 		}
 		if err != nil {

@@ -16,8 +16,8 @@ const KindSweep = "sweep"
 // Sweeper does what only time makes due: it ends jobs whose time is over, turns
 // quiet windows, resumes jobs that were paused for a while, declines approvals
 // nobody has answered, fails what slept because of an authorization that was not
-// mended, and restarts runs and ends passes that make no progress. It is a
-// worker of the engine.
+// mended, restarts runs and ends passes that make no progress, and warns of
+// authorizations that end. It is a worker of the engine.
 type Sweeper struct {
 	Store *Store
 
@@ -54,6 +54,10 @@ func (w *Sweeper) Due(ctx context.Context, limit int) ([]activation.Work, error)
 			+ (SELECT count(*) `+expired+`) + (SELECT count(*) `+quietBegun+`) + (SELECT count(*) `+quietOver+`)
 			+ (SELECT count(*) `+overduePass+`) + (SELECT count(*) `+stalledPass+`)
 			+ (SELECT count(*) `+stalledRuns+`)`, t.micros(), w.watching(t.now).UnixMicro())
+		if err != nil || n > 0 {
+			return err
+		}
+		n, err = t.count(`SELECT count(*) `+expiring, t.micros(), activation.ExpiryNotice.Microseconds())
 		return err
 	})
 	if err != nil {
@@ -72,7 +76,7 @@ func (w *Sweeper) Do(ctx context.Context, _ activation.Work) error {
 	w.mu.Unlock()
 	_, err := w.Store.RestartStalled(ctx, since)
 	errs := []error{err}
-	for _, do := range []func(context.Context) (int, error){w.Store.Expire, w.Store.TurnQuiet, w.Store.ResumeDue, w.Store.DeclineOverdue, w.Store.FailOverdue, w.Store.FailOverduePasses, w.Store.StallPasses} {
+	for _, do := range []func(context.Context) (int, error){w.Store.Expire, w.Store.TurnQuiet, w.Store.ResumeDue, w.Store.DeclineOverdue, w.Store.FailOverdue, w.Store.FailOverduePasses, w.Store.StallPasses, w.Store.WarnExpiring} {
 		_, err := do(ctx)
 		errs = append(errs, err)
 	}

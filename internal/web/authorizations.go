@@ -41,6 +41,7 @@ type authorizationRow struct {
 	Logo, Type string
 	Used       usage
 	Next       time.Time
+	Ending     string // that it ends soon, "" where it does not
 	Test       button
 }
 
@@ -52,12 +53,25 @@ func (c *Console) authorizationRow(v visit, a activation.Authorization, used usa
 	if def, ok := c.only(a.Provider); ok {
 		row.Type = def.Title
 	}
+	row.Ending = ending(a.ExpiresAt, c.Now())
 	if used.Count() > 0 {
 		row.Next = vault.NextProbe(a)
 	} else if row.Test.Withheld == "" {
 		row.Test.Withheld = "Nothing uses it yet, so there is no account to try it on"
 	}
 	return row
+}
+
+// ending says that credentials end within 30 days, or have ended.
+func ending(end, now time.Time) string {
+	switch day := end.UTC().Format("2 January 2006"); {
+	case end.IsZero() || end.Sub(now) > activation.ExpiryNotice:
+		return ""
+	case now.Before(end):
+		return "The credentials end on " + day + "."
+	default:
+		return "The credentials ended on " + day + "."
+	}
 }
 
 func (c *Console) authorizations(v visit) (view, error) {

@@ -21,6 +21,7 @@ type Authorization struct {
 	Settings       map[string]string          `json:"settings" doc:"the values of its configuration that are not secret"`
 	UsedBy         UsedBy                     `json:"used_by"`
 	LastAccessedAt time.Time                  `json:"last_accessed_at,omitzero" doc:"when it was last tried at the network"`
+	ExpiresAt      time.Time                  `json:"expires_at,omitzero" doc:"when what it has ends and it must be connected again, where that is known"`
 	CreatedAt      time.Time                  `json:"created"`
 	UpdatedAt      time.Time                  `json:"updated"`
 }

@@ -47,6 +47,7 @@ func Run(t *testing.T, env Env) {
 		{"declared", declared},
 		{"credentials", credentials},
 		{"credentials sealed anew", resealed},
+		{"credentials that end", credentialsEnd},
 		{"credentials in use", authorizationUsed},
 		{"credentials replaced, audiences left behind", replacedAnew},
 		{"credentials replaced under a run", replacedOpen},
