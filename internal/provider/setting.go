@@ -3,6 +3,7 @@ package provider
 import (
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Setting returns the value of the named field in config, else its default.
@@ -35,11 +36,24 @@ const CountryField = "default_country"
 // provider that lets it be set declares it under this name.
 const MaxBytesField = "max_request_bytes"
 
+// MembershipDaysField is the destination field that sets Definition.Refresh: how
+// many days the network keeps a member. A provider that lets it be set declares
+// it under this name.
+const MembershipDaysField = "membership_days"
+
+// RefreshOf is when members are sent again that the network keeps for so many
+// days: before nine tenths of them are over, so that nobody lapses meanwhile.
+func RefreshOf(days int) time.Duration { return time.Duration(days) * 24 * time.Hour * 9 / 10 }
+
 // Configured returns the definition as a destination with this config has it:
-// batches are cut to the size that the destination allows.
+// batches are cut to the size that the destination allows, and members sent again
+// before they lapse.
 func (d Definition) Configured(config map[string]string) Definition {
 	if n, err := strconv.ParseInt(Setting(d.DestinationFields, config, MaxBytesField), 10, 64); err == nil && n > 0 {
 		d.MaxBytes = n
+	}
+	if n, err := strconv.Atoi(Setting(d.DestinationFields, config, MembershipDaysField)); err == nil && n > 0 && d.Refresh > 0 {
+		d.Refresh = RefreshOf(n)
 	}
 	return d
 }

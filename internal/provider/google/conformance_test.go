@@ -1,0 +1,14 @@
+package google_test
+
+import (
+	"testing"
+
+	"usher/internal/provider/google/googletest"
+	"usher/internal/provider/providertest"
+)
+
+func TestConformance(t *testing.T) { providertest.Run(t, googletest.Harness()) }
+
+func TestMobileConformance(t *testing.T) { providertest.Run(t, googletest.MobileHarness()) }
+
+func TestEventConformance(t *testing.T) { providertest.RunEvents(t, googletest.EventHarness()) }

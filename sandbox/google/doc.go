@@ -1,0 +1,33 @@
+// Package google is a stand-in of Google's Data Manager API: user lists, members,
+// conversion events, the status of requests, and a place that mints access
+// tokens.
+//
+// It owns what the account holds and judges every body by Google's own
+// definitions (protos/), by strict protojson: a field that they do not have, a
+// wrong word or two members of a oneof refuse the request, as do a required field
+// that is missing, a limit, or a hash that is none. It imports nothing of the
+// product. It is built for the failure of believing "accepted": what a request
+// comes to shows later, in no promised order, and never row by row.
+//
+// Its members are identifiers. A member is who was sent together; a removal takes
+// the identifiers it names off the list, whoever has them, and a member is gone
+// with the last one. So who is removed by fewer identifiers than were sent stays,
+// and a shared identifier that is removed is missing from its other owner.
+//
+// Faults: invalid calls Rows of a request wrong without a word which (PARTIAL_SUCCESS,
+// or FAILED when it is all); error answers with HTTP status Code and the reason
+// in Message, and names row Subcode when that is set, counted from 1; throttle
+// names a delay when Minutes is set.
+//
+// Below /_sandbox/google/:
+//
+//	GET    lists                  all lists with their sizes
+//	GET    lists/{id}/members     members by their identifiers
+//	DELETE lists/{id}             take it away behind the caller's back
+//	GET    events                 conversions that took effect
+//	GET    requests               requests and what they came to
+//	POST   requests/finish        process what is waiting, in any order
+//	POST   tokens/expire          end all access tokens
+//	GET    calls                  the latest calls
+//	DELETE calls                  forget them
+package google
