@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"usher/sandbox/fault"
+	"usher/sandbox/google"
 	"usher/sandbox/linkedin"
 	"usher/sandbox/meta"
 )
@@ -38,6 +39,9 @@ import (
 var registry = []entry{
 	{"meta", "Meta", Credentials{"access_token": meta.DefaultToken, "base_url": "{url}"}, func(o Options, d deps) (Network, error) {
 		return meta.New(o.Meta, meta.Deps{Seed: d.Seed, Log: d.Log, Now: d.Now, Faults: d.Faults, StateFile: o.StateFile})
+	}},
+	{"google", "Google", Credentials{"client_id": google.DefaultClientID, "client_secret": google.DefaultClientSecret, "refresh_token": google.DefaultRefreshToken, "token_url": "{url}/token", "base_url": "{url}"}, func(_ Options, d deps) (Network, error) {
+		return google.New(google.Options{}, google.Deps(d))
 	}},
 	{"linkedin", "LinkedIn", Credentials{"access_token": linkedin.DefaultToken, "base_url": "{url}/rest"}, func(_ Options, d deps) (Network, error) {
 		return linkedin.New(linkedin.Options{}, linkedin.Deps(d))

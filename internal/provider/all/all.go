@@ -6,6 +6,7 @@ package all
 import (
 	"usher/internal/provider"
 	"usher/internal/provider/email"
+	"usher/internal/provider/google"
 	"usher/internal/provider/meta"
 	"usher/internal/provider/postgres"
 	"usher/internal/provider/slack"
@@ -17,6 +18,7 @@ import (
 func Definitions() []provider.Definition {
 	return []provider.Definition{
 		meta.Definition(),
+		google.Definition(),
 		postgres.Definition(),
 		email.Definition(),
 		slack.Definition(),

@@ -172,7 +172,7 @@ func (t *tokens) Token(ctx context.Context) (string, error) {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Token == "" {
-		return "", &activation.Error{Kind: activation.Unauthorized, Code: "GOOGLE-AUTH", Message: "no token is minted"}
+		return "", &activation.Error{Kind: activation.Unauthorized, Code: google.Codes()[0], Message: "no token is minted"}
 	}
 	t.token = got.Token
 	t.minted++
