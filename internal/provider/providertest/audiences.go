@@ -56,7 +56,14 @@ func ensureOnce(w *world) error {
 	if err != nil {
 		return err
 	}
-	if again != first || w.transport != Files && w.net.Audiences() != 1 {
+	made := 1
+	if w.h.Unmade || w.transport == Files {
+		made = w.net.Audiences() // names, of which none is made before it is used
+	}
+	if w.h.Unmade && made != 0 {
+		return fmt.Errorf("%d audiences before a first person", made)
+	}
+	if again != first || w.net.Audiences() != made {
 		return fmt.Errorf("made twice: %q and %q, %d audiences", first, again, w.net.Audiences())
 	}
 	known, err := w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance", Remote: first})
@@ -81,6 +88,15 @@ func ensureOnce(w *world) error {
 	if beside != first {
 		return fmt.Errorf("beside another one: %q instead of %q", beside, first)
 	}
+	if !w.h.Unmade {
+		return nil
+	}
+	if _, err := w.deliver(w.batch(activation.OpAdd, first, w.people(0, 1)...)); err != nil {
+		return fmt.Errorf("deliver to it: %w", err)
+	}
+	if n := w.net.Audiences(); n != 1 {
+		return fmt.Errorf("%d audiences after a first person", n)
+	}
 	return nil
 }
 
@@ -88,6 +104,9 @@ func gone(w *world) error {
 	id, err := w.audience()
 	if err != nil {
 		return err
+	}
+	if w.h.Unmade {
+		return w.madeAgain(id)
 	}
 	w.net.Delete(id)
 	_, err = w.deliver(w.batch(activation.OpAdd, id, w.people(0, 1)...))
@@ -108,6 +127,24 @@ func gone(w *world) error {
 	return nil
 }
 
+// madeAgain wants an audience that is a name to be as good after it was taken
+// away as before.
+func (w *world) madeAgain(id provider.RemoteID) error {
+	all := w.people(0, 2)
+	if _, err := w.deliver(w.batch(activation.OpAdd, id, all[0])); err != nil {
+		return err
+	}
+	w.net.Delete(id)
+	again, err := w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance", Remote: id})
+	if err != nil || again != id {
+		return errors.Join(fmt.Errorf("it was %q and is %q now", id, again), err)
+	}
+	if _, err := w.deliver(w.batch(activation.OpAdd, id, all[1])); err != nil {
+		return fmt.Errorf("deliver: %w", err)
+	}
+	return errors.Join(w.noneIn(id, all[0]), w.allIn(id, all[1]), w.only(id, all[1]))
+}
+
 func notGone(w *world) error {
 	id, err := w.audience()
 	if err != nil {
@@ -120,6 +157,9 @@ func notGone(w *world) error {
 	_, err = w.deliver(w.batch(activation.OpAdd, id, w.people(0, 1)...))
 	if _, err := wantError(err, activation.Unauthorized, false); err != nil {
 		return fmt.Errorf("deliver: %w", err)
+	}
+	if w.h.Unmade {
+		return nil // there is nothing to ask for
 	}
 	_, err = w.ensure(provider.Audience{Marker: "target-1.g1", Name: "Conformance", Remote: id})
 	_, err = wantError(err, activation.Unauthorized, false)

@@ -181,27 +181,29 @@ func withoutOptional(e *events) error {
 		return err
 	}
 	var all []event
+	var lacks []string
 	bare := e.some(1)[0]
 	for j, k := range e.set.Keys {
 		if k.Required || k.Name == e.h.ID {
 			continue
 		}
 		if v, ok := e.without(e.some(1)[0], j); ok {
-			all = append(all, v)
+			all, lacks = append(all, v), append(lacks, k.Name)
 		}
 		if v, ok := e.without(bare, j); ok {
 			bare = v
 		}
 	}
-	all = append(all, bare)
+	all, lacks = append(all, bare), append(lacks, "everything optional")
 	for part := range slices.Chunk(all, e.def.MaxRows) {
 		rc, err := e.deliver(e.batch(part...), part)
 		if err != nil {
 			return err
 		}
 		if rc.Accepted != int64(len(part)) || rc.Unplaced != 0 {
-			return fmt.Errorf("accepted %d, unplaced %d of %d: %+v", rc.Accepted, rc.Unplaced, len(part), rc.Exceptions)
+			return fmt.Errorf("accepted %d, unplaced %d of %d events that lack, in this order, %v: %+v", rc.Accepted, rc.Unplaced, len(part), lacks[:len(part)], rc.Exceptions)
 		}
+		lacks = lacks[len(part):]
 	}
 	return e.each(all...)
 }

@@ -74,7 +74,7 @@ func (w *world) unknown(f Fault, limit time.Duration) error {
 	if _, err := w.deliver(b); err != nil {
 		return fmt.Errorf("sent again: %w", err)
 	}
-	return w.sizeIs(b.Remote, 4)
+	return w.only(b.Remote, w.people(0, 4)...)
 }
 
 func noAnswer(w *world) error { return w.unknown(Fault{Kind: NoAnswer}, shortTime) }

@@ -48,7 +48,7 @@ func overLimit(w *world) error {
 	if w.net.Writes() != writes {
 		err = errors.Join(err, fmt.Errorf("%d rows were sent", len(many)))
 	}
-	return errors.Join(err, w.sizeIs(id, 0))
+	return errors.Join(err, w.only(id))
 }
 
 func noAudience(w *world) error {

@@ -68,7 +68,8 @@ type Network interface {
 	// Holds reports whether somebody is in the audience by this value of the
 	// key, as Batch.Values has it.
 	Holds(id provider.RemoteID, key matchkey.Key, value []byte) bool
-	// Size is how many people are in the audience.
+	// Size is how many people are in the audience; a network that does not know
+	// which values are one person's is Counted instead.
 	Size(id provider.RemoteID) int
 	// Audiences is how many audiences the account has.
 	Audiences() int
@@ -80,6 +81,12 @@ type Network interface {
 	Calls() int
 	// Close ends the network; nothing of it runs on.
 	Close()
+}
+
+// Counted is a Network that knows values, and not whose they are.
+type Counted interface {
+	// Values is how many values are in the audience.
+	Values(id provider.RemoteID) int
 }
 
 // Harness connects the suite to one provider.
@@ -100,6 +107,9 @@ type Harness struct {
 	// Shared is an identifying key that two people may have in common; "" where
 	// people have one such key only.
 	Shared string
+	// Unmade: an audience is a name. The first person makes it, and what was taken
+	// away is made again by the next one; so none is ever gone.
+	Unmade bool
 	// Skip names cases that do not fit the network, with the reason. The transport
 	// decides which may be named.
 	Skip map[string]string

@@ -43,7 +43,7 @@ func acceptAll(w *world) error {
 	if rc.Accepted != 5 || rc.Unplaced != 0 {
 		return fmt.Errorf("accepted %d, unplaced %d of 5", rc.Accepted, rc.Unplaced)
 	}
-	return errors.Join(w.allIn(id, all...), w.sizeIs(id, 5))
+	return errors.Join(w.allIn(id, all...), w.only(id, all...))
 }
 
 func rejectOne(w *world) error {
@@ -62,7 +62,7 @@ func rejectOne(w *world) error {
 	if rc.Accepted != 4 || rc.Rejected != 1 || rc.Exceptions[0].Ordinal != 2 || rc.Exceptions[0].Code == "" {
 		return fmt.Errorf("row 2 is bad, the receipt is %+v", rc)
 	}
-	return errors.Join(w.noneIn(id, all[2]), w.sizeIs(id, 4))
+	return errors.Join(w.noneIn(id, all[2]), w.only(id, slices.Delete(slices.Clone(all), 2, 3)...))
 }
 
 func countOne(w *world) error {
@@ -73,14 +73,15 @@ func countOne(w *world) error {
 	if err := w.net.Fail(Fault{Kind: BadRow, Row: 0}); err != nil {
 		return err
 	}
-	rc, err := w.deliver(w.batch(activation.OpAdd, id, w.people(0, 5)...))
+	all := w.people(0, 5)
+	rc, err := w.deliver(w.batch(activation.OpAdd, id, all...))
 	if err != nil {
 		return err
 	}
 	if rc.Accepted != 5 || rc.Unplaced != 1 || len(rc.Exceptions) != 0 {
 		return fmt.Errorf("one row is bad and not named, the receipt is %+v", rc)
 	}
-	return w.sizeIs(id, 4)
+	return w.only(id, all[:4]...) // whichever four they are
 }
 
 func addThenRemove(w *world) error {
@@ -99,7 +100,7 @@ func addThenRemove(w *world) error {
 	if rc.Accepted != 3 {
 		return fmt.Errorf("accepted %d removals of 3", rc.Accepted)
 	}
-	return errors.Join(w.allIn(id, all[0]), w.noneIn(id, all[1:]...), w.sizeIs(id, 1))
+	return errors.Join(w.allIn(id, all[0]), w.noneIn(id, all[1:]...), w.only(id, all[0]))
 }
 
 // replay sends one item twice, as a takeover does where that is harmless.
@@ -122,7 +123,7 @@ func replay(w *world) error {
 	if _, err := w.deliver(b); err != nil {
 		return fmt.Errorf("attempt 2 again: %w", err)
 	}
-	return errors.Join(w.allIn(id, all...), w.sizeIs(id, 3))
+	return errors.Join(w.allIn(id, all...), w.only(id, all...))
 }
 
 // sharedKey removes one of two people who have a value in common, by the other
@@ -153,7 +154,7 @@ func sharedKey(w *world) error {
 	if _, err := w.deliver(w.batch(activation.OpRemove, id, leaver)); err != nil {
 		return err
 	}
-	return errors.Join(w.allIn(id, two[1]), w.noneIn(id, leaver), w.sizeIs(id, 1))
+	return errors.Join(w.allIn(id, two[1]), w.noneIn(id, leaver), w.only(id, two[1]))
 }
 
 // emptyKey sends people without some of their keys.
@@ -183,7 +184,7 @@ func emptyKey(w *world) error {
 			return fmt.Errorf("the network holds an empty %s", k.Name)
 		}
 	}
-	return errors.Join(w.allIn(id, sent...), w.sizeIs(id, len(sent)))
+	return errors.Join(w.allIn(id, sent...), w.only(id, sent...))
 }
 
 func parallel(w *world) error {
@@ -203,7 +204,7 @@ func parallel(w *world) error {
 		wg.Go(func() { _, errs[i] = w.deliver(batches[i]) })
 	}
 	wg.Wait()
-	return errors.Join(errors.Join(errs...), w.allIn(id, all...), w.sizeIs(id, len(all)))
+	return errors.Join(errors.Join(errs...), w.allIn(id, all...), w.only(id, all...))
 }
 
 // identifying are the keys that find a person alone.

@@ -135,9 +135,24 @@ func (w *world) noneIn(id provider.RemoteID, people ...person) error {
 	return nil
 }
 
-func (w *world) sizeIs(id provider.RemoteID, want int) error {
-	if got := w.net.Size(id); got != want {
-		return fmt.Errorf("the audience has %d people, want %d", got, want)
+// only says whether there is anybody in the audience but these people.
+func (w *world) only(id provider.RemoteID, people ...person) error {
+	want, got, what := len(people), 0, "people"
+	if net, ok := w.net.(Counted); ok {
+		values := map[string]bool{}
+		for _, p := range people {
+			for j, k := range w.set.Keys {
+				if k.Identifies && p[j] != nil {
+					values[k.Name+"="+string(p[j])] = true
+				}
+			}
+		}
+		want, got, what = len(values), net.Values(id), "values"
+	} else {
+		got = w.net.Size(id)
+	}
+	if got != want {
+		return fmt.Errorf("the audience has %d %s, want %d", got, what, want)
 	}
 	return nil
 }
