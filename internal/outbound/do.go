@@ -87,6 +87,11 @@ func Call(c *http.Client, req *http.Request, read func(Answer) error) (Answer, e
 	return a, err
 }
 
+// Fault is the error of a call that a library made with the transport of a client
+// of New: err is what the transport or the body returned, left says that a
+// connection was obtained for it.
+func Fault(method string, err error, left bool) error { return fault(method, err, left) }
+
 func fault(method string, err error, left bool) error {
 	var own *activation.Error
 	if errors.As(err, &own) {

@@ -5,12 +5,18 @@ package all
 
 import (
 	"usher/internal/provider"
+	"usher/internal/provider/dmp"
 	"usher/internal/provider/email"
 	"usher/internal/provider/google"
+	"usher/internal/provider/linkedin"
 	"usher/internal/provider/meta"
 	"usher/internal/provider/postgres"
+	"usher/internal/provider/s3"
+	"usher/internal/provider/sftp"
 	"usher/internal/provider/slack"
 	"usher/internal/provider/teams"
+	"usher/internal/provider/tradedesk"
+	"usher/internal/provider/web"
 	"usher/internal/provider/webhook"
 )
 
@@ -18,8 +24,14 @@ import (
 func Definitions() []provider.Definition {
 	return []provider.Definition{
 		meta.Definition(),
+		linkedin.Definition(),
 		google.Definition(),
 		postgres.Definition(),
+		web.Definition(),
+		dmp.Definition(),
+		sftp.Definition(),
+		s3.Definition(),
+		tradedesk.Definition(),
 		email.Definition(),
 		slack.Definition(),
 		teams.Definition(),

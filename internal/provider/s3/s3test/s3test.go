@@ -1,0 +1,176 @@
+// Package s3test connects the conformance suite to the sandbox's stand-in of S3.
+// It is imported by tests only.
+package s3test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
+	"time"
+
+	"usher/internal/matchkey"
+	"usher/internal/provider"
+	"usher/internal/provider/drop/droptest"
+	"usher/internal/provider/providertest"
+	"usher/internal/provider/s3"
+	"usher/internal/provider/sftp/sftptest"
+	"usher/sandbox/fault"
+	sandboxs3 "usher/sandbox/s3"
+)
+
+// Skip are the cases that fit no bucket, with the reason.
+func Skip() map[string]string {
+	const noMembers = "a bucket knows files, not audiences: none can be gone"
+	return map[string]string{
+		"one row is rejected at its index":            "a bucket looks into no file",
+		"one row is counted invalid without an index": "a bucket looks into no file",
+		"the audience is gone":                        noMembers,
+		"a bad token is not a gone audience":          noMembers,
+		"an answer that comes late":                   "a file is there or not",
+		"a late answer that rejects one row":          "a file is there or not",
+	}
+}
+
+// Harness returns what the suite needs to judge files in a bucket.
+func Harness() providertest.Harness {
+	return providertest.Harness{
+		Definition: s3.Definition(),
+		Workflow:   "s3_export",
+		Transport:  providertest.Files,
+		// A side file is a call of its own, and the suite wants one that counts.
+		Settings: map[string]string{"filename": "members_{RUN}_{PART}.csv", "side_file": "none"},
+		Open:     func() (providertest.Network, error) { return Open(sandboxs3.Options{}) },
+		Person:   sftptest.Person,
+		Skip:     Skip(),
+	}
+}
+
+// Network is the stand-in behind a server of its own, below a path as in the
+// sandbox.
+type Network struct {
+	Box    *sandboxs3.Network
+	plan   *fault.Plan
+	server *httptest.Server
+	read   func(droptest.Folder) (droptest.Members, error)
+}
+
+// Open starts one with an empty bucket.
+func Open(o sandboxs3.Options) (*Network, error) {
+	n := &Network{plan: fault.NewPlan(1), read: func(f droptest.Folder) (droptest.Members, error) { return f.CSV("customer_id") }}
+	var err error
+	n.Box, err = sandboxs3.New(o, sandboxs3.Deps{Seed: 1, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now, Faults: n.plan})
+	if err != nil {
+		return nil, err
+	}
+	n.server = httptest.NewServer(http.StripPrefix("/s3", n.Box))
+	return n, nil
+}
+
+// Reading makes the oracle read files by another format.
+func (n *Network) Reading(read func(droptest.Folder) (droptest.Members, error)) *Network {
+	n.read = read
+	return n
+}
+
+// Deps are those of the bucket.
+func (n *Network) Deps() provider.Deps {
+	return provider.Deps{
+		Auth: map[string]provider.Secret{
+			"endpoint": provider.Secret(n.server.URL + "/s3"), "access_key": sandboxs3.DefaultAccessKey, "secret_key": sandboxs3.DefaultSecretKey,
+		},
+		Account: sandboxs3.DefaultBucket,
+		Config:  map[string]string{"prefix": "some where/über", "id_column": "customer_id", "hash_columns": "email"},
+	}
+}
+
+// Hosts is the server's address.
+func (n *Network) Hosts() []string { return []string{strings.TrimPrefix(n.server.URL, "http://")} }
+
+// Fail scripts the fault, for the moment in which a file appears.
+func (n *Network) Fail(f providertest.Fault) error {
+	script := fault.Fault{Network: "s3", Op: "put"}
+	switch f.Kind {
+	case providertest.NoAnswer:
+		script.Kind, script.Applied = fault.Timeout, true
+	case providertest.Cut:
+		script.Kind, script.Applied = fault.Cut, true
+	case providertest.Broken:
+		script.Kind, script.Applied = fault.Status, true
+	case providertest.Page:
+		script.Kind = fault.HTML
+	case providertest.BadToken:
+		script.Kind, script.Op, script.Times = fault.Token, "", -1
+	case providertest.Throttle:
+		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
+	case providertest.RefuseWhole:
+		script.Kind, script.Code, script.Message = fault.Error, 1, "EntityTooLarge"
+	default:
+		return fmt.Errorf("s3 does not fail by %q", f.Kind)
+	}
+	_, err := n.plan.Add(script)
+	return err
+}
+
+// Heal removes all faults.
+func (n *Network) Heal() { n.plan.Reset() }
+
+// Folder are the files that are there.
+func (n *Network) Folder() droptest.Folder {
+	list, err := n.Box.Objects()
+	if err != nil {
+		panic(err) // it is in memory
+	}
+	folder := droptest.Folder{}
+	for _, o := range list {
+		if body, ok := n.Box.Object(o.Bucket, o.Key); ok {
+			folder[path.Base(o.Key)] = body
+		}
+	}
+	return folder
+}
+
+// members panics on files that cannot be read: then nothing else is to be said.
+func (n *Network) members() droptest.Members {
+	m, err := n.read(n.Folder())
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// Holds replays the files.
+func (n *Network) Holds(_ provider.RemoteID, key matchkey.Key, value []byte) bool {
+	return n.members().Hold(key, value)
+}
+
+// Size replays the files.
+func (n *Network) Size(provider.RemoteID) int { return len(n.members()) }
+
+// Audiences counts none: a bucket knows none.
+func (n *Network) Audiences() int { return 0 }
+
+// Delete has nothing to take away.
+func (n *Network) Delete(provider.RemoteID) {}
+
+// Writes counts the calls that change the bucket.
+func (n *Network) Writes() int {
+	_, writes := n.Box.Counts()
+	return writes
+}
+
+// Calls counts all calls.
+func (n *Network) Calls() int {
+	all, _ := n.Box.Counts()
+	return all
+}
+
+// Close ends the server.
+func (n *Network) Close() {
+	_ = n.Box.Close()
+	n.server.CloseClientConnections()
+	n.server.Close()
+}
