@@ -32,6 +32,7 @@ import (
 	"usher/sandbox/google"
 	"usher/sandbox/linkedin"
 	"usher/sandbox/meta"
+	"usher/sandbox/tradedesk"
 )
 
 // registry is the one list of the networks: a network that is not in it is not
@@ -45,6 +46,9 @@ var registry = []entry{
 	}},
 	{"linkedin", "LinkedIn", Credentials{"access_token": linkedin.DefaultToken, "base_url": "{url}/rest"}, func(_ Options, d deps) (Network, error) {
 		return linkedin.New(linkedin.Options{}, linkedin.Deps(d))
+	}},
+	{"tradedesk", "The Trade Desk (account sandboxadv)", Credentials{"advertiser_secret": tradedesk.DefaultSecret, "base_url": "{url}"}, func(_ Options, d deps) (Network, error) {
+		return tradedesk.New(tradedesk.Options{}, tradedesk.Deps(d))
 	}},
 }
 
