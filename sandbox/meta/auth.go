@@ -77,11 +77,14 @@ func (n *Network) reachable(c *call) *apiError {
 	if c.audience != "" {
 		object = c.audience
 	}
-	if c.op == opMe || c.op == opDebugToken {
+	if c.op == opMe || c.op == opDebugToken || c.dataset != "" && c.op != "" {
 		return nil
 	}
 	if c.op == "" {
-		if c.account != "" || c.audience != "" {
+		if c.dataset != "" {
+			object = c.dataset
+		}
+		if c.account != "" || c.audience != "" || c.dataset != "" {
 			return noSuchObject(object)
 		}
 		return unknownPath()

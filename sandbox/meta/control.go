@@ -20,6 +20,7 @@ var errNoAudience = errors.New("there is no such audience")
 //	GET    audiences/{id}/members   its members with all values
 //	DELETE audiences/{id}           take it away behind the caller's back
 //	POST   audiences/{id}/flag      {"flagged": true}: hold it back (471)
+//	GET    datasets/{id}/events     conversions that took effect
 //	GET    calls                    the latest calls
 //	DELETE calls                    forget them and their counters
 //	GET    counters                 sums over all calls
@@ -33,6 +34,14 @@ func (n *Network) Control() http.Handler {
 	mux.HandleFunc("DELETE /audiences/{id}", n.takeAudience)
 	mux.HandleFunc("GET /audiences/{id}/members", n.showMembers)
 	mux.HandleFunc("POST /audiences/{id}/flag", n.flag)
+	mux.HandleFunc("GET /datasets/{id}/events", func(w http.ResponseWriter, r *http.Request) {
+		list, ok := n.Conversions(r.PathValue("id"))
+		if !ok {
+			refuse(w, http.StatusNotFound, errors.New("there is no such data set"))
+			return
+		}
+		reply(w, map[string]any{"events": list})
+	})
 	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]any{"calls": n.Calls()})
 	})

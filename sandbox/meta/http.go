@@ -1,10 +1,12 @@
 package meta
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +31,7 @@ type call struct {
 	op       string
 	account  string // ad account in the path or of the audience
 	audience string
+	dataset  string
 	invalid  int // rows that a fault wants to be invalid
 	token    Token
 	percent  int           // of the account's hourly calls
@@ -114,6 +117,10 @@ func (n *Network) handle(c *call) (any, *apiError) {
 		return n.erase(c)
 	case opSessions:
 		return n.readSessions(c)
+	case opDataset:
+		return n.readDataset(c)
+	case opEvents:
+		return n.sendEvents(c)
 	}
 	return nil, unknownPath()
 }
@@ -133,12 +140,14 @@ const (
 	opRemove     = "remove"
 	opErase      = "erase"
 	opSessions   = "sessions"
+	opDataset    = "dataset"
+	opEvents     = "events"
 )
 
 // writes reports whether an operation needs the permission to change things.
 func writes(op string) bool {
 	switch op {
-	case opTerms, opCreate, opUpdate, opDelete, opAdd, opRemove, opErase:
+	case opTerms, opCreate, opUpdate, opDelete, opAdd, opRemove, opErase, opEvents:
 		return true
 	}
 	return false
@@ -171,6 +180,9 @@ func (n *Network) route(c *call) {
 	case accountPattern.MatchString(parts[0]):
 		c.account = accountPattern.FindStringSubmatch(parts[0])[1]
 		c.op = accountOps[edge]
+	case slices.Contains(n.opts.Datasets, parts[0]):
+		c.dataset = parts[0]
+		c.op = datasetOps[edge]
 	case objectPattern.MatchString(parts[0]):
 		c.audience = parts[0]
 		c.op = audienceOps[edge]
@@ -187,6 +199,10 @@ var (
 		"POST customaudiences":      opCreate,
 		"POST customaudiencestos":   opTerms,
 		"DELETE usersofanyaudience": opErase,
+	}
+	datasetOps = map[string]string{
+		"GET ":        opDataset,
+		"POST events": opEvents,
 	}
 	audienceOps = map[string]string{
 		"GET ":         opRead,
@@ -211,7 +227,7 @@ func (n *Network) write(w http.ResponseWriter, c *call, a answer) {
 		percent, regain = max(percent, 100), c.regain
 	}
 	h := w.Header()
-	tell(h, c.account, percent, regain)
+	tell(h, cmp.Or(c.account, c.dataset), percent, regain)
 	h.Set("Content-Type", "application/json; charset=UTF-8")
 	h.Set("Facebook-Api-Version", c.version)
 	h.Set("X-Fb-Trace-Id", trace)

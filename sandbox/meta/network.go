@@ -52,6 +52,12 @@ type Options struct {
 	// 190,000 (developers.facebook.com, marketing-api/overview/rate-limiting,
 	// read 2026-11-21). Beyond it calls are throttled.
 	HourlyCalls int
+	// Datasets are the data sets that take conversions; none means DefaultDataset
+	// alone. What they took is kept in memory only.
+	Datasets []string
+	// StoreWindow is how old a conversion in a shop may be; 0 means 62 days
+	// (developers.facebook.com, conversions-api/offline-events, read 2026-11-21).
+	StoreWindow time.Duration
 	// Lag is how long an accepted row takes to be matched.
 	Lag time.Duration
 }
@@ -65,6 +71,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 1 << 20
+	}
+	if len(o.Datasets) == 0 {
+		o.Datasets = []string{DefaultDataset}
+	}
+	if o.StoreWindow == 0 {
+		o.StoreWindow = 62 * 24 * time.Hour
 	}
 	if o.SessionWindow == 0 {
 		o.SessionWindow = 90 * time.Minute
@@ -102,6 +114,8 @@ type Network struct {
 	journal   *journal // nil without a state file
 	closed    bool
 	log       callLog
+
+	conversions []Conversion
 }
 
 // New makes a network, reading StateFile if it exists. Close ends it.

@@ -8,3 +8,5 @@ import (
 )
 
 func TestConformance(t *testing.T) { providertest.Run(t, metatest.Harness()) }
+
+func TestEventConformance(t *testing.T) { providertest.RunEvents(t, metatest.EventHarness()) }

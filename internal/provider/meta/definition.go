@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"usher/internal/activation"
 	"usher/internal/matchkey"
 	"usher/internal/provider"
 )
@@ -26,7 +27,7 @@ func Definition() provider.Definition {
 		Name:            "meta",
 		Title:           "Meta (Facebook Ads)",
 		DestinationType: "Facebook Ads",
-		Description:     "Keeps custom audiences of an ad account in step for ads on Facebook, Instagram and Messenger.",
+		Description:     "Keeps custom audiences of an ad account in step for ads on Facebook, Instagram and Messenger, and sends conversions to a data set.",
 		Workflows: []provider.Workflow{{
 			Name: "meta_custom_audience", Title: "Custom audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
 			Description: "Adds people to a custom audience when they enter an audience here, and removes them when they leave it.",
@@ -38,6 +39,12 @@ func Definition() provider.Definition {
 					Help:    "Who gave you these people's data: they themselves, a partner, or both. Meta shows it to people who ask why they see an ad.",
 				},
 			},
+		}, {
+			Name: conversionWorkflow, Title: "Conversions", Direction: provider.Export, Subject: provider.RawEvents, Kind: provider.Event,
+			Description: "Sends conversions, in shops or elsewhere, to a data set from a stream (Conversions API).",
+			SyncType:    activation.SyncOfflineConversion, Feed: provider.FeedStream, Events: eventKeys(), Window: eventWindow,
+			RealTime: true, Scheduled: true, Once: true,
+			Fields: conversionFields(), Adjust: adjustConversions,
 		}},
 		AuthFields: []provider.Field{
 			{

@@ -44,6 +44,14 @@ var (
 // New makes the client of one ad account. A wrong setting is an Invalid error
 // that names its field.
 func New(d provider.Deps) (provider.Destination, error) {
+	m, err := openAccount(d)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func openAccount(d provider.Deps) (*destination, error) {
 	m := &destination{http: d.HTTP, log: d.Log, now: d.Now, secret: d.Auth["app_secret"]}
 	token := d.Auth["access_token"].Reveal()
 	if token == "" {

@@ -29,6 +29,8 @@ var (
 	classData        = class{"META-DATA", activation.RefusedWhole, "meta refuses the batch and does not say which row is wrong"}
 	classSize        = class{"META-SIZE", activation.RefusedWhole, "the batch is larger than one request may be"}
 	classTooSmall    = class{"META-TOOSMALL", activation.RefusedWhole, "meta does not remove people when too few would be left"}
+	classDataset     = class{"META-DATASET", activation.Invalid, "meta shows no such data set to this token: check the id and the token's role on it"}
+	classEvent       = class{"META-EVENT", activation.Invalid, "meta would refuse the event"}
 	classRequest     = class{"META-REQUEST", activation.Invalid, "meta refuses the request"}
 	classSettings    = class{"META-SETTINGS", activation.Invalid, "a setting is wrong"}
 )
@@ -37,7 +39,7 @@ var (
 var classes = []class{
 	classAuth, classPermission, classTerms, classAccount, classShare, classThrottle, classBlocked,
 	classUnavailable, classAnswer, classGone, classFlagged, classData, classSize, classTooSmall,
-	classRequest, classSettings,
+	classDataset, classEvent, classRequest, classSettings,
 }
 
 // Codes are the codes of the errors this provider returns.

@@ -39,6 +39,48 @@ func Harness() providertest.Harness {
 	}
 }
 
+// EventHarness returns what the suite needs to judge Meta's conversions.
+func EventHarness() providertest.EventHarness {
+	return providertest.EventHarness{
+		Definition: meta.Definition(), Workflow: "meta_offline_conversion",
+		Settings: map[string]string{"dataset_id": sandboxmeta.DefaultDataset, "test_event_code": "TEST1"},
+		Open: func() (providertest.EventNetwork, error) {
+			n := Open()
+			n.path = "*/events"
+			return n, nil
+		},
+		Event: event, ID: "event_id", Zero: "value",
+		Skip: map[string]string{
+			"one event is rejected at its index":            "meta refuses the whole call and names no event",
+			"one event is counted invalid without an index": "meta refuses the whole call for one event",
+			"an answer about events that comes late":        "meta answers at once",
+			"a late answer that rejects one event":          "meta answers at once",
+		},
+	}
+}
+
+func event(i int) map[string]string {
+	e := person(i)
+	for name, v := range map[string]string{
+		"event_name":        "Lead",
+		"event_time":        time.Now().Add(-time.Duration(i) * time.Second).UTC().Format(time.RFC3339),
+		"event_id":          fmt.Sprintf("event-%05d", i),
+		"value":             fmt.Sprintf("%d.50", i+1),
+		"currency":          "eur",
+		"order_id":          fmt.Sprintf("order-%05d", i),
+		"fbc":               fmt.Sprintf("fb.1.1554763741205.AbCdEf%05d", i),
+		"fbp":               fmt.Sprintf("fb.1.1558571054389.10981152%05d", i),
+		"client_ip_address": fmt.Sprintf("203.0.113.%d", i%256),
+		"client_user_agent": "Mozilla/5.0",
+		"lead_id":           fmt.Sprintf("5256458963%05d", i),
+		"custom_data":       `{"content_type": "product"}`,
+		"DOBY":              "1990-01-02",
+	} {
+		e[name] = v
+	}
+	return e
+}
+
 func person(i int) map[string]string {
 	return map[string]string{
 		"EXTERN_ID": fmt.Sprintf("customer-%05d", i),
@@ -58,6 +100,7 @@ func person(i int) map[string]string {
 type Network struct {
 	box    *sandbox.Sandbox
 	server *httptest.Server
+	path   string // of the calls that a fault is for
 }
 
 // Open starts one with an empty account. Close ends it.
@@ -65,7 +108,7 @@ func Open() *Network {
 	box := sandbox.New(sandbox.Options{Seed: 1, Meta: sandboxmeta.Options{
 		Tokens: []sandboxmeta.Token{{Value: token}}, AppSecret: secret, Accounts: []string{account},
 	}})
-	return &Network{box: box, server: httptest.NewServer(box.Handler())}
+	return &Network{box: box, server: httptest.NewServer(box.Handler()), path: "*/users"}
 }
 
 // Deps are those of the account.
@@ -89,7 +132,7 @@ func (n *Network) Hosts() []string {
 
 // Fail scripts the fault.
 func (n *Network) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "meta", Path: "*/users"}
+	script := fault.Fault{Network: "meta", Path: n.path}
 	switch f.Kind {
 	case providertest.NoAnswer:
 		script.Kind, script.Applied = fault.Timeout, true
@@ -141,6 +184,42 @@ func (n *Network) Audiences() int { return len(n.box.Meta().Audiences()) }
 
 // Delete takes the audience away.
 func (n *Network) Delete(id provider.RemoteID) { n.box.Meta().DeleteAudience(string(id)) }
+
+// Order is the events that took effect, by their ids.
+func (n *Network) Order() []string {
+	list, _ := n.box.Meta().Conversions(sandboxmeta.DefaultDataset)
+	ids := make([]string, len(list))
+	for i, c := range list {
+		ids[i] = c.ID
+	}
+	return ids
+}
+
+// Value is a value of an event that took effect.
+func (n *Network) Value(id, key string) (value string, there bool) {
+	list, _ := n.box.Meta().Conversions(sandboxmeta.DefaultDataset)
+	for _, c := range list {
+		if c.ID == id {
+			v, there := c.Custom[key]
+			return fmt.Sprint(v), there
+		}
+	}
+	return "", false
+}
+
+// Got counts how often an event took effect.
+func (n *Network) Got(id string) int {
+	count := 0
+	for _, got := range n.Order() {
+		if got == id {
+			count++
+		}
+	}
+	return count
+}
+
+// Count counts all events that took effect.
+func (n *Network) Count() int { return len(n.Order()) }
 
 // Writes counts the calls that are not reads.
 func (n *Network) Writes() int {
