@@ -282,7 +282,7 @@ func (t *tokens) Token(ctx context.Context) (string, error) {
 		AccessToken string `json:"access_token"`
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusOK {
-		return "", &activation.Error{Kind: activation.Unauthorized, Code: "OAUTH-CONNECT", Message: "connect again"}
+		return "", &activation.Error{Kind: activation.Unauthorized, Code: "connect", Message: "connect again"}
 	}
 	t.token = got.AccessToken
 	return t.token, nil
