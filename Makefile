@@ -56,8 +56,8 @@ storm: ## A week of a network that always fails, in every way, with 1 and with 2
 	USHER_STORM=all $(GO) test -count=1 -timeout 60m -run 'TestNoRetryStorm' -v ./internal/server/
 
 .PHONY: conformance
-conformance: ## The suite every provider passes, case by case
-	$(GO) test -count=1 -run 'TestConformance' -v ./internal/provider/... | grep -E '^ *(---|ok|FAIL|PASS)'
+conformance: ## Export workflow × case of the suite that each must pass; an empty cell fails
+	@$(GO) test -count=1 -json -run 'Conformance$$' ./internal/provider/... | $(GO) run ./internal/provider/providertest/matrix
 
 .PHONY: parity
 parity: ## Operation × API, command line, console; an empty cell fails

@@ -8,6 +8,12 @@ import (
 	"usher/internal/provider"
 )
 
+const (
+	caseDeleted    = "an audience is deleted"
+	caseNotDeleted = "a bad token deletes nothing"
+	caseOpens      = "an audience opens"
+)
+
 // audienceChecks are about Check and EnsureAudience.
 func audienceChecks() []check {
 	return []check{
@@ -16,9 +22,9 @@ func audienceChecks() []check {
 		{"an audience is made once", never, ensureOnce},
 		{"the audience is gone", notHTTP, gone},
 		{"a bad token is not a gone audience", notHTTP, notGone},
-		{"an audience is deleted", notHTTP, deleted},
-		{"a bad token deletes nothing", notHTTP, notDeleted},
-		{"an audience opens", notHTTP, opens},
+		{caseDeleted, notHTTP, deleted},
+		{caseNotDeleted, notHTTP, notDeleted},
+		{caseOpens, notHTTP, opens},
 	}
 }
 

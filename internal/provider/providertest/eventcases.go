@@ -14,6 +14,7 @@ const (
 	caseBadEventPlaced  = "one event is rejected at its index"
 	caseBadEventCounted = "one event is counted invalid without an index"
 	caseZero            = "a zero is a value"
+	caseWithoutRequired = "an event without a required value"
 )
 
 // eventReceiptChecks are about good calls, and about what events lack.
@@ -26,7 +27,7 @@ func eventReceiptChecks() []eventCheck {
 		{"event batches in parallel", never, parallelEvents},
 		{"what takes events is made sure of", never, readyTwice},
 		{"an event without an optional value", never, withoutOptional},
-		{"an event without a required value", never, withoutRequired},
+		{caseWithoutRequired, never, withoutRequired},
 		{caseZero, ability, zero},
 	}
 }

@@ -104,6 +104,7 @@ func RunEvents(t *testing.T, h EventHarness) {
 		t.Fatal(err)
 	}
 	t.Run(h.Workflow, func(t *testing.T) {
+		t.Logf("%s%s", TransportLine, h.Transport)
 		for _, c := range eventChecks() {
 			t.Run(c.name, func(t *testing.T) { judge(t, h.Skip[c.name], func() error { return h.run(c) }) })
 		}

@@ -145,10 +145,37 @@ func Run(t *testing.T, h Harness) {
 		t.Fatal(err)
 	}
 	t.Run(h.workflow(), func(t *testing.T) {
+		t.Logf("%s%s", TransportLine, h.Transport)
 		for _, c := range checks() {
 			t.Run(c.name, func(t *testing.T) { judge(t, h.Skip[c.name], func() error { return h.run(c) }) })
 		}
 	})
+}
+
+// TransportLine begins the line in which Run tells the matrix of the transport.
+const TransportLine = "conformance transport: "
+
+// mayNotFit are cases that a definition may make senseless.
+var mayNotFit = []string{caseReplay, caseSharedKey, caseDeleted, caseNotDeleted, caseOpens, caseWithoutRequired}
+
+// MustRun are the cases of a kind that no network of the transport may skip.
+func MustRun(kind provider.Kind, t Transport) []string {
+	var names []string
+	add := func(name string, skip rule) {
+		if !skip(t) && !slices.Contains(mayNotFit, name) {
+			names = append(names, name)
+		}
+	}
+	if kind == provider.Event {
+		for _, c := range eventChecks() {
+			add(c.name, c.skip)
+		}
+		return names
+	}
+	for _, c := range checks() {
+		add(c.name, c.skip)
+	}
+	return names
 }
 
 // judge runs one case as a test.

@@ -14,6 +14,8 @@ import (
 const (
 	caseBadRowPlaced  = "one row is rejected at its index"
 	caseBadRowCounted = "one row is counted invalid without an index"
+	caseReplay        = "replay of the same item"
+	caseSharedKey     = "a shared key keeps its other owner"
 )
 
 // receiptChecks are about good calls: what is reported is what happened.
@@ -23,8 +25,8 @@ func receiptChecks() []check {
 		{caseBadRowPlaced, ability, rejectOne},
 		{caseBadRowCounted, ability, countOne},
 		{"add then remove", never, addThenRemove},
-		{"replay of the same item", never, replay},
-		{"a shared key keeps its other owner", never, sharedKey},
+		{caseReplay, never, replay},
+		{caseSharedKey, never, sharedKey},
 		{"an empty key is sent as none", never, emptyKey},
 		{"batches in parallel", never, parallel},
 	}
