@@ -22,6 +22,7 @@ type situation struct {
 	chaos  float64          // how often
 	leave  bool             // most people leave
 	end    activation.OnEnd // the job is killed
+	events bool             // the target takes events
 }
 
 var situations = []situation{
@@ -39,6 +40,13 @@ var situations = []situation{
 	{name: "deleted, outcome unknown", replay: provider.ReplayNever, only: "timeout after", chaos: 0.5, end: activation.EndDelete},
 	{name: "deleted, answers later", replay: provider.ReplayNever, async: true, end: activation.EndDelete},
 	{name: "emptied, audience gone", replay: provider.ReplayHarmless, only: "gone", chaos: 0.5, end: activation.EndEmpty},
+	{name: "events, all well", replay: provider.ReplayNever, events: true},
+	{name: "events, outcome unknown, dropped when repeated", replay: provider.ReplayDeduplicated, only: "timeout after", chaos: 0.5, events: true},
+	{name: "events, outcome unknown, never repeated", replay: provider.ReplayNever, only: "timeout before", chaos: 0.5, events: true},
+	{name: "events, taken in part", replay: provider.ReplayNever, only: "unsent row", chaos: 0.7, events: true},
+	{name: "events, down", replay: provider.ReplayHarmless, only: "html", chaos: 1, events: true},
+	{name: "events, taken in part as is said later", replay: provider.ReplayHarmless, only: "unsent row", chaos: 0.7, async: true, events: true},
+	{name: "events, refused as is said later", replay: provider.ReplayHarmless, only: "refuse whole", chaos: 0.7, async: true, events: true},
 }
 
 // TestEveryCrashPoint kills the process at each crash point, in every situation
@@ -50,7 +58,7 @@ func TestEveryCrashPoint(t *testing.T) {
 		for _, p := range delivery.CrashPoints {
 			for skip := range 3 {
 				synctest.Test(t, func(t *testing.T) {
-					w := inMemory(uint64(skip)+1, s.replay, s.async)
+					w := s.world(uint64(skip) + 1)
 					if wrong := w.crashIn(t.Context(), s, p, skip); wrong != "" {
 						t.Errorf("%s, killed at %s after %d: %s", s.name, p, skip, wrong)
 					}
@@ -66,10 +74,21 @@ func TestEveryCrashPoint(t *testing.T) {
 	}
 }
 
+// world is a world of fakes for the situation.
+func (s situation) world(seed uint64) *world {
+	if s.events {
+		return hearing(seed, s.replay, s.async)
+	}
+	return inMemory(seed, s.replay, s.async)
+}
+
 // crashIn brings people to the network, then has them change in a situation
 // with a crash in it, and says what is wrong in the end.
 func (w *world) crashIn(ctx context.Context, s situation, p delivery.CrashPoint, skip int) string {
 	r := rand.New(rand.NewPCG(uint64(skip), 9))
+	if s.events {
+		return w.crashTelling(ctx, r, s, p, skip)
+	}
 	w.humans(r, 30)
 	if err := w.settle(ctx); err != nil {
 		return "before: " + err.Error()

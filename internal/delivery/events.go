@@ -13,6 +13,7 @@ import (
 	"usher/internal/activation"
 	"usher/internal/matchkey"
 	"usher/internal/provider"
+	"usher/internal/schedule"
 	"usher/internal/warehouse"
 )
 
@@ -97,11 +98,20 @@ func (d *Delivery) eventRequest(ctx context.Context, r activation.Run, t activat
 	req := warehouse.EventRequest{
 		Run: r.ID, Target: t.ID, Job: string(t.Job), Stream: t.Stream, Audience: t.Audience, Keys: keys, Columns: ofEvent,
 		Enters: job.Config[AudienceEvents] != ExitsOnly, Exits: job.Config[AudienceEvents] != EntersOnly,
-		Backfill: !job.SkipBackfill, Limit: mostEvents, Again: d.again,
+		Backfill: !job.SkipBackfill, Limit: mostEvents,
+		Again: func(ctx context.Context, run activation.RunID) (warehouse.Again, error) {
+			return d.again(ctx, run, def)
+		},
 	}
 	if w.Window != nil {
 		if age := w.Window(dest.Config, job.Config); age > 0 {
 			req.Since = d.now().Add(-age)
+		}
+	}
+	if job.DropQuiet {
+		req.Drop = func(at time.Time) bool {
+			from, until := schedule.Quiet(job.Schedule, at)
+			return !at.Before(from) && at.Before(until)
 		}
 	}
 	if req.Allowance, err = d.store.Allowance(ctx, t.ID); err != nil {
@@ -110,37 +120,39 @@ func (d *Delivery) eventRequest(ctx context.Context, r activation.Run, t activat
 	return req, nil
 }
 
-// again tells from which row on the rows of a run are to be staged again: all of
-// them where it never queued them, and else the first that neither it nor a
-// Retry of it will send. What was withdrawn with a switched-off destination, or
-// superseded by other columns, is so.
-func (d *Delivery) again(ctx context.Context, id activation.RunID) (int64, error) {
+// again tells which rows of a run are to be staged again: all of them where it
+// never queued them, and else those that neither it nor a Retry of it will send.
+// What was withdrawn with a switched-off destination, or superseded by other
+// columns, is so.
+func (d *Delivery) again(ctx context.Context, id activation.RunID, def provider.Definition) (warehouse.Again, error) {
 	r, err := d.store.Run(ctx, id)
 	if errors.Is(err, activation.ErrNotFound) {
-		return 0, nil // purged with its job
+		return warehouse.Again{}, nil // purged with its job
 	}
 	if err != nil {
-		return 0, err
+		return warehouse.Again{}, err
 	}
 	if !wasCut(r.Stage) {
-		return 1, nil
+		return warehouse.Again{All: true}, nil
 	}
 	items, err := d.store.Items(ctx, id)
 	if err != nil {
-		return 0, err
+		return warehouse.Again{}, err
 	}
-	return firstLost(r, items), nil
+	return warehouse.Again{Rows: lost(r, items, mayReplay(def, r, d.now()))}, nil
 }
 
-func firstLost(r activation.Run, items []activation.Item) (first int64) {
+// lost lists the ranges of a run that nobody will send. Where a repetition does
+// no harm, what may have been lost is among them.
+func lost(r activation.Run, items []activation.Item, repeats bool) (rows []warehouse.Range) {
 	final := r.ErrorCode == activation.CodeCounts || r.ErrorCode == activation.CodeJobEnded // no Retry
 	for _, it := range items {
-		lost := it.State == activation.ItemWithdrawn || it.State == activation.ItemSuperseded || it.State == activation.ItemFailed && final
-		if lost && (first == 0 || it.First < first) {
-			first = it.First
+		never := it.State == activation.ItemWithdrawn || it.State == activation.ItemSuperseded || it.State == activation.ItemFailed && final
+		if never || it.State == activation.ItemUnknown && final && repeats {
+			rows = append(rows, warehouse.Range{Run: r.ID, First: it.First, Last: it.Last})
 		}
 	}
-	return first
+	return rows
 }
 
 // stageEvents plans and stages a run of events. One that gives its target up

@@ -89,6 +89,8 @@ func (x *execution) read(ctx context.Context) (err error) {
 	if x.dest, err = x.d.store.Destination(ctx, x.run.Destination); err != nil {
 		return err
 	}
+	client, def, unbuilt := x.d.providers(ctx, x.dest, x.target.Workflow)
+	x.client, x.def, x.ofEvents = client, def, takesEvents(def, x.target)
 	if x.run.ErrorCode == activation.CodeStalled && x.run.Status == activation.RunRunning { // given up: only to be accounted for
 		x.halt, x.failure = haltFailed, &activation.Error{Kind: x.run.ErrorKind, Code: x.run.ErrorCode, Message: x.run.ErrorText}
 		return nil
@@ -101,10 +103,8 @@ func (x *execution) read(ctx context.Context) (err error) {
 		x.halt = haltEnded
 		return nil
 	}
-	x.client, x.def, err = x.d.providers(ctx, x.dest, x.target.Workflow)
-	x.ofEvents = takesEvents(x.def, x.target)
-	if err != nil {
-		return x.fail(ctx, fmt.Errorf("provider %q: %w", x.dest.Provider, err))
+	if unbuilt != nil {
+		return x.fail(ctx, fmt.Errorf("provider %q: %w", x.dest.Provider, unbuilt))
 	}
 	if x.ofEvents && x.run.Release != "" {
 		return nil // whatever it was fed by
@@ -207,6 +207,7 @@ func (x *execution) look(ctx context.Context) (progress, error) {
 		remote:     x.remote,
 		replays:    x.mayReplay(),
 		unfoldable: x.unfoldable,
+		events:     x.ofEvents,
 		pollDue:    !x.polled,
 		gone:       x.gone,
 		deletes:    x.run.Release == activation.EndDelete && x.run.Counts.Withheld == 0 && !x.ofEvents,
@@ -223,12 +224,14 @@ func wasCut(s activation.Stage) bool {
 
 // mayReplay reports whether the network takes a repetition without harm. The
 // window counts from the staging, before which nothing can have been sent.
-func (x *execution) mayReplay() bool {
-	switch x.def.Replay {
+func (x *execution) mayReplay() bool { return mayReplay(x.def, x.run, x.d.now()) }
+
+func mayReplay(def provider.Definition, r activation.Run, now time.Time) bool {
+	switch def.Replay {
 	case provider.ReplayHarmless:
 		return true
 	case provider.ReplayDeduplicated:
-		return x.d.now().Sub(x.run.StagedAt) < x.def.ReplayWindow
+		return now.Sub(r.StagedAt) < def.ReplayWindow
 	case provider.ReplayNever:
 		return false
 	}

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,12 +32,15 @@ type network struct {
 	made      int
 	badToken  bool
 	async     bool
+	late      time.Duration // after which it may be asked; 0 = 30 s
 	owed      map[string]*owed
 	asked     map[string]int
 	// calls remembers each delivery of an item, to find what was sent twice.
 	calls []call
 	// came is when a value was first sent to be added.
 	came map[string]time.Time
+	// ear hears events instead of keeping audiences; nil = it keeps audiences.
+	ear *ear
 	// gate is asked before each call; a dead process makes no calls.
 	gate func() error
 }
@@ -143,7 +147,7 @@ func (n *network) answer(b provider.Batch) (_ activation.Receipt, applied bool, 
 		token := fmt.Sprintf("%s/%d", b.Item, b.Attempt)
 		n.owed[token] = &owed{remote: string(b.Remote), batch: b}
 		n.note(b, -1)
-		return activation.Receipt{PollToken: token, PollAfter: n.now().Add(30 * time.Second)}, true, nil
+		return activation.Receipt{PollToken: token, PollAfter: n.now().Add(cmp.Or(n.late, 30*time.Second))}, true, nil
 	}
 	whole := activation.Receipt{Accepted: rows, RequestID: "req"}
 	none := activation.Receipt{}
@@ -250,6 +254,14 @@ func (n *network) drop(id string) {
 
 // apply makes the batch so, but for one row (-1: none).
 func (n *network) apply(remote string, b provider.Batch, but int64) {
+	if n.ear != nil {
+		for i := range b.Rows() {
+			if int64(i) != but {
+				n.ear.hear(b.Row(i))
+			}
+		}
+		return
+	}
 	n.note(b, but)
 	audience := n.audiences[remote]
 	for i := range b.Rows() {
@@ -288,7 +300,10 @@ func (n *network) Poll(_ context.Context, token string, rows int64) (activation.
 	}
 	n.asked[token]++
 	if n.asked[token] == 1 {
-		return activation.Receipt{Accepted: rows / 2, PollToken: token, PollAfter: n.now().Add(time.Minute)}, nil
+		return activation.Receipt{Accepted: rows / 2, PollToken: token, PollAfter: n.now().Add(cmp.Or(n.late, time.Minute))}, nil
+	}
+	if o.answer == nil && n.ear != nil {
+		return n.pollEvents(o, rows)
 	}
 	if o.answer == nil {
 		but := int64(-1)
@@ -300,6 +315,24 @@ func (n *network) Poll(_ context.Context, token string, rows int64) (activation.
 		n.apply(o.remote, o.batch, but)
 	}
 	return *o.answer, nil
+}
+
+// pollEvents answers for events: what went wrong with them is known only now.
+func (n *network) pollEvents(o *owed, rows int64) (activation.Receipt, error) {
+	whole := activation.Receipt{Accepted: rows, RequestID: "req"}
+	switch f := n.fault(); {
+	case f == "unsent row" || f == "unknown row":
+		rc, _, err := n.oneRow(o.batch, f)
+		o.answer = &rc
+		return rc, err
+	case f == "refuse whole" && rows > 2:
+		return activation.Receipt{}, &activation.Error{Kind: activation.RefusedWhole, Code: "NET-WHOLE", Message: "something in the batch is wrong"}
+	case f == "unplaced":
+		whole.Unplaced = 1
+	}
+	n.apply(o.remote, o.batch, -1)
+	o.answer = &whole
+	return whole, nil
 }
 
 // holds is what the audience holds now.

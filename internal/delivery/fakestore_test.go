@@ -377,7 +377,7 @@ func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End
 	if end.Done {
 		t.DoneSeq = max(t.DoneSeq, r.Seq)
 	}
-	t.DueNow = t.DueNow || end.Due || counts
+	t.DueNow = t.DueNow || end.Due || counts || r.Counts.Left > 0
 	if counts {
 		m.asleep[t.ID] = m.now().Add(time.Minute)
 	}
@@ -434,7 +434,7 @@ func (m *memory) UnstageableRuns(_ context.Context, before time.Time, _ int) ([]
 		for _, other := range m.runs {
 			newest = newest && (other.Number <= r.Number || other.StagedAt.IsZero())
 		}
-		if !r.StagedAt.IsZero() && !m.unstaged[id] && r.Status.Final() && r.EndedAt.Before(before) && (r.Status != activation.RunFailed || !newest) {
+		if !r.StagedAt.IsZero() && !m.unstaged[id] && r.Status.Final() && r.EndedAt.Before(before) && (!r.SyncType.OnlyAdds() && (r.Status != activation.RunFailed || !newest) || r.SyncType.OnlyAdds() && r.Status != activation.RunFailed && !newest) {
 			out = append(out, id)
 		}
 	}
@@ -758,7 +758,7 @@ func (m *memory) Retry(_ context.Context, id activation.RunID, _ string) error {
 	r := m.runs[id]
 	t := m.targets[r.Target]
 	for _, later := range m.runs {
-		if later.Target == t.ID && later.Number > r.Number && !later.StagedAt.IsZero() {
+		if later.Target == t.ID && later.Number > r.Number && !later.StagedAt.IsZero() && !r.SyncType.OnlyAdds() {
 			return fmt.Errorf("run #%d carries these: %w", later.Number, activation.ErrConflict)
 		}
 	}

@@ -77,7 +77,7 @@ func (x *execution) markFolded(ctx context.Context, r activation.Run, ids []acti
 // one item twice and never too little.
 func (x *execution) replay(ctx context.Context, items []activation.Item) error {
 	for _, it := range items {
-		if it.State != activation.ItemUnknown {
+		if !unsure(it) {
 			continue
 		}
 		x.run.Counts.Resent += it.Rows()

@@ -180,10 +180,12 @@ func (x *execution) judgeEvents(r ruling, err error) ruling {
 	if r.state != activation.ItemDelivered || rc.Unsent == 0 && rc.Unknown == 0 {
 		return r
 	}
-	if rc.Unsent == r.rows {
-		e := &activation.Error{Kind: activation.Unavailable, Code: "NOTHING-TAKEN", Message: "the network took nothing of a batch", RequestID: rc.RequestID}
-		return ruling{move: moveRequeue, rows: r.rows, effect: effectTrouble, err: e}
-	}
 	r.move = moveRest
+	if rc.Accepted+rc.Rejected == 0 { // else it gets on
+		r.effect, r.err = effectTrouble, &activation.Error{Kind: activation.Unavailable, Code: "NOTHING-TAKEN", Message: "the network took nothing of a batch", RequestID: rc.RequestID}
+	}
+	if rc.Unsent == r.rows {
+		r.move, r.receipt = moveRequeue, activation.Receipt{}
+	}
 	return r
 }

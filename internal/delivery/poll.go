@@ -12,6 +12,8 @@ import (
 const (
 	// askAgain is when a network that does not say is asked again.
 	askAgain = time.Minute
+	// codeNoAnswer: the network owed an answer for too long.
+	codeNoAnswer = "NO-ANSWER"
 	// soonestPoll is the least time between two questions about a run.
 	soonestPoll = time.Second
 )
@@ -30,7 +32,7 @@ func (x *execution) poll(ctx context.Context, items []activation.Item) error {
 		case it.State != activation.ItemAwaiting:
 			continue
 		case x.d.now().Sub(x.awaitingSince()) > x.d.set.AnswerWithin:
-			err = x.giveUpOn(ctx, it, rc, "NO-ANSWER", "the network did not answer in time")
+			err = x.giveUpOn(ctx, it, rc, codeNoAnswer, "the network did not answer in time")
 		case !x.d.now().Before(rc.PollAfter):
 			err = x.ask(ctx, it, rc)
 		}
@@ -69,10 +71,6 @@ func (x *execution) ask(ctx context.Context, it activation.Item, before activati
 		return x.pollErred(ctx, it, before, pollErr)
 	}
 	r := judgeReceipt(rows, rc)
-	r.rows = rows
-	if x.ofEvents {
-		r = x.judgeEvents(r, nil)
-	}
 	if r.effect == effectFail {
 		x.halt, x.failure = haltFailed, r.err
 	}
@@ -80,7 +78,7 @@ func (x *execution) ask(ctx context.Context, it activation.Item, before activati
 		r.receipt.PollAfter = x.d.now().Add(askAgain)
 	}
 	lifted := skipsOf(before).lift(r.receipt)
-	if left := leftover(it, lifted, x.mayReplay()); r.move == moveRest && len(left) > 0 {
+	if left := leftover(it, lifted, x.mayReplay()); x.ofEvents && r.state == activation.ItemDelivered && len(left) > 0 {
 		return x.saveRest(ctx, it, lifted, left)
 	}
 	return x.savePoll(ctx, it, r.state, lifted, r.err)

@@ -75,6 +75,9 @@ func TestCrashPointsOnPostgres(t *testing.T) {
 	for range points {
 		p := delivery.CrashPoints[r.IntN(len(delivery.CrashPoints))]
 		s := situations[r.IntN(len(situations))]
+		if s.events { // TestEventsOnDuckDB
+			continue
+		}
 		database := postgrestest.New(t)
 		synctest.Test(t, func(t *testing.T) {
 			w := onPostgres(t, database, 1, s.replay, s.async)

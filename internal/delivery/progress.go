@@ -75,6 +75,8 @@ type progress struct {
 	replays bool
 	// unfoldable: the ledger refused the counts; nothing more is folded.
 	unfoldable bool
+	// events: no later run carries the rows, so this one is opened again for them.
+	events bool
 	// pollDue: an awaiting item may be asked for.
 	pollDue bool
 	// gone: the remote audience that the run gives up is not there any more.
@@ -107,13 +109,13 @@ func (p progress) next() step {
 		return stepFinish
 	case p.awaiting && p.pollDue && p.any(activation.ItemAwaiting):
 		return stepPoll
-	case p.awaiting && queued:
+	case p.awaiting && (queued || p.events && p.replays && p.unsure()):
 		return stepReopen
 	case p.deletes && !queued && !p.any(activation.ItemAwaiting) && !p.any(activation.ItemFailed):
 		return stepDelete
 	case p.awaiting:
 		return stepFinish
-	case p.replays && p.any(activation.ItemUnknown):
+	case p.replays && p.unsure():
 		return stepReplay
 	case queued && p.behindAwaiting():
 		return stepWithdraw
@@ -127,6 +129,17 @@ func (p progress) next() step {
 
 func (p progress) any(s activation.ItemState) bool {
 	return slices.ContainsFunc(p.items, func(i activation.Item) bool { return i.State == s })
+}
+
+// unsure reports whether items may be sent again because their outcome is not
+// known.
+func (p progress) unsure() bool { return slices.ContainsFunc(p.items, unsure) }
+
+// mostSilences is how often an item is sent to a network that does not answer.
+const mostSilences = 3
+
+func unsure(i activation.Item) bool {
+	return i.State == activation.ItemUnknown && (i.Code != codeNoAnswer || i.Attempt < mostSilences)
 }
 
 // unfolded lists the final items whose outcome the ledger does not know yet.

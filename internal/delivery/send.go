@@ -102,7 +102,7 @@ func (x *execution) sendItem(ctx context.Context, it activation.Item) sent {
 	}
 	r.receipt = skipped.lift(r.receipt)
 	if r.move == moveRest && len(leftover(it, r.receipt, x.mayReplay())) == 0 {
-		r.move = moveRecord
+		r.move, r.effect, r.err = moveRecord, effectNone, nil
 	}
 	return sent{r, x.record(ctx, it, r)}
 }

@@ -206,6 +206,9 @@ func TestEveryCrashPointOnSQLite(t *testing.T) {
 	empty := template(t)
 	for _, p := range points {
 		s := situations[r.IntN(len(situations))]
+		if s.events { // TestEventsOnDuckDB
+			continue
+		}
 		synctest.Test(t, func(t *testing.T) {
 			w := onSQLite(t, empty, 1, s.replay, s.async)
 			if wrong := w.crashIn(t.Context(), s, p, 0); wrong != "" {

@@ -30,6 +30,8 @@ type world struct {
 	faults *faults
 	set    delivery.Settings
 	retry  map[activation.RunID]bool // runs a person retried
+	events delivery.Events           // nil = the target keeps members
+	heard  *journal                  // what should have been heard
 }
 
 // worldStore and worldPlane are what a world needs beside what delivery does.
@@ -141,8 +143,12 @@ func (w *world) boot() {
 	w.net.mu.Lock()
 	w.net.gate = p.alive
 	w.net.mu.Unlock()
+	var events delivery.Events
+	if w.events != nil {
+		events = &gatedEvents{w.events, p}
+	}
 	p.Delivery = delivery.New(delivery.Config{
-		Node: fmt.Sprint("n", w.born), Store: &gatedStore{w.store, p}, Ledger: &gatedPlane{w.plane, p}, Audiences: w.plane,
+		Node: fmt.Sprint("n", w.born), Store: &gatedStore{w.store, p}, Ledger: &gatedPlane{w.plane, p}, Audiences: w.plane, Events: events,
 		Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return w.net, w.def, nil
 		},
@@ -211,11 +217,24 @@ func (w *world) rest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if t.OpenRun == "" && !t.DueNow && t.DoneSeq >= seq[t.Audience] && !slices.ContainsFunc(w.store.all(), func(r activation.Run) bool { return !r.Status.Final() }) {
+		waiting, err := w.waiting(ctx, t)
+		if err != nil {
+			return err
+		}
+		if !waiting && t.OpenRun == "" && !t.DueNow && t.DoneSeq >= seq[t.Audience] && !slices.ContainsFunc(w.store.all(), func(r activation.Run) bool { return !r.Status.Final() }) {
 			return nil
 		}
 	}
 	return errors.New("the runs never come to rest")
+}
+
+// waiting reports whether events wait for the target.
+func (w *world) waiting(ctx context.Context, t activation.Target) (bool, error) {
+	if w.events == nil || t.Stream == "" {
+		return false, nil
+	}
+	seq, err := w.events.StreamSeq(ctx)
+	return t.DoneSeq < seq[t.Stream], err
 }
 
 func (w *world) approveAll(ctx context.Context) {

@@ -384,15 +384,24 @@ type EventRequest struct {
 	Backfill bool
 	// Since leaves out older events; zero = none is too old.
 	Since time.Time
+	// Drop leaves out the events that Usher received at such a time; nil = none.
+	Drop func(received time.Time) bool
 	// Limit is the most events looked at; 0 = all that wait.
 	Limit int64
-	// Allowance is how many may be staged; nil = all. The others are left to
-	// later runs (Counts.Capped).
+	// Allowance is how many may be staged beside those that are staged again; nil
+	// = all. The others are left to later runs (Counts.Capped).
 	Allowance *int64
 	// Again tells what of the run that staged before this one is to be staged
-	// again, because it will never be sent: the rows from this ordinal on; 1 = all
-	// of it, 0 = nothing.
-	Again func(ctx context.Context, run activation.RunID) (int64, error)
+	// again, because it will never be sent. nil = it sends all of it.
+	Again func(ctx context.Context, run activation.RunID) (Again, error)
+}
+
+// Again is what of a run's events is to be staged again.
+type Again struct {
+	// All: the run has never queued its rows.
+	All bool
+	// Rows are ranges of its ordinals.
+	Rows []Range
 }
 
 // What of an event may feed a column, beside the columns of its stream. Package
@@ -417,8 +426,8 @@ const (
 type Events interface {
 	// StageEvents writes the rows of the events that wait, in the order in which
 	// they came, replacing earlier ones of the same run. Staging the same run
-	// again begins where it began; another run begins behind the last one, or
-	// where Again says. Events that are too old, or lack a required key or any
+	// again begins where it began; another run begins behind the last one, with
+	// what Again says before that. Events that are too old, or lack a required key or any
 	// that identifies, are counted as omitted. stage is called as each of payload,
 	// audiences and staging begins (may be nil).
 	StageEvents(ctx context.Context, r EventRequest, stage func(activation.Stage)) (Plan, error)

@@ -17,17 +17,21 @@ import (
 //
 //	seq      the last event that was looked at
 //	began    up to here only what is still there counts: the beginning with a backfill
-//	run      who staged last, and before: where that staging began
+//	run      who staged last, behind the place before
+//	prior    who had staged until there, behind the place prior_before
 //	job      whose beginning it is; another job begins anew
 //
 // It advances in the transaction that writes the rows, so that an event is in
 // the rows of one run or waits, whatever crashes. A run that was staged and
 // never queued is found by Again, and the next one begins where that one did.
+// Rows that were queued and will never be sent are found by it too: the next run
+// begins with them.
 
 // event is the relation a run reads: what waits behind a place in the log.
 type event struct {
-	// from is a SELECT of seq, at, received, pid and what of the event the sources
-	// name, and rest what waits behind it, with one %d for the place.
+	// from is a SELECT of seq, happened, received, pid and what of the event the
+	// sources name, with a %s for the condition on seq and a %d for the most rows;
+	// rest counts what waits, with a %s for the condition.
 	from, rest string
 	// seq is the highest number in the log.
 	seq int64
@@ -37,14 +41,17 @@ type event struct {
 
 // cursor is how far the events of a target were staged.
 type cursor struct {
-	known              bool
-	job                string
-	seq, began, before int64
-	run                activation.RunID
+	known       bool
+	job         string
+	seq, began  int64
+	run, prior  activation.RunID
+	before      int64
+	priorBefore int64
 }
 
 func findCursor(ctx context.Context, q queryer, t activation.TargetID) (c cursor, err error) {
-	err = q.QueryRowContext(ctx, `SELECT job, seq, began, run, before FROM event_cursors WHERE target = $1`, string(t)).Scan(&c.job, &c.seq, &c.began, &c.run, &c.before)
+	err = q.QueryRowContext(ctx, `SELECT job, seq, began, run, before, prior, prior_before FROM event_cursors WHERE target = $1`, string(t)).
+		Scan(&c.job, &c.seq, &c.began, &c.run, &c.before, &c.prior, &c.priorBefore)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return c, nil
@@ -59,7 +66,8 @@ func (c cursor) save(ctx context.Context, q queryer, t activation.TargetID) erro
 	if _, err := exec(ctx, q, "advance event cursor", `DELETE FROM event_cursors WHERE target = $1`, string(t)); err != nil {
 		return err
 	}
-	_, err := exec(ctx, q, "advance event cursor", `INSERT INTO event_cursors VALUES ($1, $2, $3, $4, $5, $6)`, string(t), c.job, c.seq, c.began, string(c.run), c.before)
+	_, err := exec(ctx, q, "advance event cursor", `INSERT INTO event_cursors VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		string(t), c.job, c.seq, c.began, string(c.run), c.before, string(c.prior), c.priorBefore)
 	return err
 }
 
@@ -74,7 +82,7 @@ func (d *DB) StageEvents(ctx context.Context, r warehouse.EventRequest, stage fu
 	if err != nil {
 		return warehouse.Plan{}, err
 	}
-	s.begins = stage
+	s.stage = stage
 	err = s.reading(ctx, func() error {
 		return d.onOwnConnection(ctx, func(conn *sql.Conn) error {
 			return inTx(ctx, conn, func(tx *sql.Tx) error {

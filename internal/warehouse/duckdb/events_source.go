@@ -25,9 +25,9 @@ func (d *DB) streamEvents(ctx context.Context, q queryer, name string) (event, e
 	if err := queryRow(ctx, q, "read message number", `SELECT coalesce(max(_seq), 0) FROM `+st.table(), nil, &e.seq); err != nil {
 		return e, err
 	}
-	e.from = fmt.Sprintf(`SELECT m._seq AS seq, m._time AS at, m._received AS received, coalesce(l.pid, m._pid) AS pid%s
-		FROM (SELECT * FROM %s WHERE _seq > %%d ORDER BY _seq LIMIT %%d) m LEFT JOIN profile_merges l ON l.old = m._pid`, rawColumns(st), st.table())
-	e.rest = fmt.Sprintf(`SELECT count(*) FROM %s WHERE _seq > %%d`, st.table())
+	e.from = fmt.Sprintf(`SELECT m._seq AS seq, m._time AS happened, m._received AS received, coalesce(l.pid, m._pid) AS pid%s
+		FROM (SELECT * FROM (SELECT _seq AS seq, * FROM %s) WHERE %%s ORDER BY seq LIMIT %%d) m LEFT JOIN profile_merges l ON l.old = m._pid`, rawColumns(st), st.table())
+	e.rest = fmt.Sprintf(`SELECT count(*) FROM (SELECT _seq AS seq FROM %s) WHERE %%s`, st.table())
 	e.source = func(name string, key matchkey.Key) (string, error) {
 		switch name {
 		case warehouse.SourceID:
@@ -105,8 +105,8 @@ func (d *DB) audienceEvents(ctx context.Context, q queryer, r warehouse.EventReq
 	if r.Exits {
 		wanted = append(wanted, "'exit'")
 	}
-	log := fmt.Sprintf(`SELECT c.seq, c.changed_at AS at, c.changed_at AS received, coalesce(l.pid, c.pid) AS pid, c.event FROM membership_changes c LEFT JOIN profile_merges l ON l.old = c.pid
-		WHERE c.audience = %[1]d AND c.seq > %%[1]d AND c.event IN (%[2]s)
+	log := fmt.Sprintf(`SELECT c.seq, c.changed_at AS happened, c.changed_at AS received, coalesce(l.pid, c.pid) AS pid, c.event FROM membership_changes c LEFT JOIN profile_merges l ON l.old = c.pid
+		WHERE c.audience = %[1]d AND (%%[1]s) AND c.event IN (%[2]s)
 		  AND NOT (c.event = 'exit' AND l.pid IS NOT NULL AND l.pid IN (SELECT pid FROM membership WHERE audience = %[1]d))
 		  AND (c.seq > %[3]d OR c.seq IN (SELECT max(seq) FROM membership_changes WHERE audience = %[1]d AND seq <= %[3]d AND event IN ('enter', 'exit') GROUP BY pid HAVING arg_max(event, seq) = 'enter'))`,
 		n, strings.Join(wanted, ", "), began)
@@ -156,7 +156,7 @@ func anySource(name string, key matchkey.Key, e event) (string, error) {
 	}
 	switch name {
 	case warehouse.SourceTime:
-		return eventTime("e.at"), nil
+		return eventTime("e.happened"), nil
 	case warehouse.SourceProfile:
 		return "CAST(p._pid AS VARCHAR)", nil
 	case warehouse.SourceAudiences:

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
+	"time"
 
 	driverduck "github.com/duckdb/duckdb-go/v2"
 
@@ -22,20 +24,20 @@ const eventSlice = 16_384
 // eventStager stages the events of one run. It reads on one connection, in one
 // snapshot, where what waits lies in the temporary table event_rows, in order:
 //
-//	n, seq, at, pid, s1, s2 …   s<i> is the raw value of key i
+//	n, seq, happened, received, pid, s1, s2 …   s<i> is the raw value of key i
 //
 // and writes on another, which may be rolled back.
 type eventStager struct {
-	d      *DB
-	r      warehouse.EventRequest
-	keys   keySet
-	begins func(activation.Stage)
+	d     *DB
+	r     warehouse.EventRequest
+	keys  keySet
+	stage func(activation.Stage)
 
 	tx     *sql.Tx // of the reading
-	cursor cursor
+	cursor cursor  // as the run leaves it; its seq is set in the end
 	event  event
-	from   int64 // the place behind which the run begins
-	found  int64 // rows of event_rows
+	begins string // the condition on seq of what the run looks at
+	found  int64  // rows of event_rows
 
 	last int64 // number of the last event looked at
 	plan warehouse.Plan
@@ -46,7 +48,7 @@ func (d *DB) eventStager(ctx context.Context, r warehouse.EventRequest) (*eventS
 	if err != nil {
 		return nil, err
 	}
-	return &eventStager{d: d, r: r, keys: keys, begins: func(activation.Stage) {}}, nil
+	return &eventStager{d: d, r: r, keys: keys, stage: func(activation.Stage) {}}, nil
 }
 
 // reading finds what waits and calls fn while it can be read.
@@ -73,10 +75,10 @@ func (s *eventStager) find(ctx context.Context) (err error) {
 	if err := s.locate(ctx); err != nil {
 		return err
 	}
-	s.begins(activation.StageAudiences)
+	s.stage(activation.StageAudiences)
 	var waiting int64
 	if s.event.from != "" {
-		if err := queryRow(ctx, s.tx, "count waiting events", fmt.Sprintf(s.event.rest, s.from), nil, &waiting); err != nil {
+		if err := queryRow(ctx, s.tx, "count waiting events", fmt.Sprintf(s.event.rest, s.begins), nil, &waiting); err != nil {
 			return err
 		}
 	}
@@ -97,60 +99,74 @@ func (s *eventStager) find(ctx context.Context) (err error) {
 		columns += fmt.Sprintf(", %s AS s%d", source, i+1)
 	}
 	_, err = exec(ctx, s.tx, "find waiting events", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE event_rows AS
-		SELECT row_number() OVER (ORDER BY e.seq) AS n, e.seq, e.at, coalesce(p._pid, 0) AS pid%s
-		FROM (%s) e LEFT JOIN profiles p ON p._pid = e.pid ORDER BY e.seq`, columns, fmt.Sprintf(s.event.from, s.from, limit)))
+		SELECT row_number() OVER (ORDER BY e.seq) AS n, e.seq, e.happened, e.received, coalesce(p._pid, 0) AS pid%s
+		FROM (%s) e LEFT JOIN profiles p ON p._pid = e.pid ORDER BY e.seq`, columns, fmt.Sprintf(s.event.from, s.begins, limit)))
 	return err
 }
 
 // locate finds the log and where in it the run begins.
-func (s *eventStager) locate(ctx context.Context) error {
-	if s.cursor.job != s.r.Job {
-		s.cursor = cursor{}
-	}
-	if err := s.open(ctx, s.cursor.began); err != nil {
-		return err
-	}
+func (s *eventStager) locate(ctx context.Context) (err error) {
+	c := s.cursor
 	switch {
-	case !s.cursor.known:
-		s.cursor = cursor{job: s.r.Job, began: s.event.seq}
-		if s.from = s.event.seq; s.r.Backfill {
-			s.from = 0
-			return s.open(ctx, s.cursor.began)
-		}
-		return nil
-	case s.cursor.run == s.r.Run:
-		s.from = s.cursor.before
-		return nil
-	}
-	again := int64(0)
-	if s.r.Again != nil {
-		var err error
-		if again, err = s.r.Again(ctx, s.cursor.run); err != nil {
+	case !c.known || c.job != s.r.Job:
+		if err := s.open(ctx, 0); err != nil {
 			return err
 		}
+		c = cursor{job: s.r.Job, run: s.r.Run, began: s.event.seq}
+		if !s.r.Backfill {
+			c.before = s.event.seq
+		}
+		c.priorBefore = c.before
+	case c.run != s.r.Run:
+		again, err := s.again(ctx, c.run)
+		if err != nil {
+			return err
+		}
+		if !again.All { // that run takes care of its events, but for some rows
+			c.prior, c.priorBefore, c.before = c.run, c.before, c.seq
+		}
+		c.run = s.r.Run
 	}
-	switch {
-	case again <= 0:
-		s.from = s.cursor.seq
-		return nil
-	case again == 1:
-		s.from = s.cursor.before
-		return nil
+	s.cursor = c
+	if err := s.open(ctx, c.began); err != nil {
+		return err
 	}
-	return s.rewind(ctx, again)
+	s.begins, err = s.beginning(ctx)
+	return err
 }
 
-// rewind begins with a row of the run before. Where its rows are dropped, with
-// its first.
-func (s *eventStager) rewind(ctx context.Context, ordinal int64) error {
-	err := s.tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT seq - 1 FROM %s WHERE n = $1`, stagedTable(s.cursor.run)), ordinal).Scan(&s.from)
-	if errors.Is(err, sql.ErrNoRows) || missingTable(err) {
-		s.from, err = s.cursor.before, nil
+// beginning is the condition on seq of what the run looks at: all that comes
+// behind the place where it begins, and the rows before that which the run until
+// there will never send. Where those rows are gone, all of that run.
+func (s *eventStager) beginning(ctx context.Context) (string, error) {
+	behind := fmt.Sprintf("seq > %d", s.cursor.before)
+	if s.cursor.prior == "" {
+		return behind, nil
 	}
-	if err != nil {
-		return fmt.Errorf("find where to begin again: %w", scrub(ctx, err))
+	again, err := s.again(ctx, s.cursor.prior)
+	if err != nil || len(again.Rows) == 0 {
+		return behind, err
 	}
-	return nil
+	table := stagedTable(s.cursor.prior)
+	var there int64
+	switch err := s.tx.QueryRowContext(ctx, `SELECT count(*) FROM `+table).Scan(&there); {
+	case missingTable(err):
+		return fmt.Sprintf("seq > %d", s.cursor.priorBefore), nil
+	case err != nil:
+		return "", fmt.Errorf("look for staged rows: %w", scrub(ctx, err))
+	}
+	ranges := make([]string, len(again.Rows))
+	for i, r := range again.Rows {
+		ranges[i] = fmt.Sprintf("n BETWEEN %d AND %d", r.First, r.Last)
+	}
+	return fmt.Sprintf("%s OR seq IN (SELECT o.seq FROM %s o WHERE %s)", behind, table, strings.Join(ranges, " OR ")), nil
+}
+
+func (s *eventStager) again(ctx context.Context, run activation.RunID) (warehouse.Again, error) {
+	if s.r.Again == nil {
+		return warehouse.Again{}, nil
+	}
+	return s.r.Again(ctx, run)
 }
 
 func (s *eventStager) open(ctx context.Context, began int64) (err error) {
@@ -165,7 +181,7 @@ func (s *eventStager) open(ctx context.Context, began int64) (err error) {
 // next is the cursor once the rows are written.
 func (s *eventStager) next() cursor {
 	c := s.cursor
-	c.run, c.before, c.seq = s.r.Run, s.from, max(s.from, s.last)
+	c.seq = max(c.before, s.last)
 	if s.plan.Counts.Left == 0 && s.plan.Counts.Capped == 0 {
 		c.seq = max(c.seq, s.event.seq)
 	}
@@ -214,7 +230,7 @@ func (s *eventStager) append(ctx context.Context, conn *sql.Conn, schema, table 
 }
 
 func (s *eventStager) slices(ctx context.Context, a *driverduck.Appender) error {
-	query := `SELECT seq, at, pid`
+	query := `SELECT seq, happened, received, pid`
 	for i := range s.r.Keys.Keys {
 		query += fmt.Sprintf(", s%d", i+1)
 	}
@@ -236,13 +252,14 @@ func (s *eventStager) slices(ctx context.Context, a *driverduck.Appender) error 
 // eventWriter turns events into staged rows.
 type eventWriter struct {
 	*eventStager
-	a      *driverduck.Appender
-	looked int64
-	values []string
-	out    [][]byte
-	buf    []byte
-	raw    []sql.RawBytes
-	line   []driver.Value
+	a       *driverduck.Appender
+	looked  int64
+	allowed int64 // rows that are staged for the first time
+	values  []string
+	out     [][]byte
+	buf     []byte
+	raw     []sql.RawBytes
+	line    []driver.Value
 }
 
 func newEventWriter(s *eventStager, a *driverduck.Appender) *eventWriter {
@@ -257,8 +274,8 @@ func (w *eventWriter) slice(ctx context.Context, query string, first int64) (ful
 		return false, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var seq, at, pid int64
-	dest := []any{&seq, &at, &pid}
+	var e oneEvent
+	dest := []any{&e.seq, &e.at, &e.received, &e.pid}
 	for i := range w.raw {
 		dest = append(dest, &w.raw[i])
 	}
@@ -269,7 +286,7 @@ func (w *eventWriter) slice(ctx context.Context, query string, first int64) (ful
 		for i, v := range w.raw {
 			w.values[i] = string(v)
 		}
-		staged, err := w.one(seq, at, pid)
+		staged, err := w.one(e)
 		if err != nil {
 			return false, err
 		}
@@ -280,10 +297,13 @@ func (w *eventWriter) slice(ctx context.Context, query string, first int64) (ful
 	return false, rows.Err()
 }
 
+// oneEvent is what is known of an event beside its values.
+type oneEvent struct{ seq, at, received, pid int64 }
+
 // one stages an event or omits it; false = it is left, for no more may be staged.
-func (w *eventWriter) one(seq, at, pid int64) (bool, error) {
+func (w *eventWriter) one(e oneEvent) (bool, error) {
 	c := &w.plan.Counts
-	usable := w.r.Since.IsZero() || at >= w.r.Since.UnixMicro()
+	usable := (w.r.Since.IsZero() || e.at >= w.r.Since.UnixMicro()) && (w.r.Drop == nil || !w.r.Drop(time.UnixMicro(e.received).UTC()))
 	var fp matchkey.Fingerprint
 	if usable {
 		fp, w.buf = w.r.Keys.Compute(w.values, w.out, w.buf)
@@ -291,23 +311,27 @@ func (w *eventWriter) one(seq, at, pid int64) (bool, error) {
 	}
 	if !usable {
 		c.Omitted++
-		w.looked, w.last = w.looked+1, seq
+		w.looked, w.last = w.looked+1, e.seq
 		return true, nil
 	}
-	if w.r.Allowance != nil && c.Add >= *w.r.Allowance {
+	first := e.seq > w.cursor.before
+	if first && w.r.Allowance != nil && w.allowed >= *w.r.Allowance {
 		return false, nil
 	}
+	if first {
+		w.allowed++
+	}
 	c.Add++
-	w.looked, w.last = w.looked+1, seq
+	w.looked, w.last = w.looked+1, e.seq
 	fp = w.keys.fingerprint(fp)
-	copy(w.line, []driver.Value{c.Add, int32(1), string(activation.OpAdd), true, pid, int32(w.keys.n), nil, fp[:], nil, int64(0), int32(w.keys.n), int32(0)})
+	copy(w.line, []driver.Value{c.Add, int32(1), string(activation.OpAdd), true, e.pid, int32(w.keys.n), nil, fp[:], nil, int64(0), int32(w.keys.n), int32(0)})
 	for i, v := range w.out {
 		w.line[12+i] = nil
 		if v != nil {
 			w.line[12+i] = v
 		}
 	}
-	w.line[12+len(w.out)] = seq
+	w.line[12+len(w.out)] = e.seq
 	return true, w.a.AppendRow(w.line...)
 }
 

@@ -16,7 +16,7 @@ import (
 //	ledger_<n>(generation, pid, keyset, version, fp, state, held, code, delivered_at)   what a network holds of one target
 //	baseline_<n>(pid)                                 who was there when the job of a target began (reach.go)
 //	staging.run_<id>(…)                              staged rows of one run
-//	event_cursors(target, job, seq, began, run, before)   how far the events of a target were staged (events.go)
+//	event_cursors(target, job, seq, began, run, …)   how far the events of a target were staged (events.go)
 //
 // Columns that begin with an underscore, or hold two of them, are ours: field
 // names can't. <field>__ord is the message time and number of a latest or first
@@ -45,7 +45,7 @@ var migrations = []string{
 	CREATE TABLE targets (id VARCHAR, n INTEGER, generation INTEGER);
 	CREATE TABLE folded (item VARCHAR, attempt INTEGER, became_in BIGINT, left_in BIGINT);`,
 	`CREATE TABLE baselines (target INTEGER, job VARCHAR, seq BIGINT);`,
-	`CREATE TABLE event_cursors (target VARCHAR, job VARCHAR, seq BIGINT, began BIGINT, run VARCHAR, before BIGINT);`,
+	`CREATE TABLE event_cursors (target VARCHAR, job VARCHAR, seq BIGINT, began BIGINT, run VARCHAR, before BIGINT, prior VARCHAR, prior_before BIGINT);`,
 }
 
 func (d *DB) migrate(ctx context.Context) error {
