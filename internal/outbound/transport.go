@@ -47,7 +47,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	failed := resp.StatusCode >= 500 || page(resp)
+	failed := resp.StatusCode >= 500 || page(resp) && req.Context().Value(pagesKey{}) == nil
 	if v, ok := req.Context().Value(verdictKey{}).(*verdict); ok && !failed && resp.StatusCode/100 != 3 {
 		v.transport, v.owed = t, func(failed bool) { t.judge(req.Context(), req, failed) }
 	} else {
@@ -129,6 +129,14 @@ type verdict struct {
 }
 
 type verdictKey struct{}
+
+type pagesKey struct{}
+
+// WithPages returns a context for calls to a far side that may answer with a page
+// for people, which then says nothing about whether it works.
+func WithPages(ctx context.Context) context.Context {
+	return context.WithValue(ctx, pagesKey{}, true)
+}
 
 // page reports whether the answer is a page for people: then somebody in between
 // has answered, a guest network or a balancer, whatever the status says.

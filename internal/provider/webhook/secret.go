@@ -3,6 +3,7 @@ package webhook
 import (
 	"encoding/base64"
 	"strings"
+	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
@@ -10,22 +11,48 @@ import (
 	"usher/internal/provider/hook"
 )
 
-// signer reads a signing secret. The error never quotes it.
-func signer(secret string) (*standardwebhooks.Webhook, error) {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(strings.TrimSpace(secret), "whsec_"))
-	if err != nil || len(key) < minSecretBytes {
-		return nil, wrongSecret()
+// maxSecrets is how many signing secrets may be in use at a time: the new one,
+// and those that a receiver may still have.
+const maxSecrets = 4
+
+// signers are the signing secrets; none = unsigned.
+type signers []*standardwebhooks.Webhook
+
+// readSecrets reads signing secrets divided by spaces, the newest first. The
+// error never quotes them.
+func readSecrets(text string) (signers, error) {
+	var out signers
+	for _, secret := range strings.Fields(text) {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+		if err != nil || len(key) < minSecretBytes || len(key) > maxSecretBytes || len(out) == maxSecrets {
+			return nil, wrongSecret()
+		}
+		w, err := standardwebhooks.NewWebhookRaw(key)
+		if err != nil {
+			return nil, wrongSecret()
+		}
+		out = append(out, w)
 	}
-	w, err := standardwebhooks.NewWebhookRaw(key)
-	if err != nil {
-		return nil, wrongSecret()
+	return out, nil
+}
+
+// sign is the value of the header webhook-signature: one signature per secret
+// (specification, "Webhook headers": a list divided by spaces).
+func (s signers) sign(id string, at time.Time, body []byte) (string, error) {
+	all := make([]string, len(s))
+	for i, w := range s {
+		signature, err := w.Sign(id, at, body)
+		if err != nil {
+			return "", wrongSecret()
+		}
+		all[i] = signature
 	}
-	return w, nil
+	return strings.Join(all, " "), nil
 }
 
 func wrongSecret() error {
 	return &activation.Error{
 		Kind: activation.Invalid, Code: hook.CodeAuth, Field: secretField,
-		Message: secretField + " must be whsec_ and then at least 24 random bytes in base64",
+		Message: secretField + " must be whsec_ and then 24 to 64 random bytes in base64; several are divided by spaces, at most 4",
 	}
 }

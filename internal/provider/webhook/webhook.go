@@ -2,20 +2,23 @@
 // (standardwebhooks.com, specification 1.0): a signed POST whose webhook-id stays
 // the same however often it is sent, so that the receiver can drop repetitions.
 //
-// It owns the payload and the signature; the call is package hook's. It must not
-// know what is worth telling. It is built for receivers that took a notice and
-// whose answer was lost.
+// It also sends people who enter or leave audiences and the messages of streams
+// to such programs, each once, with a body of the receiver's choice.
+//
+// It owns payloads, signatures and credentials, and what an answer means for each
+// event; how a notice is posted is package hook's, how a template is evaluated
+// package template's. It decides no retry and knows nothing of what is worth
+// telling. It is built for receivers that took an event and whose answer was
+// lost: what is sent again has the webhook-id it had.
 package webhook
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
-	"strconv"
 	"time"
-
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"usher/internal/activation"
 	"usher/internal/provider"
@@ -25,50 +28,25 @@ import (
 // secretField holds the signing secret.
 const secretField = "signing_secret"
 
-// minSecretBytes is the least of a signing secret (specification, "Signature
-// scheme": between 24 and 64 bytes).
-const minSecretBytes = 24
-
-// Definition is all the program knows of the provider.
-func Definition() provider.Definition {
-	return provider.Definition{
-		Name: "webhook", Title: "Webhook",
-		Description: "Tells any program of yours what happens in Usher, as signed JSON by Standard Webhooks.",
-		Workflows: []provider.Workflow{{
-			Name: "alert_webhook", Title: "Alert by webhook", Direction: provider.Alerting, Subject: provider.SystemEvents, RealTime: true,
-			Description: "Posts a signed notice when something happens that somebody should know of.",
-			Fields:      provider.AlertFields(),
-		}},
-		AuthFields: []provider.Field{
-			hook.URLOf("Where notices are posted to; https unless the host is among the allowed ones."),
-			{
-				Name: secretField, Label: "Signing secret", Type: "string", Secret: true,
-				Help: "What notices are signed with: whsec_ and then at least 24 random bytes in base64. Without it they are not signed, and the receiver cannot tell who sent them.",
-			},
-		},
-		NewAlert: New,
-	}
-}
-
 type alert struct {
 	hook *hook.Hook
-	sign *standardwebhooks.Webhook // nil = unsigned
+	end  *endpoint
 	now  func() time.Time
 }
 
 // New builds the sender.
 func New(d provider.Deps) (provider.Alert, error) {
+	end, err := newEndpoint(d)
+	if err != nil {
+		return nil, err
+	}
+	d.Auth = maps.Clone(d.Auth)
+	d.Auth[hook.URLField] = provider.Secret(end.url)
 	h, err := hook.New(d)
 	if err != nil {
 		return nil, err
 	}
-	a := &alert{hook: h, now: d.Now}
-	if secret := d.Auth[secretField].Reveal(); secret != "" {
-		if a.sign, err = signer(secret); err != nil {
-			return nil, err
-		}
-	}
-	return a, nil
+	return &alert{hook: h, end: end, now: d.Now}, nil
 }
 
 // Check has nothing to prove that would not tell somebody something: that the
@@ -112,20 +90,21 @@ func (a *alert) Notify(ctx context.Context, n provider.Notice) (string, error) {
 	if err != nil {
 		return "", &activation.Error{Kind: activation.RefusedWhole, Code: hook.CodeRefused, Message: "the notice cannot be written as JSON", Err: err}
 	}
-	at := a.now()
-	header := http.Header{}
-	header.Set(standardwebhooks.HeaderWebhookID, n.ID)
-	header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	if a.sign != nil {
-		signature, err := a.sign.Sign(n.ID, at, body)
-		if err != nil {
-			return "", wrongSecret()
-		}
-		header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	header, err := a.end.header(n.ID, a.now(), body)
+	if err != nil {
+		return "", err
 	}
+	token, err := a.end.tokens.token(ctx)
+	if err != nil {
+		return "", err
+	}
+	token.put(header)
 	answer, err := a.hook.Post(ctx, header, body)
 	if err != nil {
 		return "", err
+	}
+	if answer.Status == http.StatusUnauthorized {
+		a.end.tokens.refused(token)
 	}
 	if answer.Status/100 != 2 {
 		return "", a.hook.Fault(answer)
