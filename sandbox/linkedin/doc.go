@@ -13,9 +13,9 @@
 // A member has ids, each with its type; names, company, title and country are
 // kept beside them and find nobody.
 //
-//   - ADD: it is the member whose ids contain the element's or are contained in
-//     them, and that member then has all of them. Otherwise it is another one,
-//     even when they have an id in common.
+//   - ADD: it is the member who has all ids of the element; else every member
+//     whose ids are all among them, who become one with all of them. Otherwise it
+//     is another one, even when they have an id in common.
 //   - REMOVE takes away every member that has any of the element's ids.
 //   - Both answer 201 whether or not that changed anything.
 //

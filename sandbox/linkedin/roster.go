@@ -1,6 +1,9 @@
 package linkedin
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // identity is one id of a member.
 type identity struct{ kind, value string }
@@ -24,34 +27,33 @@ func newRoster() roster {
 
 // add lets somebody be a member and reports whether they are new.
 func (r *roster) add(ids []identity, info map[string]string) bool {
-	m := r.same(ids)
-	isNew := m == nil
-	if isNew {
-		m = &member{info: map[string]string{}}
-		r.members[m] = struct{}{}
-	}
+	var m *member
+	var parts []*member
 	for _, id := range ids {
-		if !slices.Contains(m.ids, id) {
-			m.ids = append(m.ids, id)
-			r.byID[id] = append(r.byID[id], m)
-		}
-	}
-	for k, v := range info {
-		m.info[k] = v
-	}
-	return isNew
-}
-
-// same finds the member whose ids contain these or are contained in them.
-func (r *roster) same(ids []identity) *member {
-	for _, id := range ids {
-		for _, m := range r.byID[id] {
-			if within(ids, m.ids) || within(m.ids, ids) {
-				return m
+		for _, other := range r.byID[id] {
+			switch {
+			case within(ids, other.ids):
+				m = other
+			case within(other.ids, ids) && !slices.Contains(parts, other):
+				parts = append(parts, other)
 			}
 		}
 	}
-	return nil
+	isNew := m == nil && len(parts) == 0
+	if m == nil {
+		m = &member{info: map[string]string{}}
+		for _, part := range parts {
+			maps.Copy(m.info, part.info)
+			r.drop(part)
+		}
+		m.ids = slices.Clone(ids)
+		r.members[m] = struct{}{}
+		for _, id := range m.ids {
+			r.byID[id] = append(r.byID[id], m)
+		}
+	}
+	maps.Copy(m.info, info)
+	return isNew
 }
 
 func within(part, whole []identity) bool {
