@@ -27,6 +27,7 @@ type membersRequest struct {
 func (n *Network) ingest(c *call) (any, *apiError) {
 	return n.change(c, "IngestAudienceMembersRequest")
 }
+
 func (n *Network) remove(c *call) (any, *apiError) {
 	return n.change(c, "RemoveAudienceMembersRequest")
 }

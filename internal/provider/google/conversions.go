@@ -127,6 +127,7 @@ func (c *conversions) Deliver(ctx context.Context, b provider.Batch) (activation
 	cols := columnsOf(b.Keys)
 	for i := range rows {
 		events[i], wrong[i] = readEvent(cols, b.Row(i))
+		events[i].Consent = c.account.consent.under(events[i].Consent)
 	}
 	u := &upload{account: c.account, path: "events:ingest", rows: rows, op: opEvent, batch: b}
 	u.bad = func(row int) class { return wrong[row] }
@@ -206,6 +207,22 @@ func readTime(text string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// under fills what one person's consent leaves open: Google takes that of an event
+// instead of that of its request.
+func (c *consent) under(own *consent) *consent {
+	if c == nil || own == nil {
+		return own
+	}
+	both := *own
+	if both.UserData == "" {
+		both.UserData = c.UserData
+	}
+	if both.Personalization == "" {
+		both.Personalization = c.Personalization
+	}
+	return &both
 }
 
 // readEventConsent reads what one person agreed to, nil for nothing said. A word
