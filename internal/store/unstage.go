@@ -11,6 +11,9 @@ import (
 // onlyAdds are the kinds of runs that carry what no other run carries, as SQL.
 const onlyAdds = `('events', 'offline_conversion', 'conversion_audience')`
 
+// stagedLater is the condition that a later run of the target of r was staged.
+const stagedLater = `EXISTS (SELECT 1 FROM runs l WHERE l.target_id = r.target_id AND l.number > r.number AND l.staged_at IS NOT NULL)`
+
 // UnstageableRuns lists up to limit ended runs whose staged rows are still
 // kept and needed no more: they ended before the given time, and are not the
 // failed run that a Retry could still send again, which the newest staged run
@@ -19,8 +22,7 @@ const onlyAdds = `('events', 'offline_conversion', 'conversion_audience')`
 // again what it has not sent.
 func (s *Store) UnstageableRuns(ctx context.Context, before time.Time, limit int) ([]activation.RunID, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT r.id FROM runs r WHERE r.staged_at IS NOT NULL AND NOT r.unstaged AND r.ended_at < $1
-		AND (r.status <> 'failed' AND r.sync_type NOT IN `+onlyAdds+`
-			OR NOT (r.status = 'failed' AND r.sync_type IN `+onlyAdds+`) AND EXISTS (SELECT 1 FROM runs l WHERE l.target_id = r.target_id AND l.number > r.number AND l.staged_at IS NOT NULL)
+		AND (CASE WHEN r.sync_type IN `+onlyAdds+` THEN r.status <> 'failed' AND `+stagedLater+` ELSE r.status <> 'failed' OR `+stagedLater+` END
 			OR NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND j.state <> 'killed' AND j.deleted_at IS NULL))
 		ORDER BY r.number LIMIT $2`, before.UnixMicro(), limit)
 	ids, err := collect(rows, err, scanID)
