@@ -166,7 +166,7 @@ func (s *session) Filecmd(r *pkgsftp.Request) error {
 	case "Remove":
 		return s.meet(Call{Op: "remove", Path: r.Filepath}, func() error { return s.net.remove(r.Filepath) })
 	case "Mkdir", "Rmdir":
-		return s.meet(Call{Op: "mkdir", Path: r.Filepath}, func() error { return fs.ErrPermission })
+		return s.meet(Call{Op: "mkdir", Path: r.Filepath}, func() error { return pkgsftp.ErrSSHFxPermissionDenied })
 	case "Setstat":
 		return nil
 	}

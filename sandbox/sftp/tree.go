@@ -88,7 +88,7 @@ func (n *Network) mayWrite(name string) error {
 	case n.isFolder(name):
 		return pkgsftp.ErrSSHFxFailure
 	case !slices.ContainsFunc(n.opts.Folders, func(f string) bool { return path.Clean("/"+f) == folder }):
-		return fs.ErrPermission
+		return pkgsftp.ErrSSHFxPermissionDenied
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ func ParsePattern(config map[string]string, fallback, extension string, needs Ne
 	if p.text == "" {
 		p.text = fallback + extension
 	}
+	if strings.ContainsFunc(p.text, forbidden) || strings.HasPrefix(p.text, ".") || strings.HasSuffix(p.text, ".tmp") {
+		return p, Wrong(FilenameField, "must be a plain file name: no slash, no control character, not beginning with a dot and not ending in .tmp")
+	}
 	if needs.Gzip && !strings.HasSuffix(p.text, ".gz") {
 		p.text += ".gz"
 	}
@@ -70,9 +73,6 @@ func ParsePattern(config map[string]string, fallback, extension string, needs Ne
 		if written == "" || strings.ContainsFunc(written, forbidden) {
 			return p, Wrong(TimeFormatField, "would put characters into file names that they may not have")
 		}
-	}
-	if strings.ContainsFunc(p.text, forbidden) || strings.HasPrefix(p.text, ".") || strings.HasSuffix(p.text, ".tmp") {
-		return p, Wrong(FilenameField, "must be a plain file name: no slash, no control character, not beginning with a dot and not ending in .tmp")
 	}
 	return p, nil
 }

@@ -71,7 +71,9 @@ type settings struct {
 
 func read(d provider.Deps) (settings, error) {
 	s := settings{host: strings.TrimSpace(d.Auth[HostField].Reveal()), user: d.Auth[UserField].Reveal()}
-	if s.host == "" || strings.ContainsFunc(s.host, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("/@?#", r) }) {
+	if s.host == "" || strings.ContainsFunc(s.host, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("/@?#", r)
+	}) {
 		return s, invalid(HostField, "must be the name or address of the server, without a scheme or a path")
 	}
 	port := orDefault(d.Auth[PortField].Reveal(), "22")
