@@ -32,6 +32,7 @@ deps: ## Install what the tests need (as root, with apt-get) or say what is miss
 	command -v git >/dev/null || missing="$$missing git"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	test -x /usr/sbin/sshd || missing="$$missing openssh-server"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing:$$missing"; \
@@ -44,7 +45,7 @@ deps: ## Install what the tests need (as root, with apt-get) or say what is miss
 
 .PHONY: test
 test: deps ## Every test, with the race detector
-	USHER_MUST_RUN=browser,postgres $(GO) test -race -shuffle=on -timeout 14m $(PKG)
+	USHER_MUST_RUN=browser,postgres,sshd $(GO) test -race -shuffle=on -timeout 14m $(PKG)
 	$(GO) test -count=1 -run 'TestNoRetryStorm' ./internal/server/
 
 .PHONY: kill

@@ -32,7 +32,11 @@ import (
 	"usher/sandbox/google"
 	"usher/sandbox/linkedin"
 	"usher/sandbox/meta"
+	"usher/sandbox/oauth"
+	"usher/sandbox/s3"
+	"usher/sandbox/sftp"
 	"usher/sandbox/tradedesk"
+	"usher/sandbox/webhook"
 )
 
 // registry is the one list of the networks: a network that is not in it is not
@@ -49,6 +53,18 @@ var registry = []entry{
 	}},
 	{"tradedesk", "The Trade Desk (account sandboxadv)", Credentials{"advertiser_secret": tradedesk.DefaultSecret, "base_url": "{url}"}, func(_ Options, d deps) (Network, error) {
 		return tradedesk.New(tradedesk.Options{}, tradedesk.Deps(d))
+	}},
+	{"oauth", "Consent (OAuth)", Credentials{"client_id": oauth.DefaultClientID, "client_secret": oauth.DefaultClientSecret, "authorize_url": "{url}/authorize", "token_url": "{url}/token"}, func(_ Options, d deps) (Network, error) {
+		return oauth.New(oauth.Options{Rotate: true}, oauth.Deps(d))
+	}},
+	{"sftp", "SFTP (folder " + sftp.DefaultFolder + ")", Credentials{
+		"host": "{host}", "port": "{port}", "username": sftp.DefaultUser, "password": sftp.DefaultPassword, "host_key": sftp.Fingerprint,
+	}, func(_ Options, d deps) (Network, error) { return sftp.New(sftp.Options{}, sftp.Deps(d)) }},
+	{"s3", "S3 (bucket " + s3.DefaultBucket + ")", Credentials{"endpoint": "{url}", "access_key": s3.DefaultAccessKey, "secret_key": s3.DefaultSecretKey}, func(_ Options, d deps) (Network, error) {
+		return s3.New(s3.Options{}, s3.Deps(d))
+	}},
+	{"webhook", "Webhook receiver", Credentials{"webhook_url": "{url}/in", "signing_secret": webhook.DefaultSecret}, func(_ Options, d deps) (Network, error) {
+		return webhook.New(webhook.Options{}, webhook.Deps(d))
 	}},
 }
 

@@ -115,6 +115,13 @@ func (n *Network) Fail(f providertest.Fault) error {
 	return err
 }
 
+// Script adds a fault of the sandbox's own.
+func (n *Network) Script(f fault.Fault) {
+	if _, err := n.plan.Add(f); err != nil {
+		panic(err) // the test wrote it wrong
+	}
+}
+
 // Heal removes all faults.
 func (n *Network) Heal() { n.plan.Reset() }
 
