@@ -68,7 +68,14 @@ func (w *world) destination(change func(*activation.Destination)) error {
 	if m, ok := w.store.(*memory); ok {
 		defer m.lock()()
 		d := m.dests["dest"]
+		was := d.Enabled
 		change(&d)
+		for _, t := range m.targets {
+			if d.Enabled && !was {
+				t.DueNow = true
+				delete(m.dueAt, t.ID)
+			}
+		}
 		m.dests["dest"] = d
 		return nil
 	}
@@ -223,7 +230,7 @@ func TestEvents(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		replay := rapid.SampledFrom([]provider.Replay{provider.ReplayHarmless, provider.ReplayDeduplicated, provider.ReplayNever}).Draw(rt, "replay")
 		async := rapid.IntRange(0, 3).Draw(rt, "async") == 0
-		only := rapid.SampledFrom([]string{"", "timeout after", "timeout before", "unsent row", "unknown row", "refuse whole", "html", "throttle"}).Draw(rt, "only")
+		only := rapid.SampledFrom([]string{"", "timeout after", "timeout before", "unsent row", "unknown row", "refuse whole", "html", "throttle long"}).Draw(rt, "only")
 		seed := rapid.Uint64().Draw(rt, "seed")
 		list := rapid.SliceOfN(rapid.Custom(drawDeed), 1, 50).Draw(rt, "deeds")
 		var wrong string

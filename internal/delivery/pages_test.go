@@ -13,7 +13,7 @@ func TestEveryCodeHasAPage(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
 		activation.CodeRemoteGone, activation.CodeCounts, activation.CodeJobEnded, activation.CodeNotAttempted, activation.CodeTakenOver,
-		"MAPPING", "NO-ANSWER", "INTERNAL", "KEYSET", "KEYS-LOST",
+		"MAPPING", "EVENT-COLUMN", "NO-ANSWER", "NOTHING-TAKEN", "INTERNAL", "KEYSET", "KEYS-LOST",
 	} {
 		page, err := docs.Troubleshooting.ReadFile("troubleshooting/" + strings.ToLower(code) + ".md")
 		if err != nil {

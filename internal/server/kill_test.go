@@ -246,6 +246,8 @@ var troubles = map[delivery.CrashPoint]func(testing.TB, *far){
 	delivery.AfterRemoteCall:  audienceGone,
 	delivery.AfterRemote:      audienceGone,
 	delivery.BeforePoll:       nil, delivery.AfterPoll: nil, delivery.AfterPollReceipt: nil,
+	// Those of targets that take events: see delivery's TestEveryCrashPoint.
+	delivery.BeforeReopen: nil, delivery.AfterReopen: nil, delivery.BeforeRest: nil, delivery.AfterRest: nil,
 	// Nothing is deleted while the job lives: see TestKillWhileReleasing.
 	delivery.BeforeDelete: nil, delivery.AfterDelete: nil,
 }

@@ -21,7 +21,7 @@ var codes = map[string][]string{
 	"alerting":               {"BADREQ-001"},
 	"api":                    {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY", "CONFLICT", "STREAM-NOTFOUND-014", "JOB-BADREQ-002"},
 	"catalog":                {"BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
-	"delivery":               {"MAPPING", "NO-ANSWER", "JOB-BADREQ-002"},
+	"delivery":               {"MAPPING", "EVENT-COLUMN", "NO-ANSWER", "NOTHING-TAKEN", "JOB-BADREQ-002"},
 	"disk":                   {"INTERNAL-019"},
 	"manifest":               {"BADREQ-001", "FILTERQL"},
 	"ingest":                 {"BADREQ-001", "JSON-BADREQ-025"},
@@ -44,7 +44,7 @@ var codes = map[string][]string{
 	"store":                  {"CONFLICT", "JOB-BADREQ-002", "BADREQ-001"},
 	"tracking":               {"UNPLACED", "UNKNOWN-000"},
 	"vault":                  {"VAULT-KEY", "AUTH-BADREQ-008", "OAUTH-ANSWER", "OAUTH-CLIENT", "OAUTH-CONNECT", "OAUTH-MINTS"},
-	"warehouse/duckdb":       {"BADREQ-001", "COUNTS", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
+	"warehouse/duckdb":       {"BADREQ-001", "COUNTS", "EVENT-COLUMN", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
 	"warehouse/inbox":        {"INTERNAL-019"},
 }
 
