@@ -80,12 +80,19 @@ func read(in io.Reader) (map[string]*suite, error) {
 	return seen, lines.Err()
 }
 
+// rank orders results by what they say about a workflow.
+var rank = map[string]int{"": 0, "skip": 1, "pass": 2, "fail": 3}
+
 // note takes a line about a case.
 func (s *suite) note(name string, e event) {
 	r := s.cases[name]
 	switch e.Action {
 	case "pass", "fail", "skip":
-		r.action = e.Action
+		// A workflow may be judged more than once, with other settings: what fails
+		// once fails, what fits once fits.
+		if rank[e.Action] > rank[r.action] {
+			r.action = e.Action
+		}
 	case "output":
 		// The line of a skip is "    file.go:123: reason".
 		if _, reason, ok := strings.Cut(e.Output, ".go:"); ok && r.reason == "" {

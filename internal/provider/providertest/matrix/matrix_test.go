@@ -55,6 +55,12 @@ func TestMatrix(t *testing.T) {
 		"the same for files": {
 			output("post_list", providertest.Files, providertest.Cases(), map[string]result{"internal error": {"skip", "files never err"}}) + letters, "1) files never err", nil,
 		},
+		"judged twice": {
+			output("post_list", "", providertest.Cases(), map[string]result{"a shared key keeps its other owner": {"skip", "one key"}}) + output("post_list", "", providertest.Cases(), nil) + letters, "a shared key keeps its other owner" + strings.Repeat(" ", 24) + "ok", nil,
+		},
+		"judged twice, failed once": {
+			output("post_list", "", providertest.Cases(), map[string]result{"all are accepted": {"fail", "no"}}) + output("post_list", "", providertest.Cases(), nil) + letters, "FAIL", []string{`post_list fails "all are accepted"`},
+		},
 		"a failure": {
 			output("post_list", "", providertest.Cases(), map[string]result{"all are accepted": {"fail", "no"}}) + letters, "FAIL", []string{`post_list fails "all are accepted"`},
 		},
