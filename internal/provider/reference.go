@@ -247,7 +247,7 @@ func kept(d time.Duration) string {
 	if d == 0 {
 		return "until they are removed"
 	}
-	return span(d) + " after they were last sent"
+	return "as long as they are sent again, which Usher does after " + span(d)
 }
 
 // span writes a duration in its largest whole unit.

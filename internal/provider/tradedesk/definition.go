@@ -2,8 +2,8 @@ package tradedesk
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
-	"time"
 
 	"usher/internal/matchkey"
 	"usher/internal/provider"
@@ -15,9 +15,11 @@ const (
 	// maxBytes is the most bytes of one request, as public connectors have it;
 	// above it the endpoint answers MaxRequestSizeExceeded.
 	maxBytes = 2_500_000
-	// lifetime is how long an id stays in an element: 30 days, the page's example.
-	// The most is 180 days, as public connectors have it.
-	lifetime = 30 * 24 * time.Hour
+	// lifetime is how many days an id stays in an element unless the destination
+	// says otherwise: 30, the page's example. longestLifetime is the most, as
+	// public connectors have it.
+	lifetime        = 30
+	longestLifetime = 180
 	// nameField is the job's setting of how the element is called.
 	nameField = "element_name"
 	// The settings of who sends.
@@ -83,6 +85,10 @@ func Definition() provider.Definition {
 				Help: "The id of the data provider on whose behalf the data is sent; empty = the advertiser's own.",
 			},
 			{
+				Name: provider.MembershipDaysField, Label: "Lifetime, days", Type: "int", Default: strconv.Itoa(lifetime), Example: "30",
+				Help: "How long The Trade Desk keeps an id that is not sent again, 1 to 180 days. Usher sends everybody again before nine tenths of it are over.",
+			},
+			{
 				Name: provider.MaxBytesField, Label: "Largest request", Type: "int", Default: "2500000", Example: "2500000",
 				Help: "The most bytes of one request body; batches are cut so that they fit.",
 			},
@@ -93,7 +99,7 @@ func Definition() provider.Definition {
 		MaxBytes:    maxBytes,
 		// An id is in an element until a time; sent again it only stays longer.
 		Replay:  provider.ReplayHarmless,
-		Refresh: lifetime,
+		Refresh: provider.RefreshOf(lifetime),
 		// No page names a limit of calls at once.
 		Concurrency:    4,
 		NewDestination: New,

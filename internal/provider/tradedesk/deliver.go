@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"usher/internal/activation"
 	"usher/internal/provider"
@@ -77,7 +76,7 @@ func (t *destination) appendHead(dst []byte) []byte {
 // appendItems appends an item for each id, and says whose it is. No value that
 // the rule set lets through needs escaping.
 func (t *destination) appendItems(dst []byte, b provider.Batch) ([]byte, []int) {
-	minutes := int64(lifetime / time.Minute)
+	minutes := t.minutes
 	if b.Op == activation.OpRemove {
 		minutes = 0
 	}

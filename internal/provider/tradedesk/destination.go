@@ -34,6 +34,7 @@ type destination struct {
 	providerSecret provider.Secret
 	address        string
 	maxBytes       int
+	minutes        int64 // that an id stays
 	bodies         outbound.Buffers
 }
 
@@ -80,6 +81,11 @@ func New(d provider.Deps) (provider.Destination, error) {
 	if err != nil || t.maxBytes < 10_000 {
 		return nil, invalid(provider.MaxBytesField, "the largest request must be a number of bytes, at least 10000")
 	}
+	days, err := strconv.Atoi(provider.Setting(def.DestinationFields, d.Config, provider.MembershipDaysField))
+	if err != nil || days < 1 || days > longestLifetime {
+		return nil, invalid(provider.MembershipDaysField, "the lifetime must be 1 to 180 days")
+	}
+	t.minutes = int64(days) * 24 * 60
 	return t, nil
 }
 

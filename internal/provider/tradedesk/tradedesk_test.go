@@ -101,6 +101,14 @@ func TestBodyAndSignature(t *testing.T) {
 		t.Errorf("a removal: %v, sent %s", err, *sent)
 	}
 
+	dest, _, sent = answering(t, 200, nil, `{}`, func(d *provider.Deps) { d.Config["membership_days"] = "7" })
+	if _, err := dest.Deliver(t.Context(), twoPeople(activation.OpAdd)); err != nil || string(*sent) != strings.ReplaceAll(want, "43200", "10080") {
+		t.Errorf("seven days: %v, sent %s", err, *sent)
+	}
+	if d := Definition().Configured(map[string]string{"membership_days": "10"}); d.Refresh != 9*24*time.Hour || Definition().Refresh != 27*24*time.Hour {
+		t.Errorf("sent again after %s of ten days, %s by default", d.Refresh, Definition().Refresh)
+	}
+
 	dest, got, sent = answering(t, 200, nil, ``, func(d *provider.Deps) {
 		d.Auth["access_token"], d.Auth["data_provider_secret"] = "tok", "dp-s3cret"
 		d.Config["data_provider_id"] = "dp1"
@@ -257,6 +265,8 @@ func TestSettings(t *testing.T) {
 		"a provider with a quote": {func(d *provider.Deps) { d.Config["data_provider_id"] = `"` }, "data_provider_id"},
 		"no such region":          {func(d *provider.Deps) { d.Config["region"] = "moon" }, "region"},
 		"an address with a query": {func(d *provider.Deps) { d.Auth["base_url"] = "https://x/?a" }, "base_url"},
+		"no lifetime":             {func(d *provider.Deps) { d.Config["membership_days"] = "0" }, "membership_days"},
+		"a lifetime too long":     {func(d *provider.Deps) { d.Config["membership_days"] = "181" }, "membership_days"},
 		"a tiny request":          {func(d *provider.Deps) { d.Config["max_request_bytes"] = "9" }, "max_request_bytes"},
 	} {
 		d := provider.Deps{Auth: map[string]provider.Secret{"advertiser_secret": "s"}, Account: "adv1", Config: map[string]string{}}
