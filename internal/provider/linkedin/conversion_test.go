@@ -158,7 +158,10 @@ func TestRoundsNameTheRightEvents(t *testing.T) {
 			elements[i] = i
 			s.send(i)
 		}
-		for {
+		for round := 0; ; round++ {
+			if round > n {
+				r.Fatalf("a bad event is named again and again: %v", elements)
+			}
 			var bad []int
 			for place, i := range elements {
 				if isBad[i] && (len(bad) == 0 || rapid.Bool().Draw(r, "named")) {
