@@ -17,8 +17,6 @@ const (
 	// many pages are turned before the look-up is given up.
 	pageSize = "1000"
 	maxPages = 100
-	// codePrefix is before the marker in a list's integration code.
-	codePrefix = "usher:"
 	// secondsOfDay: durations are whole days in seconds.
 	secondsOfDay = 24 * 60 * 60
 )
@@ -108,7 +106,7 @@ func (l *lists) wanted(a provider.Audience) (userList, error) {
 	}
 	u := userList{
 		DisplayName: a.Name, Description: "Kept in step by Usher, which finds it by its integration code.",
-		Code: codePrefix + a.Marker, Duration: strconv.Itoa(l.days*secondsOfDay) + "s",
+		Code: a.Marker, Duration: strconv.Itoa(l.days*secondsOfDay) + "s",
 		Info: &listInfo{KeyTypes: []string{setting(keyTypeField)}},
 	}
 	source := &sourceInfo{Source: setting(dataSourceField)}
@@ -230,7 +228,7 @@ func (l *lists) find(ctx context.Context, code string) (*userList, error) {
 func (l *lists) create(ctx context.Context, want userList) (provider.RemoteID, error) {
 	id, err := l.post(ctx, want)
 	if codeIs(err, className) {
-		want.DisplayName += " (" + strings.TrimPrefix(want.Code, codePrefix) + ")"
+		want.DisplayName += " (" + want.Code + ")"
 		id, err = l.post(ctx, want)
 	}
 	if err != nil {

@@ -50,9 +50,9 @@ func TestFindTurnsPages(t *testing.T) {
 	f := &far{answer: func(_ int, req *http.Request, _ []byte) (int, string) {
 		switch req.URL.Query().Get("pageToken") {
 		case "":
-			return 200, `{"userLists":[{"id":"30","integrationCode":"usher:m0"},{"id":"2000","integrationCode":"usher:m","membershipDuration":"46656000s"}],"nextPageToken":"p2"}`
+			return 200, `{"userLists":[{"id":"30","integrationCode":"m0"},{"id":"2000","integrationCode":"m","membershipDuration":"46656000s"}],"nextPageToken":"p2"}`
 		case "p2":
-			return 200, `{"userLists":[{"id":"900","integrationCode":"usher:m","membershipDuration":"46656000s","membershipStatus":"OPEN"}],"nextPageToken":"p2"}`
+			return 200, `{"userLists":[{"id":"900","integrationCode":"m","membershipDuration":"46656000s","membershipStatus":"OPEN"}],"nextPageToken":"p2"}`
 		}
 		return 500, `{}`
 	}}
