@@ -18,5 +18,6 @@
 // Faults have the operations auth, open, write, close, rename, remove, stat,
 // list, read and mkdir; Path is that of the file, for rename the new one. Kinds:
 // token (auth is refused), status and error (Code is the status code of SFTP, 0
-// = 4, failure), timeout, cut and slow. Others answer with status 4.
+// = 4, failure), invalid (answered as done, and not done), timeout, cut and slow.
+// Others answer with status 4.
 package sftp

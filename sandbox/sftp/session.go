@@ -51,6 +51,8 @@ func (s *session) meet(c Call, do func() error) error {
 		_ = s.raw.Close()
 	case fault.Cut:
 		_ = s.raw.Close()
+	case fault.Invalid: // answered as done, and not done
+		return nil
 	case fault.Status, fault.Error:
 		if status, ok := statuses[f.Code]; ok && f.Code != 0 {
 			return status

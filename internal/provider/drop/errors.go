@@ -6,7 +6,7 @@ import (
 	"usher/internal/activation"
 )
 
-// CodeStopped: the work was stopped before it ended.
+// CodeStopped says that the work was stopped before it ended.
 const CodeStopped = "FILE-STOPPED"
 
 // Stopped is the error of work whose context has ended. cause is that of the

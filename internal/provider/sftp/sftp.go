@@ -26,7 +26,7 @@ func Definition() provider.Definition {
 			RealTime:    true, Scheduled: true, Once: true,
 			Fields: drop.RowFields(),
 		}},
-		AuthFields: sftpdrop.AuthFields(true),
+		AuthFields:        sftpdrop.AuthFields(true),
 		DestinationFields: append([]provider.Field{sftpdrop.Folder()}, drop.ColumnFields()...),
 		OpenColumns:       &provider.OpenColumns{Rules: "sftp/1"},
 		// MaxRows is ours: a batch lies in memory while it is written.

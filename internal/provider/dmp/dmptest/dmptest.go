@@ -31,8 +31,10 @@ func Lines() providertest.Harness {
 			}
 			return bySFTP{n.Reading(func(f droptest.Folder) (droptest.Members, error) { return f.Lines(audience, "CUSTOMER_ID") })}, nil
 		},
-		Person: func(i int) map[string]string { return map[string]string{"CUSTOMER_ID": fmt.Sprintf("customer-%05d", i)} },
-		Skip:   sftptest.Skip(),
+		Person: func(i int) map[string]string {
+			return map[string]string{"CUSTOMER_ID": fmt.Sprintf("customer-%05d", i)}
+		},
+		Skip: sftptest.Skip(),
 	}
 }
 

@@ -92,7 +92,7 @@ var classes = map[string]class{
 type record struct {
 	method string
 	left   atomic.Bool // a connection was obtained
-	status int  // 0 = no answer
+	status int         // 0 = no answer
 	header http.Header
 	err    error // of the transport
 }

@@ -94,6 +94,7 @@ func TestFaults(t *testing.T) {
 		{"named, and then a failure", fault.Fault{Op: "rename", Path: "*.csv", Kind: fault.Status, Applied: true}, activation.Unavailable, "SFTP-FAILURE", true, []string{"a.csv", "a.csv.sha256"}},
 		{"named, and then cut", fault.Fault{Op: "rename", Path: "*.csv", Kind: fault.Cut, Applied: true}, activation.Unavailable, "SFTP-LOST", true, []string{"a.csv", "a.csv.sha256"}},
 		{"naming is not known", fault.Fault{Op: "rename", Kind: fault.Status, Code: 8}, activation.Invalid, "SFTP-UNSUPPORTED", false, nil},
+		{"what was written is lost", fault.Fault{Op: "write", Path: "*a.csv.tmp", Kind: fault.Invalid, Rows: 1, Times: -1}, activation.Unavailable, "SFTP-SIZE", false, nil},
 		{"not understood", fault.Fault{Op: "rename", Path: "*.csv", Kind: fault.Status, Code: 5}, activation.Unavailable, "SFTP-FAILURE", true, []string{"a.csv.sha256"}},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
@@ -293,4 +294,3 @@ func TestTheGuardHolds(t *testing.T) {
 		t.Error("a connection was made")
 	}
 }
-
