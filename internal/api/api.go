@@ -73,6 +73,7 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	a.manifests(h)
 	a.people(h)
 	a.tokens(h)
+	a.templates(h)
 	a.profiles(h)
 	a.legacy(h)
 	a.system(h)

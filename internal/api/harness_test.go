@@ -186,7 +186,7 @@ func roleOf(id string) activation.Role {
 		"old-list-jobs", "old-show-job", "old-list-authorizations", "old-show-authorization", "old-list-providers", "old-show-provider",
 		"old-list-audiences", "old-show-audience", "old-audience-size", "old-show-profile",
 		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",
-		"list-alerts", "list-notices",
+		"list-templates", "show-template", "list-alerts", "list-notices",
 		"list-tokens", "show-token", "create-token", "delete-token", "change-password",
 		"list-streams", "list-fields", "list-mappings", "list-loads", "show-load", "lookup-profile", "count-profiles":
 		return activation.RoleViewer

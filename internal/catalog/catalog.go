@@ -52,6 +52,10 @@ type Store interface {
 	UpdateJob(ctx context.Context, j activation.Job, user string) error
 	DeleteJob(ctx context.Context, id activation.JobID, user string) error
 	Template(ctx context.Context, id string) (activation.Template, error)
+	Templates(ctx context.Context) ([]activation.Template, error)
+	CreateTemplate(ctx context.Context, v activation.Template) (activation.Template, error)
+	UpdateTemplate(ctx context.Context, v activation.Template, user string) (activation.Template, error)
+	DeleteTemplate(ctx context.Context, id, user string) error
 	RunNow(ctx context.Context, id activation.JobID, user string) error
 	Pause(ctx context.Context, id activation.JobID, d time.Duration, user string) error
 	Resume(ctx context.Context, id activation.JobID, user string) error

@@ -92,5 +92,6 @@ var commandOf = map[string]string{
 	"lookup-profile": "profile show", "count-profiles": "profile count", "audit-log": "audit",
 	"list-users": "user list", "show-user": "user show", "create-user": "user create", "edit-user": "user edit", "delete-user": "user delete", "change-password": "user password",
 	"list-alerts": "alert list", "acknowledge-alert": "alert acknowledge", "silence-alert": "alert silence", "unsilence-alert": "alert unsilence", "test-alert": "alert test", "list-notices": "notice list",
+	"list-templates": "template list", "show-template": "template show", "create-template": "template create", "edit-template": "template edit", "delete-template": "template delete", "test-template": "template test",
 	"list-tokens": "token list", "show-token": "token show", "create-token": "token create", "delete-token": "token delete",
 }

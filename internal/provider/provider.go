@@ -59,6 +59,13 @@ type Opener interface {
 	OpenAudience(ctx context.Context, id RemoteID) error
 }
 
+// Poster is a Destination that takes a payload as it is, to try a template.
+type Poster interface {
+	// Post sends one payload as an event of its own. answer is what the far side
+	// replied, short and safe to keep.
+	Post(ctx context.Context, payload []byte) (answer string, err error)
+}
+
 // RemoteID is the network's id of an audience.
 type RemoteID string
 

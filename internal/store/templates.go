@@ -80,20 +80,26 @@ func (s *Store) UpdateTemplate(ctx context.Context, v activation.Template, user 
 	return v, nil
 }
 
-// DeleteTemplate removes a payload template; ErrConflict while a job names it.
+// DeleteTemplate removes a payload template, by id or name; ErrConflict while a
+// job that is not deleted names it.
 func (s *Store) DeleteTemplate(ctx context.Context, id, user string) error {
-	v, err := s.Template(ctx, id)
-	if err != nil {
-		return err
-	}
-	jobs, err := s.Jobs(ctx, JobFilter{Hidden: true})
-	if err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		if named := j.Config["template_id"]; named != "" && (named == v.ID || named == v.Name) {
-			return conflict("job %q uses the template", j.Name)
+	err := s.do(ctx, func(t *tx) error {
+		v, err := scanTemplate(t.row(`SELECT `+templateColumns+` FROM templates WHERE id = $1 OR name = $1 ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1`, id))
+		if v, err = found(v, err, "template", id); err != nil {
+			return err
 		}
+		// The settings of a job are JSON and name a template by its id alone.
+		n, err := t.count(`SELECT count(*) FROM jobs WHERE deleted_at IS NULL AND config LIKE $1`, `%"`+v.ID+`"%`)
+		if err != nil || n > 0 {
+			return orErr(err, conflict("%d jobs use the template", n))
+		}
+		if _, err := t.exec(`DELETE FROM templates WHERE id = $1`, v.ID); err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "delete", SubjectType: "template", SubjectID: v.ID, Before: encode(map[string]string{"name": v.Name})})
+	})
+	if err != nil {
+		return fmt.Errorf("delete template: %w", err)
 	}
-	return s.remove(ctx, "template", v.ID, user, `DELETE FROM templates WHERE id = $1`, "", "")
+	return nil
 }

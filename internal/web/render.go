@@ -73,7 +73,7 @@ func sections(current string, role activation.Role) []navGroup {
 	groups := []navGroup{
 		{"", "Operate", []navLink{{"/", "Overview", "layout-dashboard", false}, {"/jobs", "Jobs", "arrows-exchange", false}, {"/sync", "Sync tracking", "activity", false}, {"/alerts", "Alerts", "bell", false}}},
 		{"Customer data", "Customer data", []navLink{{"/audiences", "Audiences", "users-group", false}, {"/data", "Data", "database", false}}},
-		{"Set-up", "Set-up", []navLink{{"/destinations", "Destinations", "target", false}, {"/authorizations", "Authorizations", "key", false}}},
+		{"Set-up", "Set-up", []navLink{{"/destinations", "Destinations", "target", false}, {"/templates", "Payload templates", "code", false}, {"/authorizations", "Authorizations", "key", false}}},
 		settings(role),
 	}
 	for _, g := range groups {

@@ -92,6 +92,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerData(mux)
 	c.registerPeople(mux)
 	c.registerTokens(mux)
+	c.registerTemplates(mux)
 	c.page(mux, "/help/{page}", "", c.help)
 	mux.HandleFunc("GET /events", c.events)
 	mux.HandleFunc("GET /", c.nothingHere)

@@ -3,7 +3,9 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"usher/internal/activation"
@@ -62,6 +64,22 @@ func (d *destination) EnsureAudience(ctx context.Context, a provider.Audience) (
 		s.Close()
 	}
 	return remote, nil
+}
+
+// Post sends one payload by POST, under an id that nothing else has.
+func (d *destination) Post(ctx context.Context, payload []byte) (string, error) {
+	id := messageID("trial", activation.NewID[string]())
+	answer, err := d.to.call(ctx, http.MethodPost, id, d.now, payload)
+	if err != nil {
+		return "", err
+	}
+	if answer.Status/100 != 2 {
+		if (job{}).refuses(answer.Status) {
+			return "", &activation.Error{Kind: activation.Invalid, Code: fmt.Sprintf("%s-%d", codeRefused, answer.Status), Message: fmt.Sprintf("the receiver refuses the payload (HTTP status %d)", answer.Status), RequestID: id}
+		}
+		return "", d.fault(answer)
+	}
+	return fmt.Sprintf("HTTP %d", answer.Status), nil
 }
 
 // Poll is not for webhooks: they are answered at once.

@@ -45,6 +45,7 @@ func Run(t *testing.T, env Env) {
 		{"forget", forgetting},
 		{"overdue", overdue},
 		{"declared", declared},
+		{"templates of payloads", templates},
 		{"credentials", credentials},
 		{"credentials sealed anew", resealed},
 		{"credentials that end", credentialsEnd},
