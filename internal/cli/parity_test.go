@@ -54,7 +54,7 @@ var pageOf = map[string]string{
 var notYet = []string{
 	"POST /v2/explain", "POST /v2/paid/decision", "POST /v2/paid/response", "POST /v2/paid/history", "GET /v2/paid/issue", "GET /v2/paid/group", "GET /v2/paid/action",
 	"POST /v2/forget", "GET /v2/forget/{id}", "GET /v2/rebuild/{id}", "POST /v2/rebuild/{id}/cancel", "POST /v2/target/{id}/reconcile", "POST /v2/target/{id}/replace",
-	"GET /v2/priority-list", "GET /v2/template", "POST /v2/template/{id}/test", "GET /v2/publisher", "GET /v2/publisher/{id}", "POST /v2/publisher/{id}/sync",
+	"GET /v2/priority-list", "GET /v2/publisher", "GET /v2/publisher/{id}", "POST /v2/publisher/{id}/sync",
 	"GET /v2/publisher/{id}/object", "POST /v2/publisher/{id}/upload", "GET /v2/publisher/{id}/schedule", "GET /v2/publisher/{id}/strategy", "GET /v2/publisher/{id}/cost",
 	"GET /v2/entry", "GET /v2/entry/{id}", "GET /v2/entry/{id}/position", "POST /v2/entry/post", "POST /v2/entry/hold", "POST /v2/entry/release", "POST /v2/entry/cancel", "POST /v2/entry/retry",
 }
