@@ -107,6 +107,7 @@ func (a *API) authorizations(h huma.API) {
 		}
 		return ok(ctx, out)
 	})
+	a.consents(h)
 	a.keys(h)
 	a.providers(h)
 }

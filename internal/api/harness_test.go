@@ -175,7 +175,7 @@ func roleOf(id string) activation.Role {
 	switch id {
 	case "health", "ready":
 		return ""
-	case "create-authorization", "delete-authorization", "edit-authorization", "edit-typed-authorization", "replace-authorization", "show-vault", "rotate-vault", "audit-log", "stream-messages",
+	case "create-authorization", "connect-authorization", "delete-authorization", "edit-authorization", "edit-typed-authorization", "replace-authorization", "show-vault", "rotate-vault", "audit-log", "stream-messages",
 		"list-users", "show-user", "create-user", "edit-user", "delete-user":
 		return activation.RoleAdmin
 	case "list-jobs", "show-job", "job-logs", "jobs-logs", "job-passes", "workflow-job-passes", "metrics", "job-metrics", "workflow-job-metrics", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",

@@ -17,6 +17,10 @@ type AuthorizationSpec struct {
 	Provider, Label, Description string
 	// Config holds the provider's declared fields.
 	Config map[string]string
+	// ID is that of a new one, "" = any.
+	ID activation.AuthorizationID
+	// ExpiresAt is when what Config has ends; zero = not known, or never.
+	ExpiresAt time.Time
 }
 
 // CreateAuthorization seals and stores credentials for a provider.
@@ -30,7 +34,7 @@ func (c *Catalog) StoreAuthorization(ctx context.Context, spec AuthorizationSpec
 	if err != nil {
 		return activation.Authorization{}, err
 	}
-	a := activation.Authorization{Label: spec.Label, Description: spec.Description, Provider: def.Name, Status: activation.AuthUnknown}
+	a := activation.Authorization{ID: spec.ID, Label: spec.Label, Description: spec.Description, Provider: def.Name, Status: activation.AuthUnknown, ExpiresAt: spec.ExpiresAt}
 	if a.Sealed, a.KeyID, err = c.seal(def, spec); err != nil {
 		return activation.Authorization{}, err
 	}
@@ -72,7 +76,7 @@ func (c *Catalog) UpdateAuthorization(ctx context.Context, id activation.Authori
 	}
 	a.Sealed, a.KeyID = sealed, keyID
 	if slices.ContainsFunc([]string{provider.RefreshTokenField, provider.AccessTokenField, provider.ServiceAccountField}, func(name string) bool { return given[name] != "" }) {
-		a.ExpiresAt = time.Time{} // what was known is of the old one
+		a.ExpiresAt = spec.ExpiresAt // what was known is of the old one
 	}
 	if err := c.Store.UpdateAuthorization(ctx, a, user); err != nil {
 		return activation.Authorization{}, err

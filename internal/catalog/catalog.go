@@ -104,6 +104,7 @@ type Config struct {
 	Connect   Connector
 	Alert     AlertConnector
 	Health    Health
+	Consents  Consents
 	Log       *slog.Logger
 	Now       func() time.Time
 }

@@ -15,7 +15,7 @@ import (
 
 func (a *app) authCommand() *cobra.Command {
 	c := &cobra.Command{Use: "auth", Short: "Stored credentials, sealed at rest"}
-	c.AddCommand(a.jsonFlag(a.listAuths()), a.showAuth(), a.jsonFlag(a.createAuth()), a.jsonFlag(a.editAuth()), a.testAuth(), a.jsonFlag(a.replaceAuth()), a.deleteAuth())
+	c.AddCommand(a.jsonFlag(a.listAuths()), a.showAuth(), a.jsonFlag(a.createAuth()), a.jsonFlag(a.connectAuth()), a.jsonFlag(a.editAuth()), a.testAuth(), a.jsonFlag(a.replaceAuth()), a.deleteAuth())
 	return c
 }
 

@@ -32,7 +32,7 @@ var pageOf = map[string]string{
 	"list-destinations": "/destinations", "show-destination": "/destinations/{id}", "create-destination": "POST /destinations", "test-destination": "POST /destinations/{id}/test",
 	"edit-destination": "POST /destinations/{id}", "delete-destination": "POST /destinations/{id}/delete", "list-targets": "/destinations/{id}", "show-target": "/destinations/{id}",
 	"release-target":      "POST /destinations/{id}/targets/{target}/release",
-	"list-authorizations": "/authorizations", "show-authorization": "/authorizations/{id}", "create-authorization": "POST /authorizations",
+	"list-authorizations": "/authorizations", "show-authorization": "/authorizations/{id}", "create-authorization": "POST /authorizations", "connect-authorization": "POST /authorizations",
 	"edit-authorization": "POST /authorizations/{id}", "test-authorization": "POST /authorizations/{id}/test", "replace-authorization": "POST /authorizations/{id}/replace", "delete-authorization": "POST /authorizations/{id}/delete",
 	"list-providers": "/jobs/new", "show-provider": "/authorizations/new", "list-workflows": "/jobs/new", "show-workflow": "/jobs/new",
 	"list-streams": "/data", "stream-names": "/data", "show-stream": "/data/streams/{id}", "stream-fields": "/data/streams/{id}", "stream-stats": "/data",

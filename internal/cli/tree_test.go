@@ -77,7 +77,7 @@ var commandOf = map[string]string{
 	"list-audiences": "audience list", "show-audience": "audience show", "create-audience": "audience create", "edit-audience": "audience edit", "delete-audience": "audience delete",
 	"validate-audience": "audience validate", "audience-size": "audience size", "scan-audience": "audience members", "run-audience": "audience run",
 	"list-destinations": "destination list", "show-destination": "destination show", "create-destination": "destination create", "delete-destination": "destination delete", "test-destination": "destination test",
-	"list-authorizations": "auth list", "show-authorization": "auth show", "create-authorization": "auth create", "delete-authorization": "auth delete", "list-providers": "provider list",
+	"list-authorizations": "auth list", "show-authorization": "auth show", "create-authorization": "auth create", "connect-authorization": "auth connect", "delete-authorization": "auth delete", "list-providers": "provider list",
 	"show-stream": "stream show", "stream-names": "stream names", "stream-fields": "stream fields", "stream-stats": "stream stats", "scan-rule": "audience scan",
 	"edit-destination": "destination edit", "show-typed-authorization": "(older form)", "edit-authorization": "auth edit", "edit-typed-authorization": "(older form)",
 	"test-authorization": "auth test", "replace-authorization": "auth replace", "show-vault": "vault show", "rotate-vault": "vault rotate",

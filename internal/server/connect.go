@@ -73,6 +73,14 @@ func (c *connections) client(auth activation.AuthorizationID, def provider.Defin
 	return have.http
 }
 
+// consents asks people for their consent at networks.
+func (c *connections) consents() *vault.Consents {
+	return &vault.Consents{
+		Store: c.store, Vault: c.box, PublicURL: c.cfg.PublicURL, Log: c.log, Now: c.now,
+		Client: func() *http.Client { return outbound.New(c.limits()) },
+	}
+}
+
 // template returns the text of a stored payload template.
 func (c *connections) template(ctx context.Context, id string) (string, error) {
 	t, err := c.store.Template(ctx, id)

@@ -126,7 +126,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	connect := clients.connect
 	health := &vault.Health{Store: s.store, Probe: clients.probe, Log: log, Now: opt.Now}
 	declared := catalog.New(catalog.Config{
-		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Alert: clients.alert, Health: health, Log: log, Now: opt.Now,
+		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Alert: clients.alert, Health: health, Consents: clients.consents(), Log: log, Now: opt.Now,
 	})
 	if err := declared.SyncAudiences(ctx); err != nil {
 		return nil, fmt.Errorf("bring audiences in step: %w", err)

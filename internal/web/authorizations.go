@@ -16,6 +16,7 @@ func (c *Console) registerAuthorizations(mux *http.ServeMux) {
 	c.page(mux, "/authorizations", "", c.authorizations)
 	c.page(mux, "/authorizations/new", "", func(v visit) (view, error) { return c.authorizationForm(v, v.get("provider"), nil) })
 	c.page(mux, "/authorizations/{id}", "", func(v visit) (view, error) { return c.authorization(v, nil, nil) })
+	c.registerConsents(mux)
 	c.action(mux, "/authorizations", activation.RoleAdmin, c.createAuthorization)
 	c.action(mux, "/authorizations/{id}", activation.RoleAdmin, c.editAuthorization)
 	c.action(mux, "/authorizations/{id}/test", activation.RoleOperator, c.testAuthorization)
@@ -105,6 +106,7 @@ type authorizationPage struct {
 	Refusals        []string
 	Delete          button
 	History         []auditRow
+	Connect, Again  string // as in accountPage
 }
 
 // authorization is the page of one authorization: how it is, what uses it, and
@@ -150,9 +152,16 @@ func (c *Console) authorization(v visit, wrong map[string]string, refusals []str
 // authorizationFields are the inputs of an authorization. A secret is never put
 // into one: left empty, it stays as it is.
 func (c *Console) authorizationFields(v visit, p *authorizationPage, def provider.Definition, a activation.Authorization, settings map[string]string, wrong map[string]string) {
-	label, description := a.Label, a.Description
-	if wrong != nil {
+	label, description, given := a.Label, a.Description, v.post
+	if def.OAuth != nil {
+		p.Connect = def.Title
+	}
+	typed, again := c.keptAnswers(v)
+	switch p.Again = again; {
+	case wrong != nil:
 		label, description = v.post("label"), v.post("description")
+	case typed != nil:
+		label, description, given = typed["label"], typed["description"], func(name string) string { return typed[name] }
 	}
 	p.Fields = []field{
 		{Name: "label", Label: "Label", Type: "text", Required: true, Value: label, Error: wrong["label"]},
@@ -169,7 +178,7 @@ func (c *Console) authorizationFields(v visit, p *authorizationPage, def provide
 			p.Settings = append(p.Settings, pair{f.Label, "sealed"})
 		}
 	}
-	for i, f := range declared(v.post, "config.", filled, wrong) {
+	for i, f := range declared(given, "config.", filled, wrong) {
 		if def.AuthFields[i].Secret {
 			f.Help = "Leave it empty to keep what is stored. " + f.Help
 			p.Secrets = append(p.Secrets, f)
@@ -212,6 +221,9 @@ func (c *Console) editAuthorization(v visit) (view, error) {
 		if _, sent := v.PostForm["config."+f.Name]; sent && (f.Secret && value != "" || !f.Secret && value != have[f.Name]) {
 			given[f.Name] = value
 		}
+	}
+	if v.post("go") == "connect" {
+		return c.connect(v, def, id, given, func(wrong map[string]string) (view, error) { return c.authorization(v, wrong, nil) })
 	}
 	after, err := c.Catalog.UpdateAuthorization(v.Context(), id, catalog.AuthorizationSpec{Label: v.post("label"), Description: v.post("description"), Config: given}, v.who.Name)
 	wrong, err := wrongFields(err, names...)
@@ -275,11 +287,21 @@ func (c *Console) authorizationForm(v visit, providerName string, wrong map[stri
 	}
 	if def, ok := c.only(providerName); ok {
 		p.Provider, p.Help = def.Name, "Secrets are sealed on this server and never shown again. Type them anew if the form comes back."
-		p.Fields = []field{
-			{Name: "label", Label: "Label", Type: "text", Required: true, Value: v.post("label"), Error: wrong["label"], Help: "How you know these credentials, such as " + def.Title + " of your company."},
-			{Name: "description", Label: "Description", Type: "text", Value: v.post("description"), Error: wrong["description"]},
+		if def.OAuth != nil {
+			p.Connect = def.Title
 		}
-		p.Settings = declared(v.post, "config.", def.AuthFields, wrong)
+		given := v.post
+		if typed, again := c.keptAnswers(v); typed != nil {
+			if p.Again = again; wrong == nil {
+				given = func(name string) string { return typed[name] }
+			}
+			p.Help = "Your answers are kept, for connecting the secrets too: leave those empty."
+		}
+		p.Fields = []field{
+			{Name: "label", Label: "Label", Type: "text", Required: true, Value: given("label"), Error: wrong["label"], Help: "How you know these credentials, such as " + def.Title + " of your company."},
+			{Name: "description", Label: "Description", Type: "text", Value: given("description"), Error: wrong["description"]},
+		}
+		p.Settings = declared(given, "config.", def.AuthFields, wrong)
 	}
 	out.Body = p
 	if wrong != nil {
@@ -292,6 +314,9 @@ func (c *Console) createAuthorization(v visit) (view, error) {
 	def, err := c.Catalog.Definition(v.post("provider"))
 	if err != nil {
 		return refused("/authorizations/new", err)
+	}
+	if v.post("go") == "connect" {
+		return c.connect(v, def, "", values(v, "config.", def.AuthFields), func(wrong map[string]string) (view, error) { return c.authorizationForm(v, def.Name, wrong) })
 	}
 	names := []string{"label", "description"}
 	for _, f := range def.AuthFields {

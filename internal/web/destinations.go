@@ -143,6 +143,9 @@ type accountPage struct {
 	MappingWrong                           string
 	Providers                              []link
 	Missing                                []link
+	// Connect is the network that a person can be sent to, "" for none; Again
+	// brings back what was typed before a refusal.
+	Connect, Again string
 }
 
 // destinationForm is the form of a new destination: account, settings, and one

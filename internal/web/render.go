@@ -116,6 +116,9 @@ func (c *Console) render(w http.ResponseWriter, v visit, out view) {
 		http.Error(w, "this page could not be made", http.StatusInternalServerError)
 		return
 	}
+	if out.Refresh != "" {
+		w.Header().Set("Refresh", "0; url="+out.Refresh)
+	}
 	send(w, out.Status, b.Bytes())
 }
 

@@ -54,6 +54,8 @@ type view struct {
 	Status int
 	// Fragment is the name of a template to render alone, for htmx.
 	Fragment string
+	// Refresh sends the browser on to another site. A form can't redirect there.
+	Refresh string
 	// To redirects after a POST; Said is shown there.
 	To   string
 	Said flash

@@ -35,6 +35,7 @@ type wizardPage struct {
 	Wrong         string
 	Form          *jobForm
 	NewAuth       bool
+	Connect       string // the network that a new authorization is connected with, "" = none
 	Estimate      *estimate
 	Checked       bool
 	Authorization *authorizationRow
@@ -231,6 +232,9 @@ func typeStep(p *wizardPage, given answers, def provider.Definition) {
 
 func (c *Console) authorizationStep(v visit, p *wizardPage, given answers, def provider.Definition) error {
 	p.Title, p.Sub = "Which credentials of "+def.Title+" should it use?", "Authorizations are kept sealed in the vault and can be shared by jobs."
+	if def.OAuth != nil {
+		p.Connect = def.Title
+	}
 	all, err := c.Store.Authorizations(v.Context())
 	if err != nil {
 		return err

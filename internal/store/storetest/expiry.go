@@ -74,3 +74,27 @@ func credentialsEnd(w *world) {
 	w.ok(err)
 	w.equal(end, stored.ExpiresAt)
 }
+
+// consenting: a consent under way is there once, and for 15 minutes.
+func consenting(w *world) {
+	ctx := w.t.Context()
+	c := activation.Consent{
+		StateHash: []byte("hash of a state"), Person: "ann", Provider: "google", Authorization: "a1", Label: "l", Description: "d",
+		KeyID: "k1", Sealed: []byte{0, 1, 2}, ReturnTo: "/authorizations/new", CreatedAt: w.clock.Now(),
+	}
+	w.ok(w.SaveConsent(ctx, c))
+	_, err := w.TakeConsent(ctx, []byte("another"))
+	w.is(activation.ErrNotFound, err)
+	got, err := w.TakeConsent(ctx, c.StateHash)
+	w.ok(err)
+	w.equal(c, got)
+	_, err = w.TakeConsent(ctx, c.StateHash)
+	w.is(activation.ErrNotFound, err)
+	w.ok(w.SaveConsent(ctx, c))
+	w.clock.Add(activation.ConsentLife)
+	_, err = w.TakeConsent(ctx, c.StateHash)
+	w.is(activation.ErrNotFound, err)
+	w.ok(w.SaveConsent(ctx, c)) // the old one is forgotten
+	_, err = w.TakeConsent(ctx, c.StateHash)
+	w.ok(err)
+}

@@ -49,6 +49,7 @@ func Run(t *testing.T, env Env) {
 		{"credentials", credentials},
 		{"credentials sealed anew", resealed},
 		{"credentials that end", credentialsEnd},
+		{"consents", consenting},
 		{"credentials in use", authorizationUsed},
 		{"credentials replaced, audiences left behind", replacedAnew},
 		{"credentials replaced under a run", replacedOpen},
