@@ -55,6 +55,10 @@ func remote(r *http.Request) (netip.Addr, bool) {
 // person. Whoever has one IPv6 address has the 64 bits below it.
 type origin struct{ counted, written string }
 
+// From is what the requests of one sender are counted by: its address, or the 64
+// bits before it of an IPv6 one.
+func (a *Access) From(r *http.Request) string { return a.origin(r).counted }
+
 func (a *Access) origin(r *http.Request) origin {
 	from, ok := a.address(r)
 	one, many := 32, 24

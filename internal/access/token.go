@@ -85,8 +85,8 @@ func (a *Access) createToken(ctx context.Context, t activation.Token) (text stri
 		return "", stored, invalid("name", textRule(maxName))
 	case !plain(t.Description, maxDescription):
 		return "", stored, invalid("description", textRule(maxDescription))
-	case !t.Role.Includes(activation.RoleViewer):
-		return "", stored, invalid("scope", "must be viewer, operator or admin")
+	case t.Role != activation.RoleSite && !t.Role.Includes(activation.RoleViewer):
+		return "", stored, invalid("scope", "must be viewer, operator, admin or site")
 	case !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(a.now()):
 		return "", stored, invalid("expires", "is over already")
 	}
@@ -218,7 +218,7 @@ func effective(t activation.Token, maker *activation.User) activation.Role {
 		return t.Role
 	case maker == nil || maker.ID != t.User || maker.Disabled:
 		return ""
-	case maker.Role.Includes(t.Role):
+	case maker.Role.Includes(t.Role), t.Role == activation.RoleSite && maker.Role.Includes(activation.RoleViewer):
 		return t.Role
 	case t.Role.Includes(maker.Role):
 		return maker.Role

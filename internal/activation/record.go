@@ -135,6 +135,10 @@ const (
 	RoleOperator Role = "operator"
 	// RoleAdmin manages authorizations, people, tokens, forget and settings.
 	RoleAdmin Role = "admin"
+	// RoleSite is that of a token that stands in the source of web pages: it asks
+	// for the public audiences of a public id (web:read) and does nothing else. It
+	// is no person's, includes no role and is included by none.
+	RoleSite Role = "site"
 )
 
 // Roles lists the roles, each including the ones before it.

@@ -44,6 +44,7 @@ type Deps struct {
 	Vault     Vault
 	Sealed    vault.Sealed
 	Providers []provider.Definition
+	Site      Site
 }
 
 // Jobs is what the API reads of the control store about jobs.

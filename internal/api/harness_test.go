@@ -152,7 +152,7 @@ func operations(t testing.TB, s *servertest.Server) []operation {
 
 // nowhere is the path of o with ids of nothing.
 func (o operation) nowhere() string {
-	p := strings.NewReplacer("{id}", nobody, "{workflow}", "meta-custom-audience", "{type}", "meta", "{stream}", "people", "{name}", "people", "{n}", "1", "{slug}", "meta", "{field}", "customer", "{value}", "nobody")
+	p := strings.NewReplacer("{id}", nobody, "{workflow}", "meta-custom-audience", "{type}", "meta", "{stream}", "people", "{name}", "people", "{n}", "1", "{slug}", "meta", "{field}", "customer", "{value}", "nobody", "{public_id}", "v1")
 	return p.Replace(o.Path)
 }
 
@@ -186,7 +186,7 @@ func roleOf(id string) activation.Role {
 		"old-list-jobs", "old-show-job", "old-list-authorizations", "old-show-authorization", "old-list-providers", "old-show-provider",
 		"old-list-audiences", "old-show-audience", "old-audience-size", "old-show-profile",
 		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",
-		"list-templates", "show-template", "list-alerts", "list-notices",
+		"list-templates", "show-template", "list-alerts", "list-notices", "show-visitor",
 		"list-tokens", "show-token", "create-token", "delete-token", "change-password",
 		"list-streams", "list-fields", "list-mappings", "list-loads", "show-load", "lookup-profile", "count-profiles":
 		return activation.RoleViewer

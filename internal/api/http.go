@@ -38,7 +38,7 @@ func (t traced) HandleFunc(pattern string, fn func(http.ResponseWriter, *http.Re
 var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
 
 // roots are the paths that belong to the API alone.
-var roots = []string{"/v2/", "/api/", "/collect/", "/docs/"}
+var roots = []string{"/v2/", "/api/", "/collect/", "/docs/", "/web/"}
 
 // refuseTheRest answers what no route takes in our envelope: 405 with Allow
 // where other methods of the path exist, else 404. One pattern per method,

@@ -123,7 +123,7 @@ func (a *API) tokens(h huma.API) {
 		Body struct {
 			Name        string          `json:"name" doc:"the audit log names the token by it"`
 			Description string          `json:"description,omitempty"`
-			Scope       activation.Role `json:"scope" enum:"viewer,operator,admin" doc:"at most the maker's own role"`
+			Scope       activation.Role `json:"scope" enum:"viewer,operator,admin,site" doc:"at most the maker's own role; site asks for the public audiences of a public id and nothing else"`
 			Expires     string          `json:"expires,omitempty" enum:"7d,30d,90d,never" default:"30d"`
 		}
 	},

@@ -113,7 +113,7 @@ Start with "usher demo" to see all of it, or "usher serve" to run it for real.`,
 		a.audienceCommand(), a.authCommand(), a.destinationCommand(), a.targetCommand(),
 		a.jobCommand(), a.jsonFlag(a.metricCommand()), a.runCommand(), a.providerCommand(), a.workflowCommand(), a.vaultCommand(), a.loadCommand(), a.jsonFlag(a.auditCommand()),
 		a.alertCommand(), a.noticeCommand(), a.templateCommand(),
-		a.userCommand(), a.tokenCommand(),
+		a.userCommand(), a.tokenCommand(), a.webCommand(),
 	)
 	root.SetIn(a.in)
 	root.SetOut(a.out)

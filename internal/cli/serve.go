@@ -79,6 +79,8 @@ func configFlags(c *cobra.Command) {
 	f.StringSlice("allow-host", d.AllowHosts, "private host:port that providers may call, such as a sandbox (repeat)")
 	f.String("public-url", d.PublicURL, "address of the console as people reach it; links in alerts begin with it")
 	f.StringSlice("trusted-proxy", d.TrustedProxies, "address or network of a proxy in front of the server, whose X-Forwarded-For and -Proto are believed (repeat)")
+	f.StringSlice("site-origin", d.SiteOrigins, "origin of web pages that may ask for public audiences from a browser, such as https://shop.example.com (repeat)")
+	f.Int("site-per-minute", d.SitePerMinute, "questions of web pages that one address may ask in a minute; 0 = as many as it likes")
 	f.Int("guard-percent", d.GuardPercent, "share of a target's people that may be removed within 24 h without approval; 100 = off")
 	f.Duration("job-retention", d.JobRetention, "how long jobs that do not go on are kept, with their runs and logs")
 	f.Int("max-batch", d.MaxBatch, "rows of one queue item; 0 = as many as the network takes")
@@ -104,7 +106,7 @@ func loadConfig(cmd *cobra.Command, file string) (config.Config, error) {
 		}
 		flags["job_retention"] = v
 	}
-	for flag, name := range map[string]string{"memory-mb": "memory_mb", "threads": "threads", "guard-percent": "guard_percent", "max-batch": "max_batch"} {
+	for flag, name := range map[string]string{"memory-mb": "memory_mb", "threads": "threads", "guard-percent": "guard_percent", "max-batch": "max_batch", "site-per-minute": "site_per_minute"} {
 		if f.Changed(flag) {
 			v, err := f.GetInt(flag)
 			if err != nil {
@@ -113,7 +115,7 @@ func loadConfig(cmd *cobra.Command, file string) (config.Config, error) {
 			flags[name] = v
 		}
 	}
-	for flag, name := range map[string]string{"allow-host": "allow_hosts", "trusted-proxy": "trusted_proxies"} {
+	for flag, name := range map[string]string{"allow-host": "allow_hosts", "trusted-proxy": "trusted_proxies", "site-origin": "site_origins"} {
 		if f.Changed(flag) {
 			v, err := f.GetStringSlice(flag)
 			if err != nil {

@@ -85,7 +85,7 @@ no more than you, now and later; one made by a token ends with it at the latest.
 	}
 	f := c.Flags()
 	f.StringVar(&description, "description", "", "what it is for")
-	f.StringVar(&scope, "scope", string(activation.RoleViewer), "viewer, operator or admin; at most your own role")
+	f.StringVar(&scope, "scope", string(activation.RoleViewer), "viewer, operator or admin, at most your own role; site for web pages")
 	f.StringVar(&expires, "expires", "30d", "7d, 30d, 90d or never")
 	return c
 }

@@ -88,7 +88,7 @@ var commandOf = map[string]string{
 	"list-streams": "stream list", "declare-stream": "stream declare", "stream-messages": "stream messages", "rebuild": "stream rebuild",
 	"list-fields": "field list", "declare-field": "field create", "list-mappings": "mapping list", "set-mappings": "mapping set", "show-load": "load show", "list-loads": "load list", "retry-load": "load retry", "discard-load": "load discard",
 	"collect-bulk": "import", "collect-json": "(import takes JSON by the bulk route)",
-	"apply": "apply", "export": "export",
+	"apply": "apply", "export": "export", "show-visitor": "web audiences",
 	"lookup-profile": "profile show", "count-profiles": "profile count", "audit-log": "audit",
 	"list-users": "user list", "show-user": "user show", "create-user": "user create", "edit-user": "user edit", "delete-user": "user delete", "change-password": "user password",
 	"list-alerts": "alert list", "acknowledge-alert": "alert acknowledge", "silence-alert": "alert silence", "unsilence-alert": "alert unsilence", "test-alert": "alert test", "list-notices": "notice list",

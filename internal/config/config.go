@@ -53,6 +53,12 @@ type Config struct {
 	// failed sign-ins are counted, and X-Forwarded-Proto whether cookies are
 	// marked Secure. Default none: nobody's word is taken.
 	TrustedProxies []string `koanf:"trusted_proxies"`
+	// SiteOrigins are the origins (https://shop.example.com) of web pages that may
+	// ask for a visitor's public audiences from a browser; * = all. Default none.
+	SiteOrigins []string `koanf:"site_origins"`
+	// SitePerMinute is how many such questions one address may ask in a minute.
+	// Default 600; 0 = as many as it likes.
+	SitePerMinute int `koanf:"site_per_minute"`
 	// GuardPercent is the share of a target's people that may be removed within
 	// 24 h without approval. Default 20; 100 switches the guard off.
 	GuardPercent int `koanf:"guard_percent"`
@@ -74,7 +80,7 @@ func Default() Config {
 		Data:         "usher-data",
 		LogLevel:     "info",
 		LogFormat:    "text",
-		GuardPercent: 20,
+		GuardPercent: 20, SitePerMinute: 600,
 		JobRetention: 90 * 24 * time.Hour,
 	}
 }
@@ -112,7 +118,7 @@ func Load(path string, flags map[string]any) (Config, error) {
 // names are the settings there are.
 func names() map[string]struct{} {
 	out := map[string]struct{}{}
-	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "public_url", "trusted_proxies", "guard_percent", "max_batch", "job_retention", "database_url"} {
+	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "public_url", "trusted_proxies", "site_origins", "site_per_minute", "guard_percent", "max_batch", "job_retention", "database_url"} {
 		out[n] = struct{}{}
 	}
 	return out
@@ -125,7 +131,7 @@ func fromEnv(key, value string) (string, any) {
 	if _, ok := names()[name]; !ok {
 		return "", nil
 	}
-	if name == "allow_hosts" || name == "trusted_proxies" {
+	if name == "allow_hosts" || name == "trusted_proxies" || name == "site_origins" {
 		return name, strings.Split(value, ",")
 	}
 	return name, value
@@ -154,6 +160,14 @@ func (c Config) Validate() error {
 	}
 	if c.GuardPercent < 1 || c.GuardPercent > 100 {
 		errs = append(errs, fmt.Errorf("guard_percent: %d is not between 1 and 100", c.GuardPercent))
+	}
+	if c.SitePerMinute < 0 {
+		errs = append(errs, fmt.Errorf("site_per_minute: %d is negative", c.SitePerMinute))
+	}
+	for _, o := range c.SiteOrigins {
+		if u, err := url.Parse(o); o != "*" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || o != u.Scheme+"://"+u.Host) {
+			errs = append(errs, fmt.Errorf("site_origins: %q is no origin such as https://shop.example.com", o))
+		}
 	}
 	if c.MaxBatch < 0 {
 		errs = append(errs, fmt.Errorf("max_batch: %d is negative", c.MaxBatch))

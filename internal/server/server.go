@@ -46,6 +46,7 @@ import (
 	"usher/internal/warehouse"
 	"usher/internal/warehouse/duckdb"
 	"usher/internal/warehouse/inbox"
+	"usher/internal/warehouse/site"
 	"usher/internal/web"
 )
 
@@ -80,6 +81,7 @@ type Server struct {
 	queue     *queue.Queue // nil without PostgreSQL
 	warehouse *duckdb.DB
 	inbox     *inbox.Inbox
+	site      *site.Site
 	merger    *ingest.Merger
 	engine    *engine.Engine
 	console   *web.Console
@@ -117,12 +119,16 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	if s.inbox, err = inbox.Open(ctx, inbox.Config{Dir: filepath.Join(cfg.Data, "inbox"), Log: log, Now: opt.Now}); err != nil {
 		return nil, err
 	}
+	if s.site, err = site.Open(ctx, cfg.Data, log); err != nil {
+		return nil, err
+	}
 	box, err := openVault(cfg.Data)
 	if err != nil {
 		return nil, err
 	}
 
 	clients := newConnections(s.store, box, opt.Providers, cfg, log, opt.Now)
+	clients.site = siteTable{s.site}
 	connect := clients.connect
 	health := &vault.Health{Store: s.store, Probe: clients.probe, Log: log, Now: opt.Now}
 	declared := catalog.New(catalog.Config{
@@ -171,6 +177,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Manifest: code, Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Vault: box, Sealed: s.store, Providers: opt.Providers,
 		Alerts: s.store, Notifier: tell,
+		Site: api.Site{Table: s.site, Origins: cfg.SiteOrigins, PerMinute: cfg.SitePerMinute},
 	})
 	s.console = web.New(web.Config{
 		Version: opt.Version, Log: log, Now: opt.Now, Access: s.access, Store: s.store, Catalog: declared, Tracking: watch,
@@ -291,6 +298,9 @@ func (s *Server) Close() error {
 	}
 	if s.inbox != nil {
 		errs = append(errs, s.inbox.Close())
+	}
+	if s.site != nil {
+		errs = append(errs, s.site.Close())
 	}
 	if s.warehouse != nil { // closed before what may wait for a database that is away
 		errs = append(errs, s.warehouse.Close())

@@ -215,7 +215,7 @@ func mappingFields(def provider.Definition, schema warehouse.Schema, chosen map[
 		options = append(options, option{f.Name, f.Name, false})
 	}
 	if def.OpenColumns != nil {
-		return []field{columnsField(schema, chosen, wrong)}
+		return []field{columnsField(shown(def, schema), chosen, wrong)}
 	}
 	var out []field
 	for _, k := range def.RuleSet.Keys {

@@ -23,6 +23,8 @@ type destinationPage struct {
 	Targets []targetRow
 	Runs    []runRow
 	Delete  button
+	// Snippet is what a web page asks with, where sites read the destination.
+	Snippet string
 }
 
 // targetRow is one audience at the destination.
@@ -58,6 +60,7 @@ func (c *Console) destination(v visit, wrong map[string]string, rebuild *string)
 	if err := c.destinationFields(v, &p, d, wrong, rebuild != nil || wrong != nil); err != nil {
 		return view{}, err
 	}
+	p.Snippet = c.snippet(v, d)
 	if err := c.switchOf(v, &p, d); err != nil {
 		return view{}, err
 	}

@@ -65,6 +65,9 @@ func (c *Console) tokens(v visit, made string, wrong map[string]string) (view, e
 			scopes = append(scopes, o)
 		}
 	}
+	if v.who.May(activation.RoleViewer) {
+		scopes = append(scopes, option{string(activation.RoleSite), "Site: stands in web pages, asks for public audiences only", false})
+	}
 	expires := "30d"
 	if given.Get("expires") != "" {
 		expires = given.Get("expires")
