@@ -227,20 +227,23 @@ func TestReplayGivesTheMembership(t *testing.T) {
 		if config["operation_column"] == "-" {
 			config["filename"] = "" // where the oracle looks for it
 		}
+		if config["compress"] == "true" {
+			config["max_bytes"] = "0" // a compressor for each line takes long
+		}
 		id, err := e.EnsureAudience(context.Background(), a)
 		if err != nil {
 			t.Fatal(err)
 		}
 		a.Remote = id
 		want := map[string]bool{}
-		for run := range rapid.IntRange(1, 12).Draw(t, "runs") {
+		for run := range rapid.IntRange(1, 6).Draw(t, "runs") {
 			op := rapid.SampledFrom([]activation.Op{activation.OpAdd, activation.OpRemove}).Draw(t, "op")
 			var ids []string
 			for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, 9), 1, 8, rapid.ID).Draw(t, "people") {
 				ids = append(ids, fmt.Sprint("person-", n))
 			}
 			b := batch(a, op, int64(run+1), ids...)
-			for range rapid.IntRange(1, 3).Draw(t, "times") {
+			for range rapid.IntRange(1, 2).Draw(t, "times") {
 				if _, err := e.Deliver(context.Background(), b); err != nil {
 					t.Fatal(err)
 				}
