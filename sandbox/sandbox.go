@@ -48,8 +48,8 @@ var registry = []entry{
 	{"google", "Google", Credentials{"client_id": google.DefaultClientID, "client_secret": google.DefaultClientSecret, "refresh_token": google.DefaultRefreshToken, "token_url": "{url}/token", "base_url": "{url}"}, func(_ Options, d deps) (Network, error) {
 		return google.New(google.Options{}, google.Deps(d))
 	}},
-	{"linkedin", "LinkedIn", Credentials{"access_token": linkedin.DefaultToken, "base_url": "{url}/rest"}, func(_ Options, d deps) (Network, error) {
-		return linkedin.New(linkedin.Options{}, linkedin.Deps(d))
+	{"linkedin", "LinkedIn", Credentials{"access_token": linkedin.DefaultToken, "base_url": "{url}/rest"}, func(o Options, d deps) (Network, error) {
+		return linkedin.New(linkedin.Options{Hidden: o.lag(), Settle: o.lag()}, linkedin.Deps(d))
 	}},
 	{"tradedesk", "The Trade Desk (account sandboxadv)", Credentials{"advertiser_secret": tradedesk.DefaultSecret, "base_url": "{url}"}, func(_ Options, d deps) (Network, error) {
 		return tradedesk.New(tradedesk.Options{}, tradedesk.Deps(d))
@@ -78,11 +78,23 @@ type Options struct {
 	Now func() time.Time
 	// Networks are the names of those that are served; none means all.
 	Networks []string
+	// Prompt leaves out the lags after something was made, for tests that have no
+	// minute to wait.
+	Prompt bool
 	// Meta sets up the network of that name.
 	Meta meta.Options
 	// StateFile, when set, keeps Meta's audiences over a restart. It is
 	// readable by its owner only.
 	StateFile string
+}
+
+// lag is what a network is set up with where its own lag is not wanted; 0 = its
+// own.
+func (o Options) lag() time.Duration {
+	if o.Prompt {
+		return time.Millisecond
+	}
+	return 0
 }
 
 // Sandbox is a set of networks. Its methods may be called in parallel.

@@ -155,7 +155,7 @@ func (c *Catalog) TestDestination(ctx context.Context, id activation.Destination
 		return err
 	}
 	found := client.Check(ctx)
-	if found == nil || activation.KindOf(found) == activation.Unauthorized {
+	if d.Authorization != "" && (found == nil || activation.KindOf(found) == activation.Unauthorized) {
 		if err := c.Health.Report(ctx, d.Authorization, found); err != nil {
 			return errors.Join(found, err)
 		}

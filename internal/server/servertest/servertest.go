@@ -41,14 +41,15 @@ type Server struct {
 	t testing.TB
 }
 
-// Start runs a server and a sandbox until the test ends.
-func Start(t testing.TB) *Server {
+// Start runs a server and a sandbox until the test ends. The server may reach the
+// sandbox, and the host:port pairs in more.
+func Start(t testing.TB, more ...string) *Server {
 	t.Helper()
 	s := &Server{t: t, Dir: filepath.Join(t.TempDir(), "data"), Tokens: map[activation.Role]string{}}
 	s.startSandbox()
 	s.makeTokens()
 	cfg := config.Default()
-	cfg.Data, cfg.MemoryMB, cfg.AllowHosts = s.Dir, 256, []string{strings.TrimPrefix(s.Network, "http://")}
+	cfg.Data, cfg.MemoryMB, cfg.AllowHosts = s.Dir, 256, append(s.hosts(), more...)
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	s.check(err)
@@ -80,7 +81,11 @@ func (s *Server) startSandbox() {
 		stop()
 		s.t.Fatal(err)
 	}
-	s.Sandbox, s.Network = sandbox.New(sandbox.Options{Seed: 1}), "http://"+ln.Addr().String()
+	s.Sandbox, s.Network = sandbox.New(sandbox.Options{Seed: 1, Prompt: true}), "http://"+ln.Addr().String()
+	if err := s.Sandbox.ListenOwn(ctx, "127.0.0.1"); err != nil {
+		stop()
+		s.t.Fatal(err)
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.Sandbox.Serve(ctx, ln) }()
 	s.t.Cleanup(func() {
@@ -89,6 +94,28 @@ func (s *Server) startSandbox() {
 			s.t.Errorf("sandbox: %v", err)
 		}
 	})
+}
+
+// hosts are where the sandbox's networks are.
+func (s *Server) hosts() []string {
+	out := []string{strings.TrimPrefix(s.Network, "http://")}
+	for _, n := range s.Sandbox.Networks(out[0]) {
+		if !strings.Contains(n.Address, "://") {
+			out = append(out, n.Address)
+		}
+	}
+	return out
+}
+
+// Credentials are what the sandbox's network of that name takes.
+func (s *Server) Credentials(name string) map[string]string {
+	for _, n := range s.Sandbox.Networks(strings.TrimPrefix(s.Network, "http://")) {
+		if n.Name == name {
+			return n.Credentials
+		}
+	}
+	s.t.Fatalf("the sandbox has no network %q", name)
+	return nil
 }
 
 // makeTokens writes a token for each role into the store the server will open.
