@@ -44,7 +44,7 @@ var codes = map[string][]string{
 	"server":                 {"PROVIDER-NOTFOUND-016"},
 	"store":                  {"CONFLICT", "JOB-BADREQ-002", "BADREQ-001"},
 	"tracking":               {"UNPLACED", "UNKNOWN-000"},
-	"vault":                  {"VAULT-KEY", "AUTH-BADREQ-008", "OAUTH-ANSWER", "OAUTH-CLIENT", "OAUTH-CONNECT", "OAUTH-MINTS"},
+	"vault":                  {"VAULT-KEY", "AUTH-BADREQ-008", "OAUTH-ADDRESS", "OAUTH-ANSWER", "OAUTH-CLIENT", "OAUTH-CONNECT", "OAUTH-MINTS", "OAUTH-REFUSED", "OAUTH-STATE"},
 	"warehouse/duckdb":       {"BADREQ-001", "COUNTS", "EVENT-COLUMN", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
 	"warehouse/inbox":        {"INTERNAL-019"},
 }
