@@ -75,7 +75,9 @@ func (c *Catalog) everyColumn(ctx context.Context, name string) (map[string]stri
 	}
 	out := make(map[string]string, len(schema.Fields))
 	for _, f := range schema.Fields {
-		out[f.Name] = f.Name
+		if !def.PublicOnly || f.Public {
+			out[f.Name] = f.Name
+		}
 	}
 	return out, nil
 }
@@ -133,6 +135,7 @@ func (c *Catalog) checkDestination(ctx context.Context, d activation.Destination
 	d.Config = p.check("config.", def.DestinationFields, d.Config)
 	if def.OpenColumns != nil {
 		p.columns(d)
+		p.publicFields(def, schema.Fields, d.Config, d.Mapping)
 	}
 	var agreed map[string]string
 	if before != nil {

@@ -19,7 +19,7 @@ import (
 // people's own, events, and terms to be accepted.
 func shelf() provider.Definition {
 	return provider.Definition{
-		Name: "shelf", Title: "Shelf", OpenColumns: &provider.OpenColumns{Rules: "shelf/1"}, PublicOnly: true,
+		Name: "shelf", Title: "Shelf", OpenColumns: &provider.OpenColumns{Rules: "shelf/1"},
 		DestinationFields: []provider.Field{
 			{Name: "terms", Label: "Terms", Type: "agreement", Required: true, Help: "the terms of the shelf"},
 			{Name: provider.IDColumnField, Type: "string"},
@@ -181,8 +181,65 @@ func TestEventJobs(t *testing.T) {
 	if err != nil || len(all) != 4 || slices.ContainsFunc(all, func(t activation.Target) bool { return t.DirtySeq != 12 }) {
 		t.Errorf("after 12 messages: %+v, %v", all, err)
 	}
-	if _, err := w.SetPublic(ctx, "high", false, "ann"); err == nil || activation.KindOf(err) != activation.Invalid {
+}
+
+// site is a provider that shows what it holds to anybody.
+func site() provider.Definition {
+	return provider.Definition{
+		Name: "site", Title: "Site", OpenColumns: &provider.OpenColumns{Rules: "site/1"}, PublicOnly: true,
+		DestinationFields: []provider.Field{{Name: provider.IDColumnField, Type: "string", Default: "score"}},
+		Workflows:         []provider.Workflow{{Name: "site_audience", Direction: provider.Export, Kind: provider.State, RealTime: true}},
+		NewDestination:    func(provider.Deps) (provider.Destination, error) { return &far{}, nil },
+	}
+}
+
+// TestPublicOnly: what anybody may read gets public audiences and public fields
+// alone, and neither is made private while it is there.
+func TestPublicOnly(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.plane.schema.Fields[0].PII, w.plane.schema.Fields[1].Public = true, true // email, score
+	for slug, public := range map[string]bool{"high": true, "secret": false} {
+		if _, err := w.CreateAudience(ctx, activation.Audience{Slug: slug, Name: slug, Rule: "FILTER score > 1", Public: public}, "ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		d     activation.Destination
+		field string
+	}{
+		"a private field": {activation.Destination{Mapping: map[string]string{"score": "score", "mail": "email"}}, "mapping.mail"},
+		"a personal id":   {activation.Destination{Mapping: map[string]string{"id": "email"}, Config: map[string]string{provider.IDColumnField: "id"}}, "mapping.id"},
+	} {
+		c.d.Name, c.d.Provider = name, "site"
+		_, err := w.CreateDestination(ctx, c.d, "ann")
+		wrong(t, err, c.field)
+	}
+	d, err := w.CreateDestination(ctx, activation.Destination{Name: "Site", Provider: "site"}, "ann")
+	if err != nil || len(d.Mapping) != 1 {
+		t.Fatalf("without a mapping it has %v (%v), want the public fields", d.Mapping, err)
+	}
+	spec := catalog.JobSpec{Workflow: "site_audience", Name: "s", Destination: d.ID, Audiences: []string{"high", "secret"}, Schedule: activation.Schedule{Continuous: true}}
+	_, err = w.CreateJob(ctx, spec, "ann")
+	wrong(t, err, "segment_ids")
+	spec.Audiences = []string{"high"}
+	if _, err := w.CreateJob(ctx, spec, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.SetPublic(ctx, "high", false, "ann"); activation.KindOf(err) != activation.Invalid {
 		t.Errorf("an audience that sites read was made private: %v", err)
+	}
+	d.Mapping["level"] = "score" // shown, where the id is only asked by
+	if _, err := w.UpdateDestination(ctx, d, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	private := w.plane.schema.Fields[1]
+	private.Public = false
+	if _, err := w.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{private}}); activation.KindOf(err) != activation.Invalid {
+		t.Errorf("a field that sites read was made private: %v", err)
+	}
+	if _, err := w.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{{Name: "email", Type: warehouse.Text, Merge: warehouse.Latest}}}); err != nil {
+		t.Errorf("a field that no site reads may be private: %v", err)
 	}
 }
 

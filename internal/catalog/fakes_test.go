@@ -110,7 +110,7 @@ func newWorld(t *testing.T) *world {
 		{Name: "email", Type: warehouse.Text, Merge: warehouse.Latest}, {Name: "score", Type: warehouse.Integer, Merge: warehouse.Latest},
 	}}}}
 	w.Catalog = catalog.New(catalog.Config{
-		Store: st, Warehouse: w.plane, Sealer: w.box, Providers: []provider.Definition{meta.Definition(), shelf()}, Health: w.health,
+		Store: st, Warehouse: w.plane, Sealer: w.box, Providers: []provider.Definition{meta.Definition(), shelf(), site()}, Health: w.health,
 		Connect: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return w.far, meta.Definition(), nil
 		},

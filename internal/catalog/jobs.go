@@ -289,6 +289,7 @@ func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Jo
 		case slices.Contains(j.Audiences, a.ID):
 			p.add("segment_ids", "number %d of the list is there twice", i+1)
 		default:
+			p.publicAudience(def, i, a)
 			j.Audiences = append(j.Audiences, a.ID)
 		}
 	}

@@ -18,6 +18,9 @@ func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema) ([]string, 
 			return err
 		}
 		for _, f := range add.Fields {
+			if err := c.staysPublic(ctx, f); err != nil {
+				return err
+			}
 			s.Fields = put(s.Fields, f, func(o warehouse.Field) bool { return o.Name == f.Name })
 		}
 		for _, st := range add.Streams {

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -34,4 +35,31 @@ func (p *problems) publicFields(def provider.Definition, fields []warehouse.Fiel
 			p.add("mapping."+column, "the field %s is not public, and %s shows attributes to anybody: make it public first, or leave it out", fields[i].Name, def.Title)
 		}
 	}
+}
+
+// staysPublic refuses to make a field private that a destination shows to
+// anybody.
+func (c *Catalog) staysPublic(ctx context.Context, f warehouse.Field) error {
+	if f.Public && !f.PII {
+		return nil
+	}
+	all, err := c.Store.Destinations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		def, err := c.Definition(d.Provider)
+		if err != nil {
+			continue // it shows nothing any more
+		}
+		var p problems
+		p.publicFields(def, []warehouse.Field{f}, d.Config, d.Mapping)
+		if len(p) > 0 {
+			return &activation.Error{
+				Kind: activation.Invalid, Code: "BADREQ-001", Field: "public",
+				Message: "public: the destination " + d.Name + " shows the field to anybody; take it out of its mapping first",
+			}
+		}
+	}
+	return nil
 }
