@@ -215,6 +215,8 @@ func TestStatusOfARequest(t *testing.T) {
 		{"failed for a reason of tomorrow", told("FAILED", count("SOLAR_WIND", 9)), 0, 10, 0, 0, "GOOGLE-PROCESSING", false, "SOLAR_WIND=9"},
 		{"failed and will pass", told("FAILED", count("DESTINATION_TOO_RECENTLY_CREATED", 9)), 0, 1, 9, 0, "GOOGLE-RECENT", false, "DESTINATION_TOO_RECENTLY_CREATED=9"},
 		{"failed by google's own fault", told("FAILED", count("INTERNAL_ERROR", 9)), 0, 1, 9, 0, "GOOGLE-UNAVAILABLE", false, "INTERNAL_ERROR=9"},
+		{"failed, with less counted than was sent", told("FAILED", count("INVALID_FORMAT", 2)), 0, 10, 0, 0, "GOOGLE-FORMAT", false, "INVALID_FORMAT=2"},
+		{"failed, more there already than is told of the rest", told("FAILED", count("DUPLICATE_GCLID", 5)+","+count("INVALID_GCLID", 2)), 9, 1, 0, 4, "", false, "DUPLICATE_GCLID=5, INVALID_GCLID=2"},
 		{"failed, some there already", told("FAILED", count("DUPLICATE_GCLID", 5)+","+count("INVALID_GCLID", 4)), 9, 1, 0, 4, "", false, "DUPLICATE_GCLID=5, INVALID_GCLID=4"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -243,6 +245,18 @@ func TestStatusOfARequest(t *testing.T) {
 				t.Errorf("headers %v", rc.Headers)
 			}
 		})
+	}
+}
+
+// TestARequestThatIsGoneIsNotTheList: what Google does not know of a request says
+// nothing of the list, which would be made again.
+func TestARequestThatIsGoneIsNotTheList(t *testing.T) {
+	const token = `{"request":"r1","op":"add"}`
+	for _, reason := range []string{"NOT_FOUND", "INVALID_REQUEST_ID"} {
+		_, err := open(t, always(404, failure(404, "NOT_FOUND", reason))).Poll(context.Background(), token, 3)
+		if e := wrong(t, err); e.Kind != activation.Invalid || e.Code != "GOOGLE-REQUEST" {
+			t.Errorf("%s: %v", reason, e)
+		}
 	}
 }
 

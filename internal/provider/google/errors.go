@@ -155,6 +155,7 @@ var states = map[string]class{
 	"DATA_LOSS":          classUnavailable,
 	"INVALID_ARGUMENT":   classData,
 	"OUT_OF_RANGE":       classData,
+	"ALREADY_EXISTS":     className,
 }
 
 // envelope is the error object of Google's APIs. Its texts are not read: they may

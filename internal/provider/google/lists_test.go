@@ -62,6 +62,32 @@ func TestFindTurnsPages(t *testing.T) {
 	}
 }
 
+// TestATakenNameIsToldApart: however Google says that a name is taken, the list is
+// made under another one.
+func TestATakenNameIsToldApart(t *testing.T) {
+	for _, taken := range []struct {
+		status int
+		body   string
+	}{
+		{400, failure(400, "INVALID_ARGUMENT", "DISPLAY_NAME_ALREADY_USED")},
+		{409, failure(409, "ALREADY_EXISTS", "")},
+	} {
+		f := &far{answer: func(_ int, req *http.Request, body []byte) (int, string) {
+			switch {
+			case req.Method == http.MethodGet:
+				return 200, `{}`
+			case strings.Contains(string(body), `"displayName":"N"`):
+				return taken.status, taken.body
+			}
+			return 200, `{"id":"7"}`
+		}}
+		id, err := open(t, f).EnsureAudience(context.Background(), provider.Audience{Marker: "m", Name: "N", Config: accepted})
+		if err != nil || id != "7" {
+			t.Errorf("HTTP status %d: %q, %v", taken.status, id, err)
+		}
+	}
+}
+
 func TestAListMustFit(t *testing.T) {
 	for name, tc := range map[string]struct{ list, code, field string }{
 		"closed":          {`{"id":"7","membershipStatus":"CLOSED"}`, "GOOGLE-CLOSED", ""},

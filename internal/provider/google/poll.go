@@ -177,17 +177,20 @@ func (o outcome) wrong() (rows int64, c class) {
 	return rows, c
 }
 
-// onlyRepeats reports whether all that failed is there already.
-func (o outcome) onlyRepeats() bool {
-	rows, _ := o.wrong()
-	return rows == 0 && len(o.reasons) > 0
+// repeats is how many rows failed because they are there already.
+func (o outcome) repeats() (rows int64) {
+	for _, reason := range repeated {
+		rows += o.reasons[reason]
+	}
+	return rows
 }
 
 // poll asks what became of a request.
 //
 // Google never says which rows failed: it counts them by reason. Where some
 // did, all rows count as accepted and the number as unplaced; where all did, they
-// are rejected, or unsent where the reason is one that passes.
+// are rejected, or unsent where the reason is one that passes. A request that
+// failed has nothing accepted but what was there already.
 func (g *account) poll(ctx context.Context, token string, rows int64) (activation.Receipt, error) {
 	p, err := readPending(token, rows)
 	if err != nil {
@@ -196,6 +199,9 @@ func (g *account) poll(ctx context.Context, token string, rows int64) (activatio
 	var got status
 	a, err := g.call(ctx, http.MethodGet, "requestStatus:retrieve", url.Values{"requestId": {p.Request}}, nil, &got)
 	if err != nil {
+		if codeIs(err, classGone) { // the request is not there, which says nothing of the list
+			err = as(err, classRequest)
+		}
 		return activation.Receipt{}, notABatch(err)
 	}
 	o := got.sum()
@@ -207,9 +213,11 @@ func (g *account) poll(ctx context.Context, token string, rows int64) (activatio
 		wrong = 0
 	case "PARTIAL_SUCCESS":
 	case "FAILED":
-		if !o.onlyRepeats() && (wrong == 0 || wrong >= sent) {
+		there := o.repeats()
+		if there == 0 || wrong >= sent {
 			return ended(rc, p, rows, c), nil
 		}
+		wrong = max(wrong, sent-there) // what is not counted failed as well
 	default: // PROCESSING, REQUEST_STATUS_UNKNOWN, and what there may be one day
 		p.Looks++
 		rc.PollToken, rc.PollAfter = p.token(), g.now().Add(g.nextLook(p.Looks))
