@@ -124,6 +124,31 @@ func TestContactNormalizers(t *testing.T) {
 	}
 }
 
+// TestEveryTitleGoes: all titles of Google's formatters, before and behind a name,
+// and none that is a part of it.
+func TestEveryTitleGoes(t *testing.T) {
+	for _, title := range []string{"mr.", "mrs.", "ms.", "dr."} {
+		for _, in := range []string{title + " Alex", strings.ToUpper(title) + " Alex", " " + title + "\u00a0Alex "} {
+			if got := GivenName(in, nil); got != "alex" {
+				t.Errorf("%q: %q", in, got)
+			}
+		}
+		if in := strings.TrimSuffix(title, ".") + " alex"; GivenName(in, nil) != in {
+			t.Errorf("%q: %q", in, GivenName(in, nil))
+		}
+	}
+	for _, title := range []string{"jr.", "sr.", "2nd", "3rd", "ii", "iii", "iv", "v", "vi", "cpa", "dc", "dds", "vm", "jd", "md", "phd"} {
+		for _, in := range []string{"Quinn " + title, "Quinn, " + strings.ToUpper(title), "Quinn," + title + " ", "Quinn " + title + ", " + title, "Quinn\u00a0" + title} {
+			if got := FamilyName(in, nil); got != "quinn" {
+				t.Errorf("%q: %q", in, got)
+			}
+		}
+		if in := "quinn" + title; FamilyName(in, nil) != in {
+			t.Errorf("%q: %q", in, FamilyName(in, nil))
+		}
+	}
+}
+
 // FuzzContact: what a normaliser gives, it gives again, and it is text.
 func FuzzContact(f *testing.F) {
 	for _, seed := range []string{"Dr. Mr. Alex", "quinn, jr., dds", "a.b+c@gmail.com", "94045-1234", "İ", "v, v", "dr.\u2003dr.", emptySHA256} {

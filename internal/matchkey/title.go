@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	titleBefore = regexp.MustCompile(`^(?:mr|mrs|ms|dr)\.(?:\s+|$)`)
-	titleAfter  = regexp.MustCompile(`(?:,\s*|\s+)(?:jr\.|sr\.|2nd|3rd|ii|iii|iv|v|vi|cpa|dc|dds|vm|jd|md|phd)\s*$`)
+	titleBefore = regexp.MustCompile(`^(?:mr|mrs|ms|dr)\.(?:[\s\p{Z}]+|$)`)
+	titleAfter  = regexp.MustCompile(`(?:,[\s\p{Z}]*|[\s\p{Z}]+)(?:jr\.|sr\.|2nd|3rd|ii|iii|iv|v|vi|cpa|dc|dds|vm|jd|md|phd)[\s\p{Z}]*$`)
 )
 
 // GivenName is a first name in lower case without the titles before it: Mrs. Ana
