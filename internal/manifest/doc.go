@@ -1,5 +1,5 @@
 // Package manifest is configuration as code: fields, streams, audiences,
-// destinations and jobs as YAML files that live in git.
+// payload templates, destinations and jobs as YAML files that live in git.
 //
 // It owns the shape of the files, the plan (what would be created, changed or
 // left alone, and everything that is wrong, with file and line) and the export

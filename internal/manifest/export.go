@@ -37,6 +37,10 @@ func (m *Manifest) Export(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	templates, err := m.exportTemplates(ctx, &e)
+	if err != nil {
+		return nil, err
+	}
 	destinations, err := m.Catalog.Store.Destinations(ctx)
 	if err != nil {
 		return nil, err
@@ -63,7 +67,7 @@ func (m *Manifest) Export(ctx context.Context) (map[string]string, error) {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Workflow, b.Workflow))
 	})
 	for _, j := range jobs {
-		doc, err := m.jobDoc(j, names, slugs, labels)
+		doc, err := m.jobDoc(j, names, slugs, labels, templates)
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +109,21 @@ func (m *Manifest) exportAudiences(ctx context.Context, e *exporter) (map[activa
 	return slugs, nil
 }
 
-func (m *Manifest) jobDoc(j activation.Job, destinations map[activation.DestinationID]string, slugs map[activation.AudienceID]string, labels map[activation.AuthorizationID]string) (jobDoc, error) {
+// exportTemplates writes the payload templates, and returns their names by id.
+func (m *Manifest) exportTemplates(ctx context.Context, e *exporter) (map[string]string, error) {
+	all, err := m.Catalog.Store.Templates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, v := range all {
+		names[v.ID] = v.Name
+		e.add("templates/"+fileName(v.Name)+".yaml", templateDoc{kindTemplate, v.Name, v.Description, v.Text})
+	}
+	return names, nil
+}
+
+func (m *Manifest) jobDoc(j activation.Job, destinations map[activation.DestinationID]string, slugs map[activation.AudienceID]string, labels map[activation.AuthorizationID]string, templates map[string]string) (jobDoc, error) {
 	w, _, err := m.Catalog.Workflow(j.Workflow)
 	if err != nil {
 		return jobDoc{}, err
@@ -114,6 +132,11 @@ func (m *Manifest) jobDoc(j activation.Job, destinations map[activation.Destinat
 		Kind: kindJob, Name: j.Name, Workflow: j.Workflow, Description: j.Description, Destination: destinations[j.Destination], Stream: j.Stream, Config: declaredConfig(w.Fields, j.Config),
 		Frequency: j.Frequency, TimeOfDay: j.TimeOfDay, DayOfWeek: j.DayOfWeek, Timezone: j.Timezone, QuietTime: j.QuietTimeOfDay, QuietTimezone: j.QuietTimezone, DropQuiet: j.DropQuiet,
 		BackfillOnly: j.BackfillOnly, UserLimit: j.UserLimit, LimitFrequency: j.UserLimitFrequency, Tag: j.Tag, Hidden: j.Hidden, VerboseLogging: j.VerboseLogging,
+	}
+	for _, f := range w.Fields { // a setting holds the id of a template, a file its name
+		if name, ok := templates[j.Config[f.Name]]; ok && f.Type == "template" {
+			doc.Config[f.Name] = name
+		}
 	}
 	for _, id := range j.Audiences {
 		doc.Audiences = append(doc.Audiences, slugs[id])

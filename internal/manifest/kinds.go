@@ -6,11 +6,12 @@ const (
 	kindField         = "field"
 	kindStream        = "stream"
 	kindAudience      = "audience"
+	kindTemplate      = "template"
 	kindDestination   = "destination"
 	kindJob           = "job"
 )
 
-var kinds = []string{kindAuthorization, kindField, kindStream, kindAudience, kindDestination, kindJob}
+var kinds = []string{kindAuthorization, kindField, kindStream, kindAudience, kindTemplate, kindDestination, kindJob}
 
 // An authorizationDoc says that credentials of this label must be there.
 type authorizationDoc struct {
@@ -47,6 +48,14 @@ type audienceDoc struct {
 	Description string `yaml:"description,omitempty"`
 	Rule        string `yaml:"rule"`
 	Public      bool   `yaml:"public,omitempty"`
+}
+
+// A templateDoc is a payload template; the settings of jobs name it.
+type templateDoc struct {
+	Kind        string `yaml:"kind"`
+	Name        string `yaml:"name"`
+	Description string `yaml:"description,omitempty"`
+	Text        string `yaml:"text"` // Jsonnet
 }
 
 type destinationDoc struct {

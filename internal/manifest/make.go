@@ -129,6 +129,27 @@ func canonical(rule string) string {
 	return f.String()
 }
 
+func (w *world) template(ctx context.Context, d templateDoc, s *Step, user string) error {
+	want := activation.Template{Name: d.Name, Description: d.Description, Text: d.Text}
+	all, err := w.cat.Store.Templates(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(o activation.Template) bool { return o.Name == d.Name })
+	if i < 0 {
+		s.Action = Create
+		_, err := w.cat.CreateTemplate(ctx, want, user)
+		return err
+	}
+	have := all[i]
+	want.ID, want.CreatedBy, want.CreatedAt, want.UpdatedAt = have.ID, have.CreatedBy, have.CreatedAt, have.UpdatedAt
+	if s.compare(have, want) {
+		return nil
+	}
+	_, err = w.cat.UpdateTemplate(ctx, want, user)
+	return err
+}
+
 func (w *world) destination(ctx context.Context, d destinationDoc, s *Step, user string) error {
 	auth, problem := activation.AuthorizationID(""), ""
 	if def, err := w.cat.Definition(d.Provider); err != nil || !def.NoAuth() || d.Authorization != "" {

@@ -178,6 +178,8 @@ func (w *world) do(ctx context.Context, t thing, s *Step, user string) (Problems
 		err = w.stream(ctx, *d, s)
 	case *audienceDoc:
 		err = w.audience(ctx, *d, s, user)
+	case *templateDoc:
+		err = w.template(ctx, *d, s, user)
 	case *destinationDoc:
 		err = w.destination(ctx, *d, s, user)
 	case *jobDoc:

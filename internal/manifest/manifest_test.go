@@ -18,6 +18,7 @@ import (
 	"usher/internal/manifest"
 	"usher/internal/provider"
 	"usher/internal/provider/meta"
+	"usher/internal/provider/webhook"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
 	"usher/internal/warehouse/duckdb"
@@ -54,12 +55,13 @@ func newWorld(t *testing.T, label string) *world {
 		}
 	})
 	cat := catalog.New(catalog.Config{
-		Store: st, Warehouse: db, Sealer: box{}, Providers: []provider.Definition{meta.Definition()}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Store: st, Warehouse: db, Sealer: box{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition()}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
-	if label != "" {
-		if _, err := cat.CreateAuthorization(t.Context(), "meta", label, map[string]string{"access_token": "hunter2"}, "ann"); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := cat.CreateAuthorization(t.Context(), "meta", label, map[string]string{"access_token": "hunter2"}, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cat.CreateAuthorization(t.Context(), "webhook", "Our endpoint", map[string]string{"webhook_url": "https://shop.example.com/events"}, "ann"); err != nil {
+		t.Fatal(err)
 	}
 	return &world{Manifest: &manifest.Manifest{Catalog: cat, Jobs: st, Plane: db}, t: t, store: st, plane: db}
 }
@@ -92,6 +94,13 @@ name: Home
 workflow: meta_custom_audience
 destination: Shop
 audiences: [home]
+---
+kind: job
+name: Tell the shop
+workflow: webhook-triggers
+destination: Shop's endpoint
+audiences: [home]
+config: {template_id: Chat message, audience_events: enters_only}
 `,
 		"b.yaml": `kind: audience
 slug: big-spenders
@@ -114,6 +123,21 @@ authorization: Our Meta
 account: "123"
 mapping: {EMAIL: email}
 config: {default_country: DE, max_request_bytes: 500000}
+`,
+		"hook.yaml": `kind: destination
+name: Shop's endpoint
+provider: webhook
+authorization: Our endpoint
+mapping: {mail: email}
+---
+kind: template
+name: Chat message
+description: One line for the shop's chat
+text: |
+  local event = std.extVar('event');
+  {
+    text: 'new: ' + event.data.segments[0],
+  }
 `,
 		"z/data.yml": `kind: stream
 name: orders
@@ -169,7 +193,7 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if count(plan, manifest.Create) != 9 || len(plan) != 10 {
+	if count(plan, manifest.Create) != 12 || len(plan) != 13 {
 		t.Fatalf("the plan is %+v", plan)
 	}
 	w.isEmpty()
@@ -184,13 +208,18 @@ func TestApply(t *testing.T) {
 		t.Errorf("the second apply changed something: %+v", again)
 	}
 	jobs, err := w.store.Jobs(t.Context(), store.JobFilter{})
-	if err != nil || len(jobs) != 2 {
+	if err != nil || len(jobs) != 3 {
 		t.Fatal(jobs, err)
 	}
 	i := slices.IndexFunc(jobs, func(j activation.Job) bool { return j.Name == "Spenders nightly" })
 	j := jobs[i]
 	if j.TimeOfDay != "02:30" || j.QuietPeriod != 8*time.Hour || !j.SkipBackfill || j.UserLimit != 1000 || j.FailAfter != 2*time.Hour || j.OnEnd != activation.EndEmpty || j.Config["customer_file_source"] != "BOTH_USER_AND_PARTNER_PROVIDED" {
 		t.Errorf("the job is %+v", j)
+	}
+	made, err := w.store.Template(t.Context(), "Chat message")
+	i = slices.IndexFunc(jobs, func(j activation.Job) bool { return j.Name == "Tell the shop" })
+	if err != nil || jobs[i].Config["template_id"] != made.ID || !strings.HasSuffix(made.Text, "\n}\n") {
+		t.Errorf("the job of a template is %+v, the template %+v, %v", jobs[i], made, err)
 	}
 }
 
@@ -200,6 +229,7 @@ func TestChanges(t *testing.T) {
 	w.apply(shop())
 	files := shop()
 	files["a-jobs.yaml"] = strings.ReplaceAll(files["a-jobs.yaml"], "fail_after: 2h", "fail_after: 3h\nhidden: true")
+	files["hook.yaml"] = strings.ReplaceAll(files["hook.yaml"], "text: 'new", "text: 'welcome")
 	files["b.yaml"] = strings.ReplaceAll(strings.ReplaceAll(files["b.yaml"], "{EMAIL: email}", "{EMAIL: email, COUNTRY: country}"), "spent > 100", "spent > 200")
 	files["z/data.yml"] = strings.ReplaceAll(files["z/data.yml"], "  country: country\n", "")
 	var got []string
@@ -209,7 +239,7 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	want := []string{
-		"stream orders: mappings", "audience big-spenders: rule", "destination Shop: mapping",
+		"stream orders: mappings", "audience big-spenders: rule", "template Chat message: text", "destination Shop: mapping",
 		"job Spenders nightly (meta_custom_audience): fail_after, hidden",
 	}
 	if !slices.Equal(got, want) {
@@ -234,7 +264,7 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 10 {
+	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 14 {
 		t.Errorf("its own export changes something: %+v", again)
 	}
 	other := newWorld(t, "Our Meta")
@@ -242,6 +272,9 @@ func TestExport(t *testing.T) {
 	back, err := other.Export(t.Context())
 	if err != nil || !maps.Equal(files, back) {
 		t.Errorf("the export of the copy differs: %v\n%v\n%v", err, files, back)
+	}
+	if text := files["jobs/tell-the-shop.yaml"]; !strings.Contains(text, "template_id: Chat message\n") {
+		t.Errorf("the job does not name its template: %s", text)
 	}
 	for name, text := range files {
 		if strings.Contains(text, "hunter2") || strings.Contains(text, "sealed") {
@@ -269,6 +302,9 @@ func TestProblems(t *testing.T) {
 		"cycle":            {"kind: audience\nslug: a\nname: A\nrule: FILTER INCLUDE b\n---\nkind: audience\nslug: b\nname: B\nrule: FILTER INCLUDE a", "rule: "},
 		"no authorization": {"kind: destination\nname: D\nprovider: meta\nauthorization: " + mark + "\naccount: 1\nmapping: {}", "x.yaml:4: authorization: there is no authorization of meta with this label"},
 		"account type":     {"kind: destination\nname: D\nprovider: meta\nauthorization: Our Meta\naccount: 1\nmapping: {EMAIL: " + mark + "}", "x.yaml:6: mapping.EMAIL: there is no such field"},
+		"template":         {"kind: template\nname: T\ntext: |\n  {\n    a: " + mark + ",\n  }", "x.yaml:3: text: line 2, column 6: "},
+		"no text":          {"kind: template\nname: T", "x.yaml:1: text: is needed"},
+		"no such template": {"kind: job\nname: J\nworkflow: webhook_triggers\ndestination: Shop's endpoint\naudiences: [home]\nconfig:\n  template_id: " + mark, "x.yaml:7: config.template_id: there is no such template"},
 		"setting":          {"kind: destination\nname: D\nprovider: meta\nauthorization: Our Meta\naccount: 1\nconfig:\n  zzz: " + mark, "x.yaml:7: config.zzz: is not a setting"},
 		"job":              {"kind: job\nname: J\nworkflow: meta-custom-audience\ndestination: " + mark + "\nfail_after: " + mark, "x.yaml:4: destination: there is no destination"},
 		"schedule":         {"kind: job\nname: J\nworkflow: meta-custom-audience\naudiences: [" + mark + "]\ntimezone: " + mark, "x.yaml:5: timezone: "},
@@ -300,12 +336,13 @@ func (w *world) isEmpty() {
 	ctx := context.WithoutCancel(w.t.Context())
 	schema, err := w.plane.Schema(ctx)
 	audiences, err2 := w.store.Audiences(ctx)
+	templates, err5 := w.store.Templates(ctx)
 	destinations, err3 := w.store.Destinations(ctx)
 	jobs, err4 := w.store.Jobs(ctx, store.JobFilter{})
-	if err := errors.Join(err, err2, err3, err4); err != nil {
+	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
 		w.t.Fatal(err)
 	}
-	if n := len(schema.Fields) + len(schema.Streams) + len(audiences) + len(destinations) + len(jobs); n > 0 {
+	if n := len(schema.Fields) + len(schema.Streams) + len(audiences) + len(templates) + len(destinations) + len(jobs); n > 0 {
 		w.t.Errorf("%d things were stored", n)
 	}
 }
@@ -318,7 +355,7 @@ func FuzzPlan(f *testing.F) {
 	f.Add("kind: job\n? [a]\n: b")
 	f.Add("&a [*a]")
 	f.Fuzz(func(t *testing.T, text string) {
-		m := &manifest.Manifest{Catalog: catalog.New(catalog.Config{Store: nothing{}, Warehouse: nothingPlane{}, Providers: []provider.Definition{meta.Definition()}, Now: time.Now}), Jobs: nothing{}, Plane: nothingPlane{}}
+		m := &manifest.Manifest{Catalog: catalog.New(catalog.Config{Store: nothing{}, Warehouse: nothingPlane{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition()}, Now: time.Now}), Jobs: nothing{}, Plane: nothingPlane{}}
 		_, err := m.Plan(t.Context(), map[string]string{"x.yaml": text})
 		if err != nil && activation.KindOf(err) != activation.Invalid {
 			t.Errorf("error is %v", err)
@@ -335,7 +372,7 @@ func TestOrder(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		steps, err := w.Plan(context.Background(), map[string]string{"x.yaml": strings.Join(rapid.Permutation(docs).Draw(t, "docs"), "\n---\n")})
-		if err != nil || count(steps, manifest.Create) != 9 {
+		if err != nil || count(steps, manifest.Create) != 12 {
 			t.Fatalf("%v: %+v", err, steps)
 		}
 	})

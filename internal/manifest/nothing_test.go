@@ -21,6 +21,10 @@ func (nothing) Audiences(context.Context) ([]activation.Audience, error) { retur
 func (nothing) Audience(context.Context, activation.AudienceID) (activation.Audience, error) {
 	return activation.Audience{}, activation.ErrNotFound
 }
+func (nothing) Templates(context.Context) ([]activation.Template, error) { return nil, nil }
+func (nothing) Template(context.Context, string) (activation.Template, error) {
+	return activation.Template{}, activation.ErrNotFound
+}
 func (nothing) Destinations(context.Context) ([]activation.Destination, error) { return nil, nil }
 func (nothing) Destination(context.Context, activation.DestinationID) (activation.Destination, error) {
 	return activation.Destination{}, activation.ErrNotFound

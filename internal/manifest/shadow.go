@@ -18,6 +18,7 @@ type shadow struct {
 	catalog.Store
 	real         catalog.Store
 	audiences    []activation.Audience
+	templates    []activation.Template
 	destinations []activation.Destination
 	jobs         []activation.Job
 }
@@ -55,7 +56,26 @@ func (s *shadow) DeleteAudience(_ context.Context, id activation.AudienceID, _ s
 }
 
 func (s *shadow) Template(ctx context.Context, id string) (activation.Template, error) {
+	if i := slices.IndexFunc(s.templates, func(v activation.Template) bool { return v.ID == id || v.Name == id }); i >= 0 {
+		return s.templates[i], nil
+	}
 	return s.real.Template(ctx, id)
+}
+
+func (s *shadow) Templates(ctx context.Context) ([]activation.Template, error) {
+	all, err := s.real.Templates(ctx)
+	return overlaid(all, s.templates, func(v activation.Template) string { return v.ID }), err
+}
+
+func (s *shadow) CreateTemplate(_ context.Context, v activation.Template) (activation.Template, error) {
+	v.ID = activation.NewID[string]()
+	s.templates = append(s.templates, v)
+	return v, nil
+}
+
+func (s *shadow) UpdateTemplate(_ context.Context, v activation.Template, _ string) (activation.Template, error) {
+	s.templates = overlaid(s.templates, []activation.Template{v}, func(v activation.Template) string { return v.ID })
+	return v, nil
 }
 
 func (s *shadow) Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error) {
