@@ -375,7 +375,8 @@ func TestNothingLeaks(t *testing.T) {
 	})
 	var heard strings.Builder
 	for _, d := range defs {
-		j := w.alertJob("tell by "+d.Name, d.Workflows[0].Name, map[string]string{"recipients": recipient})
+		tells := slices.IndexFunc(d.Workflows, func(w provider.Workflow) bool { return w.Direction == provider.Alerting })
+		j := w.alertJob("tell by "+d.Name, d.Workflows[tells].Name, map[string]string{"recipients": recipient})
 		for _, f := range []alertsink.Fault{{Cut: true}, {Status: http.StatusNotFound, Body: w.url + testPath}, {Status: http.StatusFound, Header: map[string]string{"Location": w.url + testPath}}, {Status: http.StatusBadRequest, Body: recipient}} {
 			w.sink.Script(f)
 			w.ok(w.MarkUnhealthy(t.Context(), w.auths[1], "refused"))

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -289,7 +290,8 @@ func (s Suite) nothingLeaked(t *testing.T, far Far, heard *record) {
 			secrets = append(secrets, v)
 		}
 	}
-	for _, f := range s.Definition.Workflows[0].Fields {
+	tells := slices.IndexFunc(s.Definition.Workflows, func(w provider.Workflow) bool { return w.Direction == provider.Alerting })
+	for _, f := range s.Definition.Workflows[tells].Fields {
 		if f.Name == "recipients" {
 			secrets = append(secrets, provider.List(far.Config[f.Name])...)
 		}
