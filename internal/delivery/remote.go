@@ -61,7 +61,7 @@ func (x *execution) lookUp(ctx context.Context) (provider.RemoteID, error) {
 
 // wanted is what the remote audience of the run should be.
 func (x *execution) wanted(ctx context.Context) (provider.Audience, error) {
-	a := provider.Audience{Marker: marker(x.target), Name: x.target.RemoteName, Remote: provider.RemoteID(x.target.RemoteID), Config: x.job.Config}
+	a := provider.Audience{Marker: marker(x.target), Name: x.target.RemoteName, Remote: provider.RemoteID(x.target.RemoteID), Config: x.job.Config, Keys: x.keys.Keys}
 	name := x.target.Stream
 	if x.target.Audience != "" {
 		audience, err := x.d.store.Audience(ctx, x.target.Audience)

@@ -82,6 +82,8 @@ type Audience struct {
 	Remote RemoteID
 	// Config holds the settings of the job.
 	Config map[string]string
+	// Keys are those of the rows that will come, as in Batch.
+	Keys []matchkey.Key
 }
 
 // Batch is the rows of one queue item, all with the same operation.

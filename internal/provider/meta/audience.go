@@ -2,7 +2,6 @@ package meta
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -26,6 +25,7 @@ const (
 type remote struct {
 	ID          string `json:"id"`
 	Description string `json:"description"`
+	Valued      *bool  `json:"is_value_based"`
 	Status      struct {
 		Code number `json:"code"`
 	} `json:"operation_status"`
@@ -56,14 +56,28 @@ func (m *destination) EnsureAudience(ctx context.Context, a provider.Audience) (
 	if a.Marker == "" || a.Name == "" {
 		return "", invalid("name", "the audience has no name or marker")
 	}
+	j, err := listingOf(a.Config)
+	if err == nil && len(a.Keys) > 0 {
+		err = j.fits(a.Keys)
+	}
+	if err != nil {
+		return "", err
+	}
 	if a.Remote != "" {
-		return m.known(ctx, a.Remote)
+		got, err := m.known(ctx, a.Remote)
+		if err == nil && got.Valued != nil && *got.Valued != j.valued {
+			err = invalid(valuedField, "the audience was made with another is_value_based, and meta never changes it: set it back, or make another job")
+		}
+		if err != nil {
+			return "", err
+		}
+		return a.Remote, nil
 	}
 	id, err := m.find(ctx, a.Marker)
 	if err != nil || id != "" {
 		return id, err
 	}
-	return m.create(ctx, a)
+	return m.create(ctx, a, j)
 }
 
 // OpenAudience reads the audience: that proves that the token may see it.
@@ -75,22 +89,22 @@ func (m *destination) OpenAudience(ctx context.Context, id provider.RemoteID) er
 	return err
 }
 
-func (m *destination) known(ctx context.Context, id provider.RemoteID) (provider.RemoteID, error) {
-	if !numberPattern.MatchString(string(id)) {
-		return "", invalid("remote", "the id of the audience is not one of meta's")
-	}
+func (m *destination) known(ctx context.Context, id provider.RemoteID) (remote, error) {
 	var got remote
-	_, err := m.call(ctx, http.MethodGet, string(id), url.Values{"fields": {"id,operation_status"}}, nil, &got)
+	if !numberPattern.MatchString(string(id)) {
+		return got, invalid("remote", "the id of the audience is not one of meta's")
+	}
+	_, err := m.call(ctx, http.MethodGet, string(id), url.Values{"fields": {"id,operation_status,is_value_based"}}, nil, &got)
 	if err != nil {
-		return "", m.missing(ctx, notABatch(err))
+		return got, m.missing(ctx, notABatch(err))
 	}
 	if got.ID != string(id) {
-		return "", classAnswer.error(envelope{})
+		return got, classAnswer.error(envelope{})
 	}
 	if got.Status.Code == statusFlagged {
-		return "", classFlagged.error(envelope{})
+		return got, classFlagged.error(envelope{})
 	}
-	return id, nil
+	return got, nil
 }
 
 // missing settles "does not exist or may not be seen" (100/33): it is Gone only
@@ -163,15 +177,10 @@ func (m *destination) DeleteAudience(ctx context.Context, id provider.RemoteID) 
 	return nil
 }
 
-func (m *destination) create(ctx context.Context, a provider.Audience) (provider.RemoteID, error) {
-	text, err := json.Marshal(map[string]string{
-		"name":                 a.Name,
-		"description":          "Kept in step by Usher, which finds it by this mark: " + markerText(a.Marker),
-		"subtype":              "CUSTOM",
-		"customer_file_source": provider.Setting(Definition().Workflows[0].Fields, a.Config, customerFileSource),
-	})
+func (m *destination) create(ctx context.Context, a provider.Audience, j listing) (provider.RemoteID, error) {
+	text, err := j.made(a.Name, a.Marker)
 	if err != nil {
-		return "", &activation.Error{Kind: activation.Internal, Message: "the audience cannot be written as JSON", Err: err}
+		return "", err
 	}
 	body := m.bodies.Take()
 	defer body.Release()

@@ -5,42 +5,81 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"usher/internal/activation"
 	"usher/internal/provider"
 )
 
-// appendUsers appends the body of a users call. It is written by hand because
-// it is most of the work of a delivery. A value that is none becomes "".
-func appendUsers(dst []byte, b provider.Batch) []byte {
+// appendUsers appends the body of a users call, without the rejected rows. It is
+// written by hand because it is most of the work of a delivery. A value that is
+// none becomes "". A removal does not carry LOOKALIKE_VALUE; limited data use
+// counts for it too, since it is the same people's data.
+func appendUsers(dst []byte, b provider.Batch, l limits, rejected []activation.Exception) []byte {
+	columns := columnsOf(b)
 	dst = append(dst, `{"session":{"session_id":`...)
 	dst = strconv.AppendInt(dst, sessionID(b.Item, b.Attempt), 10)
 	dst = append(dst, `,"batch_seq":1,"last_batch_flag":true,"estimated_num_total":`...)
-	dst = strconv.AppendInt(dst, int64(b.Rows()), 10)
+	dst = strconv.AppendInt(dst, int64(b.Rows()-len(rejected)), 10)
 	dst = append(dst, `},"payload":{"schema":[`...)
-	for i, k := range b.Keys {
+	for i, c := range columns {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendText(dst, []byte(k.Name))
+		dst = appendText(dst, []byte(b.Keys[c].Name))
+	}
+	cells := ""
+	if l.limited {
+		dst = append(dst, `,"DATA_PROCESSING_OPTIONS"`...)
+		cells = `,["LDU"]`
+	}
+	if l.limited && l.located() {
+		dst = append(dst, `,"DATA_PROCESSING_OPTIONS_COUNTRY","DATA_PROCESSING_OPTIONS_STATE"`...)
+		cells += "," + strconv.Itoa(l.country) + "," + strconv.Itoa(l.state)
 	}
 	dst = append(dst, `],"data":[`...)
-	for i := range b.Rows() {
-		if i > 0 {
+	for i, before := 0, false; i < b.Rows(); i++ {
+		if len(rejected) > 0 && rejected[0].Ordinal == int64(i) {
+			rejected = rejected[1:]
+			continue
+		}
+		if before {
 			dst = append(dst, ',')
 		}
+		before = true
 		dst = append(dst, '[')
-		for j, v := range b.Row(i) {
-			if j > 0 {
-				dst = append(dst, ',')
-			}
-			if b.Keys[j].Hash {
-				dst = appendHex(dst, v)
-			} else {
-				dst = appendText(dst, v)
-			}
-		}
+		dst = appendRow(dst, b, columns, i)
+		dst = append(dst, cells...)
 		dst = append(dst, ']')
 	}
 	return append(dst, `]}}`...)
+}
+
+// columnsOf are the places of the keys that a batch carries.
+func columnsOf(b provider.Batch) []int {
+	columns := make([]int, 0, len(b.Keys))
+	for i, k := range b.Keys {
+		if k.Name != keyValued || b.Op == activation.OpAdd {
+			columns = append(columns, i)
+		}
+	}
+	return columns
+}
+
+func appendRow(dst []byte, b provider.Batch, columns []int, i int) []byte {
+	row := b.Row(i)
+	for at, c := range columns {
+		if at > 0 {
+			dst = append(dst, ',')
+		}
+		switch k := &b.Keys[c]; {
+		case k.Hash:
+			dst = appendHex(dst, row[c])
+		case k.Name == keyValued:
+			dst = append(dst, row[c]...) // a number, since there is one
+		default:
+			dst = appendText(dst, row[c])
+		}
+	}
+	return dst
 }
 
 const hexDigits = "0123456789abcdef"

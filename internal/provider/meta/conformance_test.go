@@ -9,4 +9,7 @@ import (
 
 func TestConformance(t *testing.T) { providertest.Run(t, metatest.Harness()) }
 
+// TestConformanceOfValues judges value-based audiences with all settings.
+func TestConformanceOfValues(t *testing.T) { providertest.Run(t, metatest.ValueHarness()) }
+
 func TestEventConformance(t *testing.T) { providertest.RunEvents(t, metatest.EventHarness()) }

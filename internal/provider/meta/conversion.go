@@ -40,8 +40,7 @@ func adjustConversions(d *provider.Definition) {
 type job struct {
 	dataset, action, test string
 	window                time.Duration
-	limited               bool
-	country, state        int
+	limits                limits
 }
 
 func jobOf(config map[string]string) (job, error) {
@@ -57,21 +56,9 @@ func jobOf(config map[string]string) (job, error) {
 	if n, err := strconv.Atoi(set(storeDaysField)); err != nil || n < eventDays || n > storeDays {
 		return j, invalid(storeDaysField, "the oldest event of a shop must be from 7 to 62 days")
 	}
-	switch set(optionsField) {
-	case "off":
-	case "LDU":
-		j.limited = true
-	default:
-		return j, invalid(optionsField, "limited data use must be off or LDU")
-	}
-	for name, to := range map[string]*int{optionsCountry: &j.country, optionsState: &j.state} {
-		n, err := strconv.Atoi(set(name))
-		if err != nil || n < 0 {
-			return j, invalid(name, "the number must be 0 or one that meta names")
-		}
-		*to = n
-	}
-	return j, nil
+	var err error
+	j.limits, err = limitsOf(set)
+	return j, err
 }
 
 // EnsureAudience proves that the data set is there for the token. A token that
@@ -229,11 +216,11 @@ func appendEvent(dst []byte, j job, keys []matchkey.Key, row [][]byte) []byte {
 	dst = append(dst, `,"user_data":`...)
 	dst = appendUser(dst, keys, row)
 	dst = appendCustom(dst, keys, row)
-	if j.limited {
+	if j.limits.limited {
 		dst = append(dst, `,"data_processing_options":["LDU"],"data_processing_options_country":`...)
-		dst = strconv.AppendInt(dst, int64(j.country), 10)
+		dst = strconv.AppendInt(dst, int64(j.limits.country), 10)
 		dst = append(dst, `,"data_processing_options_state":`...)
-		dst = strconv.AppendInt(dst, int64(j.state), 10)
+		dst = strconv.AppendInt(dst, int64(j.limits.state), 10)
 	}
 	return append(dst, '}')
 }

@@ -19,9 +19,6 @@ const (
 	actionField        = "action_source"
 	storeDaysField     = "store_days"
 	testField          = "test_event_code"
-	optionsField       = "data_processing_options"
-	optionsCountry     = "data_processing_options_country"
-	optionsState       = "data_processing_options_state"
 )
 
 // The keys of one conversion, and the settings that feed them.
@@ -74,7 +71,7 @@ func conversionRules() matchkey.RuleSet {
 			k.Help = "Date of birth of the three keys, or of a date written year-month-day; sent whole or not at all."
 		case "DOBM", "DOBD":
 			k.Normalize, k.Help = nothing, "Sent as part of the date of birth."
-		case "FI":
+		case "FI", keyValued:
 			k.Normalize, k.Help = nothing, "Not sent with conversions."
 		}
 	}
@@ -183,19 +180,8 @@ func conversionFields() []provider.Field {
 			Name: testField, Label: "Test code", Type: "string", Example: "TEST12345",
 			Help: "The code of Test Events in Events Manager: events show there. Take it away afterwards.",
 		},
-		{
-			Name: optionsField, Label: "Limited Data Use", Type: "select", Default: "off", Options: []string{"off", "LDU"},
-			Help: "LDU has Meta process the people of these events with limits (data_processing_options).",
-		},
-		{
-			Name: optionsCountry, Label: "Limited Data Use: country", Type: "int", Default: "0",
-			Help: "Meta's number of the country for Limited Data Use; 0 = Meta finds it out, which needs the person's IP address.",
-		},
-		{
-			Name: optionsState, Label: "Limited Data Use: state", Type: "int", Default: "0",
-			Help: "Meta's number of the state for Limited Data Use; 0 = Meta finds it out.",
-		},
 	}
+	fields = append(fields, limitFields("the people of these events")...)
 	labels := map[string]string{
 		keyEventName: "Event", keyEventTime: "Time", keyEventID: "Event id", keyValue: "Value", keyCurrency: "Currency", keyOrder: "Order id",
 		keySourceURL: "Page", keyClick: "Click id", keyBrowser: "Browser id", keyLead: "Lead id", keyAddress: "IP address", keyAgent: "Browser", keyCustom: "Further data",
@@ -257,6 +243,27 @@ func decimal(value string, row matchkey.Row) string {
 		return whole + "." + part
 	}
 	return whole
+}
+
+// maxAmount is more than anybody is worth.
+const maxAmount = 1e15
+
+// amount is a number of at least 0 as JSON has it, with at most 6 digits after
+// the point. It takes what databases write of numbers: 12, 12.50, 1.5e+03.
+func amount(value string, row matchkey.Row) string {
+	v := matchkey.Plain(value, row)
+	if v == "" || strings.Trim(v, "0123456789.eE+-") != "" {
+		return "" // neither a hexadecimal number nor the name of one
+	}
+	n, err := strconv.ParseFloat(v, 64)
+	if err != nil || n < 0 || n > maxAmount {
+		return ""
+	}
+	v = strings.TrimRight(strings.TrimRight(strconv.FormatFloat(n, 'f', 6, 64), "0"), ".")
+	if v == "-0" {
+		return "0"
+	}
+	return v
 }
 
 // currency is an ISO 4217 code in capitals.

@@ -12,8 +12,6 @@ const (
 	// defaultVersion is the newest version known (docs/graph-api/changelog/versions).
 	// Meta serves an expired version by the next usable one without a word.
 	defaultVersion = "v26.0"
-	// customerFileSource is the setting that says who gave the data.
-	customerFileSource = "customer_file_source"
 	// maxRows is the most rows of one call (audiences guide).
 	maxRows = 10_000
 	// maxBytes is the most bytes of one request. Meta publishes no limit; other
@@ -32,13 +30,7 @@ func Definition() provider.Definition {
 			Name: "meta_custom_audience", Title: "Custom audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
 			Description: "Adds people to a custom audience when they enter an audience here, and removes them when they leave it.",
 			RealTime:    true, Scheduled: true, Once: true,
-			Fields: []provider.Field{
-				{
-					Name: customerFileSource, Label: "Where the data comes from", Type: "select", Default: "USER_PROVIDED_ONLY",
-					Options: []string{"USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"},
-					Help:    "Who gave you these people's data: they themselves, a partner, or both. Meta shows it to people who ask why they see an ad.",
-				},
-			},
+			Fields: listFields(),
 		}, {
 			Name: conversionWorkflow, Title: "Conversions", Direction: provider.Export, Subject: provider.RawEvents, Kind: provider.Event,
 			Description: "Sends conversions, in shops or elsewhere, to a data set from a stream (Conversions API).",
@@ -95,6 +87,10 @@ func Definition() provider.Definition {
 }
 
 // RuleSet is meta/1: the keys of the audiences guide ("data normalization").
+//
+// A further key does not make it meta/2: a set is told by its mapping, so no
+// mapping that was there before it gets other keys, and none of their values
+// changes. A changed normaliser would.
 func RuleSet() matchkey.RuleSet {
 	const country = "COUNTRY"
 	return matchkey.RuleSet{Name: "meta/1", Keys: []matchkey.Key{
@@ -157,6 +153,10 @@ func RuleSet() matchkey.RuleSet {
 		{
 			Name: "MADID", Identifies: true, Normalize: matchkey.DeviceID,
 			Help: "Mobile advertising id in lower case with its hyphens; the zero id is left out.",
+		},
+		{
+			Name: keyValued, Normalize: amount,
+			Help: "What the person is worth, a number of at least 0. For value-based audiences, which need it, and for no other; removals do not carry it.",
 		},
 	}}
 }

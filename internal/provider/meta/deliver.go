@@ -15,8 +15,9 @@ import (
 // Deliver adds or removes the rows of one batch in one call.
 //
 // Meta says how many rows are invalid, never which: all rows then count as
-// accepted and the number as unplaced. A batch over the limits is refused whole
-// before anything is sent.
+// accepted and the number as unplaced. Before anything is sent a batch over the
+// limits is refused whole, and a person without a value is rejected where the
+// audience is value-based.
 func (m *destination) Deliver(ctx context.Context, b provider.Batch) (activation.Receipt, error) {
 	rows := b.Rows()
 	if rows == 0 {
@@ -25,6 +26,13 @@ func (m *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 	if !numberPattern.MatchString(string(b.Remote)) {
 		return activation.Receipt{}, invalid("remote", "the id of the audience is not one of meta's")
 	}
+	j, err := listingOf(b.Audience.Config)
+	if err == nil && b.Op == activation.OpAdd {
+		err = j.fits(b.Keys)
+	}
+	if err != nil {
+		return activation.Receipt{}, err
+	}
 	if rows > maxRows {
 		return activation.Receipt{}, tooLarge(fmt.Sprintf("%d rows, at most %d", rows, maxRows))
 	}
@@ -32,9 +40,13 @@ func (m *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 	if b.Op == activation.OpRemove {
 		method = http.MethodDelete
 	}
+	rejected := j.valueless(b)
+	if len(rejected) == rows {
+		return activation.Receipt{Rejected: int64(rows), Exceptions: rejected}, nil
+	}
 	body := m.bodies.Take()
 	defer body.Release()
-	body.B = appendUsers(body.B, b)
+	body.B = appendUsers(body.B, b, j.limits, rejected)
 	if len(body.B) > m.maxBytes {
 		return activation.Receipt{}, tooLarge(fmt.Sprintf("%d bytes, at most %d", len(body.B), m.maxBytes))
 	}
@@ -48,7 +60,7 @@ func (m *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 	case err != nil:
 		return activation.Receipt{}, err
 	}
-	return m.receipt(ctx, b, a, got)
+	return m.receipt(ctx, b, a, got, rejected)
 }
 
 // Poll is not for Meta: it answers at once.
@@ -63,8 +75,8 @@ type users struct {
 	Invalid  number  `json:"num_invalid_entries"`
 }
 
-func (m *destination) receipt(ctx context.Context, b provider.Batch, a outbound.Answer, got users) (activation.Receipt, error) {
-	rows := int64(b.Rows())
+func (m *destination) receipt(ctx context.Context, b provider.Batch, a outbound.Answer, got users, rejected []activation.Exception) (activation.Receipt, error) {
+	rows := int64(b.Rows() - len(rejected))
 	if got.Received == nil || int64(*got.Received) != rows || got.Invalid < 0 || int64(got.Invalid) > rows {
 		e := classAnswer.error(envelope{})
 		e.Message = "meta's count of the rows it received is not the number that was sent"
@@ -72,11 +84,11 @@ func (m *destination) receipt(ctx context.Context, b provider.Batch, a outbound.
 		return activation.Receipt{}, e
 	}
 	rc := activation.Receipt{
-		Accepted: rows, Unplaced: int64(got.Invalid),
+		Accepted: rows, Unplaced: int64(got.Invalid), Rejected: int64(len(rejected)), Exceptions: rejected,
 		RequestID: requestID(a.Header), HTTPStatus: a.Status, Headers: keptHeaders(a.Header),
 	}
 	m.log.DebugContext(ctx, "meta batch delivered", "run_id", b.Run, "item_id", b.Item, "attempt", b.Attempt,
-		"remote_id", b.Remote, "op", b.Op, "rows", rows, "invalid", rc.Unplaced, "request_id", rc.RequestID)
+		"remote_id", b.Remote, "op", b.Op, "rows", rows, "invalid", rc.Unplaced, "rejected", rc.Rejected, "request_id", rc.RequestID)
 	return rc, nil
 }
 

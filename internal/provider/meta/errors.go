@@ -31,6 +31,7 @@ var (
 	classTooSmall    = class{"META-TOOSMALL", activation.RefusedWhole, "meta does not remove people when too few would be left"}
 	classDataset     = class{"META-DATASET", activation.Invalid, "meta shows no such data set to this token: check the id and the token's role on it"}
 	classEvent       = class{"META-EVENT", activation.Invalid, "meta would refuse the event"}
+	classValue       = class{"META-VALUE", activation.Invalid, "the person has no value, and the audience is value-based"}
 	classRequest     = class{"META-REQUEST", activation.Invalid, "meta refuses the request"}
 	classSettings    = class{"META-SETTINGS", activation.Invalid, "a setting is wrong"}
 )
@@ -39,7 +40,7 @@ var (
 var classes = []class{
 	classAuth, classPermission, classTerms, classAccount, classShare, classThrottle, classBlocked,
 	classUnavailable, classAnswer, classGone, classFlagged, classData, classSize, classTooSmall,
-	classDataset, classEvent, classRequest, classSettings,
+	classDataset, classEvent, classValue, classRequest, classSettings,
 }
 
 // Codes are the codes of the errors this provider returns.

@@ -232,6 +232,52 @@ func TestRequests(t *testing.T) {
 			func(m *destination) error { return ensured(m, audience, "8") },
 		},
 		{
+			"create_all",
+			[]answer{{body: `{"data":[]}`}, {body: `{"id":"238000001"}`}},
+			func(m *destination) error {
+				a := audience
+				a.Config = everySetting()
+				return ensured(m, a, "238000001")
+			},
+		},
+		{
+			"add_value",
+			[]answer{received(2, 0)},
+			func(m *destination) error {
+				_, err := m.Deliver(ctx, valued(activation.OpAdd, "12.50", "0"))
+				return err
+			},
+		},
+		{
+			"remove_value",
+			[]answer{received(2, 0)},
+			func(m *destination) error {
+				_, err := m.Deliver(ctx, valued(activation.OpRemove, "12.50", "0"))
+				return err
+			},
+		},
+		{
+			"add_limited",
+			[]answer{received(1, 0)},
+			func(m *destination) error {
+				b := batch(1)
+				b.Audience.Config = map[string]string{optionsField: "LDU"}
+				_, err := m.Deliver(ctx, b)
+				return err
+			},
+		},
+		{
+			"remove_limited_there",
+			[]answer{received(1, 0)},
+			func(m *destination) error {
+				b := batch(1)
+				b.Op = activation.OpRemove
+				b.Audience.Config = map[string]string{optionsField: "LDU", optionsCountry: "1", optionsState: "1000"}
+				_, err := m.Deliver(ctx, b)
+				return err
+			},
+		},
+		{
 			"known",
 			[]answer{{body: `{"id":"238000001","operation_status":{"code":200}}`}},
 			func(m *destination) error {
@@ -276,7 +322,7 @@ func TestBodyIsWhatEncodingJSONReads(t *testing.T) {
 			Data   [][]string `json:"data"`
 		} `json:"payload"`
 	}
-	if err := json.Unmarshal(appendUsers(nil, b), &got); err != nil {
+	if err := json.Unmarshal(appendUsers(nil, b, limits{}, nil), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Session.ID <= 0 || got.Session.ID != sessionID(b.Item, 1) || got.Session.Seq != 1 || !got.Session.Last || got.Session.Total != 5 {
@@ -428,7 +474,7 @@ func BenchmarkBody(b *testing.B) {
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = appendUsers(buf[:0], full)
+		buf = appendUsers(buf[:0], full, limits{}, nil)
 	}
 	b.SetBytes(int64(len(buf)))
 	b.ReportMetric(float64(b.N*maxRows)/b.Elapsed().Seconds(), "rows/s")

@@ -107,6 +107,9 @@ type Harness struct {
 	// Shared is an identifying key that two people may have in common; "" where
 	// people have one such key only.
 	Shared string
+	// Needed is a key without which the network takes nobody in an audience of
+	// these settings, "" where there is none.
+	Needed string
 	// Unmade: an audience is a name. The first person makes it, and what was taken
 	// away is made again by the next one; so none is ever gone.
 	Unmade bool

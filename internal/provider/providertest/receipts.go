@@ -168,6 +168,9 @@ func emptyKey(w *world) error {
 	all := w.people(0, len(w.set.Keys))
 	var sent []person
 	for i, p := range all {
+		if w.set.Keys[i].Name == w.h.Needed {
+			continue
+		}
 		p[i] = nil
 		if slices.ContainsFunc(w.set.Keys, func(k key) bool { return k.Identifies && k.Name != w.set.Keys[i].Name }) {
 			sent = append(sent, p)

@@ -168,7 +168,7 @@ func (s *stage) row(raw map[string]string, buf []byte) (person, []byte) {
 
 // ensure makes sure of an audience and returns its id.
 func (s *stage) ensure(a provider.Audience) (provider.RemoteID, error) {
-	a.Config = s.settings
+	a.Config, a.Keys = s.settings, s.set.Keys
 	id, err := s.dest.EnsureAudience(s.ctx, a)
 	s.said.hear(err)
 	if err == nil && id == "" {

@@ -39,6 +39,23 @@ func Harness() providertest.Harness {
 	}
 }
 
+// ValueHarness returns what the suite needs to judge value-based audiences with
+// every setting.
+func ValueHarness() providertest.Harness {
+	h := Harness()
+	h.Needed = "LOOKALIKE_VALUE"
+	h.Settings = map[string]string{
+		"is_value_based": "true", "retention_days": "180", "opt_out_link": "https://example.com/opt-out", "dataset_id": sandboxmeta.DefaultDataset,
+		"audience_labels": "HIGH_VALUE_CUSTOMERS", "data_processing_options": "LDU", "data_processing_options_country": "1", "data_processing_options_state": "1000",
+	}
+	h.Person = func(i int) map[string]string {
+		p := person(i)
+		p["LOOKALIKE_VALUE"] = fmt.Sprintf("%d.25", i)
+		return p
+	}
+	return h
+}
+
 // EventHarness returns what the suite needs to judge Meta's conversions.
 func EventHarness() providertest.EventHarness {
 	return providertest.EventHarness{
