@@ -30,6 +30,7 @@ import (
 	"usher/internal/store/postgres/postgrestest"
 	"usher/sandbox/google"
 	"usher/sandbox/linkedin"
+	"usher/sandbox/meta"
 	"usher/sandbox/s3"
 	"usher/sandbox/sftp"
 	"usher/sandbox/tradedesk"
@@ -253,6 +254,10 @@ func (v *voyages) all(db *pgx.ConnConfig) []voyage {
 				}
 				return false
 			})
+		}},
+		{name: "Meta conversions", workflow: "meta_offline_conversion", account: "1", mapping: map[string]string{"EMAIL": "email"}, job: map[string]any{"dataset_id": meta.DefaultDataset, "event_id": "order", "value": "total", "currency": `"EUR"`}, stream: true, held: func(v *voyages) []string {
+			all, _ := v.Sandbox.Meta().Conversions(meta.DefaultDataset)
+			return each(all, func(c meta.Conversion) string { return c.ID })
 		}},
 		{name: "Google list", workflow: "google_customer_match", account: "123-456-7890", mapping: map[string]string{"email_address": "email", "phone_number": "phone"}, destination: map[string]any{"first_status_check": "1s"}, job: map[string]any{"customer_match_terms": true}, held: func(v *voyages) []string {
 			n := network[*google.Network](v, "google")
