@@ -43,7 +43,7 @@ func failure(status int, reason, message string) *apiError {
 
 // refused is a whole request refused for these reasons: nothing of it is done.
 func refused(wrong ...Violation) *apiError {
-	e := failure(http.StatusBadRequest, "INVALID_ARGUMENT", "There was a problem with the request.")
+	e := failure(http.StatusBadRequest, "INVALID_ARGUMENT", "The request is refused whole.")
 	e.violations = wrong
 	if len(wrong) > 0 {
 		e.reason = wrong[0].Reason
@@ -55,18 +55,20 @@ func violation(field, reason, description string) Violation {
 	return Violation{Field: field, Reason: reason, Description: description}
 }
 
-func notFound() *apiError { return failure(http.StatusNotFound, "NOT_FOUND", "Resource not found.") }
+func notFound() *apiError {
+	return failure(http.StatusNotFound, "NOT_FOUND", "There is no such resource.")
+}
 
 func denied() *apiError {
-	return failure(http.StatusForbidden, "PERMISSION_DENIED", "The caller does not have permission, or the resource is not found.")
+	return failure(http.StatusForbidden, "PERMISSION_DENIED", "There is no such resource for this caller.")
 }
 
 func unauthenticated(reason string) *apiError {
-	return failure(http.StatusUnauthorized, reason, "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.")
+	return failure(http.StatusUnauthorized, reason, "The access token is missing or not good.")
 }
 
 func exhausted(bucket string, retry time.Duration) *apiError {
-	e := failure(http.StatusTooManyRequests, "RESOURCE_EXHAUSTED", "Too many requests.")
+	e := failure(http.StatusTooManyRequests, "RESOURCE_EXHAUSTED", "The quota is used up.")
 	e.retry = retry
 	if bucket != "" {
 		e.metadata = map[string]string{"quota_limit": bucket}

@@ -67,11 +67,11 @@ func (n *Network) ingestEvents(c *call) (any, *apiError) {
 	}
 	for i, d := range in.Destinations {
 		if len(n.opts.ConversionActions) > 0 && !slices.Contains(n.opts.ConversionActions, d.ProductDestination) {
-			return nil, refused(violation(at("destinations", i)+".product_destination_id", "INVALID_CONVERSION_ACTION_ID", "Conversion action ID is not valid."))
+			return nil, refused(violation(at("destinations", i)+".product_destination_id", "INVALID_CONVERSION_ACTION_ID", "There is no such conversion action."))
 		}
 	}
 	if len(in.Events) > maxEvents {
-		return nil, refused(violation("events", "TOO_MANY_EVENTS", "Maximum number of events allowed per request is 2,000."))
+		return nil, refused(violation("events", "TOO_MANY_EVENTS", "The request has more than 2,000 events."))
 	}
 	j := judgment{encoding: in.Encoding}
 	ids := make([][]identifier, len(in.Events))
@@ -87,10 +87,10 @@ func (n *Network) ingestEvents(c *call) (any, *apiError) {
 // judgeEvent checks one event and returns the identifiers of its person.
 func (n *Network) judgeEvent(j *judgment, field string, e event, now time.Time) []identifier {
 	if e.EventTimestamp.After(now.Add(24*time.Hour)) || e.EventTimestamp.Before(now.Add(-n.opts.OldestEvent)) {
-		j.blame(field+".event_timestamp", "EVENT_TIME_INVALID", "Event did not occur within the acceptable time window.")
+		j.blame(field+".event_timestamp", "EVENT_TIME_INVALID", "The event is too old or still to come.")
 	}
 	if e.Currency != "" && !currency.MatchString(e.Currency) {
-		j.blame(field+".currency", "INVALID_CURRENCY_CODE", "The currency code is not supported.")
+		j.blame(field+".currency", "INVALID_CURRENCY_CODE", "The currency is none.")
 	}
 	var ids []identifier
 	if a := e.AdIdentifiers; a != nil {
@@ -102,12 +102,12 @@ func (n *Network) judgeEvent(j *judgment, field string, e event, now time.Time) 
 	}
 	if e.UserData != nil {
 		if j.encoding == "" {
-			j.blame("encoding", "REQUIRED_FIELD_MISSING", "Required field is missing.")
+			j.blame("encoding", "REQUIRED_FIELD_MISSING", "The field is needed.")
 		}
 		ids = append(ids, j.userData(field+".user_data", e.UserData)...)
 	}
 	if len(ids) == 0 {
-		j.blame(field, "NO_IDENTIFIERS_PROVIDED", "Events data contains no user identifiers or ad identifiers.")
+		j.blame(field, "NO_IDENTIFIERS_PROVIDED", "The event has nothing that finds a person or a click.")
 	}
 	return ids
 }

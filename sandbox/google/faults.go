@@ -11,7 +11,7 @@ import (
 	"usher/sandbox/fault"
 )
 
-const htmlPage = "<!DOCTYPE html>\n<html lang=en><title>Error 502 (Server Error)!!1</title><p><b>502.</b> <ins>That’s an error.</ins></html>\n"
+const htmlPage = "<!DOCTYPE html>\n<html lang=en><title>502</title><p>Out of order</html>\n"
 
 // serveFault answers a call that met a fault.
 func (n *Network) serveFault(w http.ResponseWriter, c *call, f fault.Fault) {
@@ -62,9 +62,9 @@ func envelopeOf(c *call, f fault.Fault) *apiError {
 	case fault.Gone:
 		return notFound()
 	case fault.Flagged:
-		return refused(violation("destinations[0].product_destination_id", "SENSITIVE_USER_LIST_IMMUTABLE", "A user list which is privacy sensitive or legal rejected cannot be mutated by external users."))
+		return refused(violation("destinations[0].product_destination_id", "SENSITIVE_USER_LIST_IMMUTABLE", "The list is flagged and does not change."))
 	case fault.Error:
-		e := failure(cmp.Or(f.Status, f.Code), cmp.Or(f.Message, "INVALID_ARGUMENT"), "There was a problem with the request.")
+		e := failure(cmp.Or(f.Status, f.Code), cmp.Or(f.Message, "INVALID_ARGUMENT"), "The request is refused whole.")
 		if f.Subcode > 0 {
 			rows := "audience_members"
 			if c.op == opEvents {
@@ -74,7 +74,7 @@ func envelopeOf(c *call, f fault.Fault) *apiError {
 		}
 		return e
 	default:
-		return failure(cmp.Or(f.Status, http.StatusServiceUnavailable), "INTERNAL_ERROR", "The service is currently unavailable.")
+		return failure(cmp.Or(f.Status, http.StatusServiceUnavailable), "INTERNAL_ERROR", "The service is out of order.")
 	}
 }
 

@@ -117,7 +117,7 @@ func (n *Network) answer(c *call) answer {
 // handle checks what every call needs and hands it to its operation.
 func (n *Network) handle(c *call) (any, *apiError) {
 	if c.op == "" {
-		return nil, failure(http.StatusNotFound, "NOT_FOUND", "Method not found.")
+		return nil, failure(http.StatusNotFound, "NOT_FOUND", "There is no such method.")
 	}
 	if err := n.authorize(c); err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func headers(c *call) *apiError {
 func only(c *call, allowed ...string) *apiError {
 	for name, values := range c.request.URL.Query() {
 		if !slices.Contains(allowed, name) || len(values) != 1 {
-			return refused(violation(name, "INVALID_ARGUMENT", "Invalid JSON payload received. Unknown name in the query: Cannot bind query parameter."))
+			return refused(violation(name, "INVALID_ARGUMENT", "The call has no such query parameter, or it is there twice."))
 		}
 	}
 	return nil

@@ -92,7 +92,7 @@ func (n *Network) createList(c *call) (any, *apiError) {
 	}
 	l := &list{account: c.account, fields: fields, created: c.at, roster: newRoster()}
 	if len(l.kinds()) != 1 {
-		return nil, refused(violation("user_list.ingested_user_list_info.upload_key_types", "UNSUPPORTED_USER_LIST_UPLOAD_KEY_TYPES", "The user list upload key types are not supported."))
+		return nil, refused(violation("user_list.ingested_user_list_info.upload_key_types", "UNSUPPORTED_USER_LIST_UPLOAD_KEY_TYPES", "A list cannot have these key types."))
 	}
 	if c.request.URL.Query().Get("validateOnly") == "true" {
 		return map[string]any{}, nil
@@ -118,18 +118,18 @@ func (n *Network) judgeList(c *call, fields map[string]any, id string) *apiError
 	}
 	for _, other := range n.lists {
 		if other.account == c.account && other.id != id && other.text("displayName") == name {
-			return refused(violation("user_list.display_name", "DISPLAY_NAME_ALREADY_USED", "The display name is already being used for another user list for the account."))
+			return refused(violation("user_list.display_name", "DISPLAY_NAME_ALREADY_USED", "Another list of the account has this name."))
 		}
 	}
 	if info, ok := fields["ingestedUserListInfo"]; ok {
 		for key, needs := range map[string]string{"contactIdInfo": "CONTACT_ID", "mobileIdInfo": "MOBILE_ID", "userIdInfo": "USER_ID"} {
 			l := list{fields: map[string]any{"ingestedUserListInfo": info}}
 			if m, _ := info.(map[string]any); m[key] != nil && !slices.Contains(l.kinds(), needs) {
-				return refused(violation("user_list.ingested_user_list_info", "UNSUPPORTED_INGESTED_USER_LIST_INFO_CONFIG", "The ingested user list info config is not supported."))
+				return refused(violation("user_list.ingested_user_list_info", "UNSUPPORTED_INGESTED_USER_LIST_INFO_CONFIG", "What is said of the data does not fit the key types."))
 			}
 		}
 	} else if id == "" {
-		return refused(violation("user_list.ingested_user_list_info", "REQUIRED_FIELD_MISSING", "Required field is missing."))
+		return refused(violation("user_list.ingested_user_list_info", "REQUIRED_FIELD_MISSING", "The field is needed."))
 	}
 	text, ok := fields["membershipDuration"].(string)
 	if !ok {
@@ -140,7 +140,7 @@ func (n *Network) judgeList(c *call, fields map[string]any, id string) *apiError
 	case err != nil || d <= 0 || d%(24*time.Hour) != 0:
 		return refused(violation("user_list.membership_duration", "INVALID_ARGUMENT", "The duration must be whole days."))
 	case d > longestMembership:
-		return refused(violation("user_list.membership_duration", "MEMBERSHIP_DURATION_TOO_LONG", "The user list membership duration is too long."))
+		return refused(violation("user_list.membership_duration", "MEMBERSHIP_DURATION_TOO_LONG", "The duration is longer than members are kept."))
 	}
 	return nil
 }
@@ -201,9 +201,9 @@ func (n *Network) updateList(c *call) (any, *apiError) {
 		switch name {
 		case "displayName", "description", "membershipStatus", "membershipDuration", "integrationCode":
 		case "ingestedUserListInfo", "ingestedUserListInfo.uploadKeyTypes":
-			return nil, refused(violation("user_list.ingested_user_list_info.upload_key_types", "IMMUTABLE_FIELD_FOR_UPDATE", "Attempted to set an immutable field for an update request."))
+			return nil, refused(violation("user_list.ingested_user_list_info.upload_key_types", "IMMUTABLE_FIELD_FOR_UPDATE", "The field never changes."))
 		default:
-			return nil, refused(violation("update_mask", "INVALID_UPDATE_MASK", "The update mask is invalid."))
+			return nil, refused(violation("update_mask", "INVALID_UPDATE_MASK", "The mask names what cannot be changed."))
 		}
 		delete(next, name)
 		if v, ok := given[name]; ok {
@@ -233,7 +233,7 @@ func (n *Network) listLists(c *call) (any, *apiError) {
 	if text := q.Get("pageSize"); text != "" {
 		v, err := strconv.Atoi(text)
 		if err != nil || v < 0 {
-			return nil, refused(violation("page_size", "INVALID_NUMBER_FORMAT", "Invalid number format."))
+			return nil, refused(violation("page_size", "INVALID_NUMBER_FORMAT", "The size must be a number."))
 		}
 		if v > 0 {
 			size = min(v, 1000)
@@ -279,7 +279,7 @@ func pageStart(q url.Values) (int, *apiError) {
 	next, _, _ := strings.Cut(string(raw), "|")
 	first, numberErr := strconv.Atoi(next)
 	if err != nil || numberErr != nil || pageToken(q, first) != token {
-		return 0, refused(violation("page_token", "INVALID_PAGE_TOKEN", "The page token is invalid."))
+		return 0, refused(violation("page_token", "INVALID_PAGE_TOKEN", "The page token is none of this query."))
 	}
 	return first, nil
 }
@@ -302,7 +302,7 @@ func parseFilter(text string) (func(*list) bool, *apiError) {
 	for _, part := range strings.Split(text, " AND ") {
 		m := condition.FindStringSubmatch(part)
 		if m == nil || filterNames[m[1]] == "" {
-			return nil, refused(violation("filter", "INVALID_FILTER", "The query filter is invalid."))
+			return nil, refused(violation("filter", "INVALID_FILTER", "The filter cannot be read."))
 		}
 		want[filterNames[m[1]]] = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(m[2])
 	}

@@ -61,17 +61,17 @@ func (n *Network) change(c *call, message string) (any, *apiError) {
 		return nil, refusal
 	}
 	if len(in.AudienceMembers) > maxMembers {
-		return nil, refused(violation("audience_members", "TOO_MANY_AUDIENCE_MEMBERS", "Maximum number of audience members allowed per request is 10,000."))
+		return nil, refused(violation("audience_members", "TOO_MANY_AUDIENCE_MEMBERS", "The request has more than 10,000 members."))
 	}
 	kind := in.AudienceMembers[0].kind()
 	if slices.ContainsFunc(in.AudienceMembers, func(m member) bool { return m.kind() != kind }) {
-		return nil, refused(violation("audience_members", "MULTIPLE_DATA_TYPES_NOT_ALLOWED", "Multiple data types are not allowed to be ingested in a single request."))
+		return nil, refused(violation("audience_members", "MULTIPLE_DATA_TYPES_NOT_ALLOWED", "All members of a request must have the same kind of data."))
 	}
 	if kind == "CONTACT_ID" && in.Encoding == "" {
-		return nil, refused(violation("encoding", "REQUIRED_FIELD_MISSING", "Required field is missing."))
+		return nil, refused(violation("encoding", "REQUIRED_FIELD_MISSING", "The field is needed."))
 	}
 	if c.op == opIngest && (kind == "CONTACT_ID" || kind == "MOBILE_ID") && in.TermsOfService.CustomerMatchTermsOfServiceStatus != "ACCEPTED" {
-		return nil, refused(violation("terms_of_service.customer_match_terms_of_service_status", "TERMS_AND_CONDITIONS_NOT_SIGNED", "Required terms and conditions are not accepted."))
+		return nil, refused(violation("terms_of_service.customer_match_terms_of_service_status", "TERMS_AND_CONDITIONS_NOT_SIGNED", "The terms have not been accepted."))
 	}
 	j := judgment{encoding: in.Encoding}
 	rows := make([][]identifier, len(in.AudienceMembers))
@@ -86,10 +86,10 @@ func (n *Network) change(c *call, message string) (any, *apiError) {
 	r := &request{op: c.op, kind: kind, rows: rows, identifiers: count, invalid: c.invalid}
 	for i, l := range lists {
 		if l == nil {
-			return nil, refused(violation(at("destinations", i)+".product_destination_id", "INVALID_USER_LIST_ID", "User list is not valid."))
+			return nil, refused(violation(at("destinations", i)+".product_destination_id", "INVALID_USER_LIST_ID", "There is no such list."))
 		}
 		if !slices.Contains(l.kinds(), kind) {
-			return nil, refused(violation(at("destinations", i)+".product_destination_id", "INVALID_USER_LIST_TYPE", "Type of the user list is not applicable for this request."))
+			return nil, refused(violation(at("destinations", i)+".product_destination_id", "INVALID_USER_LIST_TYPE", "The list does not take this kind of data."))
 		}
 		r.to = append(r.to, in.Destinations[i])
 	}
@@ -100,26 +100,26 @@ func (n *Network) change(c *call, message string) (any, *apiError) {
 // where there is none.
 func (n *Network) destinations(c *call, to []destination) ([]*list, *apiError) {
 	if len(to) > maxDestinations {
-		return nil, refused(violation("destinations", "TOO_MANY_DESTINATIONS", "Maximum number of destinations allowed per request is 10."))
+		return nil, refused(violation("destinations", "TOO_MANY_DESTINATIONS", "The request has more than 10 destinations."))
 	}
 	lists := make([]*list, len(to))
 	references := map[string]bool{}
 	for i, d := range to {
 		here := at("destinations", i)
 		if references[d.Reference] && d.Reference != "" {
-			return nil, refused(violation(here+".reference", "DUPLICATE_DESTINATION_REFERENCE", "Two or more destinations in the request have the same reference."))
+			return nil, refused(violation(here+".reference", "DUPLICATE_DESTINATION_REFERENCE", "Destinations share a reference."))
 		}
 		references[d.Reference] = true
 		for name, a := range map[string]*account{"operating_account": &d.OperatingAccount, "login_account": d.LoginAccount, "linked_account": d.LinkedAccount} {
 			if a != nil && (!digits.MatchString(a.AccountID) || a.AccountType == "") {
-				return nil, refused(violation(here+"."+name+".account_id", "INVALID_DESTINATION", "This Destination is not valid."))
+				return nil, refused(violation(here+"."+name+".account_id", "INVALID_DESTINATION", "The destination is none."))
 			}
 		}
 		if d.LinkedAccount != nil && (d.LoginAccount == nil || d.LoginAccount.AccountType != "DATA_PARTNER") {
-			return nil, refused(violation(here+".linked_account", "LINKED_ACCOUNT_ONLY_ALLOWED_WITH_DATA_PARTNER_LOGIN_ACCOUNT", "Linked account is only supported when the login account is a `DATA_PARTNER` account."))
+			return nil, refused(violation(here+".linked_account", "LINKED_ACCOUNT_ONLY_ALLOWED_WITH_DATA_PARTNER_LOGIN_ACCOUNT", "A linked account goes with a login account of a data partner."))
 		}
 		if !digits.MatchString(d.ProductDestination) {
-			return nil, refused(violation(here+".product_destination_id", "INVALID_DESTINATION", "This Destination is not valid."))
+			return nil, refused(violation(here+".product_destination_id", "INVALID_DESTINATION", "The destination is none."))
 		}
 		if err := n.reach(c, d.OperatingAccount.AccountID); err != nil {
 			return nil, err
@@ -150,7 +150,7 @@ func (n *Network) removeAll(c *call) (any, *apiError) {
 		return nil, unreadable(err)
 	}
 	if len(in.Destinations) == 0 {
-		return nil, refused(violation("destinations", "REQUIRED_FIELD_MISSING", "Required field is missing."))
+		return nil, refused(violation("destinations", "REQUIRED_FIELD_MISSING", "The field is needed."))
 	}
 	var to []destination
 	for i, raw := range in.Destinations {
@@ -175,7 +175,7 @@ func (n *Network) removeAll(c *call) (any, *apiError) {
 		return nil, refusal
 	}
 	if i := slices.Index(lists, nil); i >= 0 {
-		return nil, refused(violation(at("destinations", i)+".product_destination_id", "INVALID_USER_LIST_ID", "User list is not valid."))
+		return nil, refused(violation(at("destinations", i)+".product_destination_id", "INVALID_USER_LIST_ID", "There is no such list."))
 	}
 	if in.RemoveAsOfTime.After(c.at) {
 		return nil, refused(violation("remove_as_of_time", "INVALID_ARGUMENT", "The time must not be in the future."))

@@ -59,10 +59,10 @@ type Options struct {
 	Processing time.Duration
 	// Lag is how much later than that its members are in the list.
 	Lag time.Duration
-	// PerMinute and PerDay bound the calls of each bucket; 0 means 300 and
-	// 100,000 (developers.google.com/data-manager/api/devguides/limits, read
-	// 2026-11-22).
-	PerMinute, PerDay int
+	// PerMinute bounds the calls of each bucket, PerDay those for uploads and
+	// OthersPerDay those for lists; 0 means 300, 100,000 and 50,000
+	// (developers.google.com/data-manager/api/devguides/limits, read 2026-11-22).
+	PerMinute, PerDay, OthersPerDay int
 	// OldestEvent is the age from which an event is refused; 0 means 90 days.
 	OldestEvent time.Duration
 	// SmallestShown is the size below which a list is shown as empty; 0 means
@@ -86,6 +86,7 @@ func (o Options) withDefaults() Options {
 	orNumber(&o.OldestEvent, 90*24*time.Hour)
 	orNumber(&o.PerMinute, 300)
 	orNumber(&o.PerDay, 100_000)
+	orNumber(&o.OthersPerDay, 50_000)
 	orNumber(&o.SmallestShown, 100)
 	return o
 }

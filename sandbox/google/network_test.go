@@ -240,7 +240,7 @@ func TestMembersAreIdentifiers(t *testing.T) {
 }
 
 func TestQuota(t *testing.T) {
-	p := newPeer(t, google.Options{PerMinute: 2, PerDay: 3})
+	p := newPeer(t, google.Options{PerMinute: 2, OthersPerDay: 3})
 	p.clock.pass(20 * time.Second)
 	get := func() said { return p.call("GET", lists, "") }
 	p.wants(get(), 200, "")
@@ -263,6 +263,18 @@ func (p *peer) mint(form url.Values) said {
 	req := httptest.NewRequest("POST", "/token", strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return p.do(req)
+}
+
+// TestListsHaveTheirOwnQuota: calls for lists are bounded apart from uploads.
+func TestListsHaveTheirOwnQuota(t *testing.T) {
+	p := newPeer(t, google.Options{PerDay: 3, OthersPerDay: 1})
+	p.wants(p.call("GET", lists, ""), 200, "")
+	if s := p.call("GET", lists, ""); s.status != 429 || !strings.Contains(s.text, "OtherServicesReadRequestsPerDay") {
+		t.Errorf("a second call for lists: %d %s", s.status, s.text)
+	}
+	for range 3 {
+		p.wants(p.call("GET", "/v1/requestStatus:retrieve?requestId=none", ""), 400, "INVALID_REQUEST_ID")
+	}
 }
 
 func TestTokens(t *testing.T) {

@@ -86,7 +86,7 @@ func behave(m protoreflect.Message, path string) []Violation {
 		has := m.Has(f)
 		switch {
 		case slices.Contains(rules, behaviorRequired) && !has:
-			wrong = append(wrong, Violation{Field: at, Reason: "REQUIRED_FIELD_MISSING", Description: "Required field is missing."})
+			wrong = append(wrong, Violation{Field: at, Reason: "REQUIRED_FIELD_MISSING", Description: "The field is needed."})
 		case slices.Contains(rules, behaviorOutputOnly) && has:
 			wrong = append(wrong, Violation{Field: at, Reason: "INVALID_ARGUMENT", Description: "The field is output only."})
 		case has && f.IsList() && f.Message() != nil:

@@ -133,7 +133,7 @@ func (n *Network) status(c *call) (any, *apiError) {
 	}
 	r := n.byID[id]
 	if r == nil {
-		return nil, refused(violation("request_id", "INVALID_REQUEST_ID", "The request ID used to retrieve the status of a request is not valid."))
+		return nil, refused(violation("request_id", "INVALID_REQUEST_ID", "There is no such request."))
 	}
 	var out []any
 	for _, d := range r.to {

@@ -28,7 +28,7 @@ func (n *Network) authorize(c *call) *apiError {
 	case !token.ExpiresAt.IsZero() && !c.at.Before(token.ExpiresAt):
 		return unauthenticated("ACCESS_TOKEN_EXPIRED")
 	case token.Scope != "" && !slices.Contains(strings.Fields(token.Scope), Scope):
-		return failure(http.StatusForbidden, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "Request had insufficient authentication scopes.")
+		return failure(http.StatusForbidden, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "The token lacks the scope.")
 	}
 	c.token = token
 	if c.account != "" {
@@ -61,21 +61,21 @@ func (n *Network) mint(c *call) answer {
 	switch form.Get("grant_type") {
 	case "refresh_token":
 		if form.Get("client_id") != n.opts.ClientID || !same(form.Get("client_secret"), n.opts.ClientSecret) {
-			a := wrongGrant("invalid_client", "The OAuth client was not found.")
+			a := wrongGrant("invalid_client", "There is no such client.")
 			a.status = http.StatusUnauthorized
 			return a
 		}
 		if !slices.Contains(n.opts.RefreshTokens, form.Get("refresh_token")) {
-			return wrongGrant("invalid_grant", "Token has been expired or revoked.")
+			return wrongGrant("invalid_grant", "The grant is over or withdrawn.")
 		}
 	case grantJWT:
 		by, ok := n.signed(form.Get("assertion"), c.at)
 		if !ok {
-			return wrongGrant("invalid_grant", "Invalid JWT Signature.")
+			return wrongGrant("invalid_grant", "The assertion is not good.")
 		}
 		token.Accounts = by.Accounts
 	default:
-		return wrongGrant("unsupported_grant_type", "Invalid grant_type")
+		return wrongGrant("unsupported_grant_type", "There is no such grant.")
 	}
 	token.Value = "ya29." + n.random(40)
 	n.tokens[token.Value] = token

@@ -11,10 +11,10 @@ type usage struct {
 
 // meter counts a call and refuses it over the quota. The caller holds the lock.
 func (n *Network) meter(c *call) *apiError {
-	bucket := "OtherServices"
+	bucket, perDay := "OtherServices", n.opts.OthersPerDay
 	switch c.op {
 	case opIngest, opRemove, opRemoveAll, opEvents, opStatus:
-		bucket = "IngestionService"
+		bucket, perDay = "IngestionService", n.opts.PerDay
 	}
 	if c.request.Method == "GET" {
 		bucket += "Read"
@@ -36,7 +36,7 @@ func (n *Network) meter(c *call) *apiError {
 	case u.inMinute >= n.opts.PerMinute:
 		u.over++
 		return exhausted(bucket+"RequestsPerMinutePerProject", u.minute.Add(time.Minute).Sub(c.at).Round(time.Second))
-	case u.inDay >= n.opts.PerDay:
+	case u.inDay >= perDay:
 		u.over++
 		return exhausted(bucket+"RequestsPerDayPerProject", 0)
 	}

@@ -67,13 +67,13 @@ func (j *judgment) digest(field, text string) string {
 	case "HEX":
 		sum = strings.ToLower(text)
 		if _, err := hex.DecodeString(sum); err != nil {
-			j.blame(field, "INVALID_HEX_ENCODING", "The HEX encoded value is malformed.")
+			j.blame(field, "INVALID_HEX_ENCODING", "The value is not hexadecimal.")
 			return ""
 		}
 	case "BASE64":
 		raw, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			j.blame(field, "INVALID_BASE64_ENCODING", "The base64 encoded value is malformed.")
+			j.blame(field, "INVALID_BASE64_ENCODING", "The value is not base64.")
 			return ""
 		}
 		sum = hex.EncodeToString(raw)
@@ -81,7 +81,7 @@ func (j *judgment) digest(field, text string) string {
 		return "" // told of the request already
 	}
 	if !hash.MatchString(sum) || sum == emptyHash {
-		j.blame(field, "INVALID_SHA256_FORMAT", "The SHA256 encoded value is malformed.")
+		j.blame(field, "INVALID_SHA256_FORMAT", "The value is no SHA-256 of anything.")
 		return ""
 	}
 	return sum
@@ -90,7 +90,7 @@ func (j *judgment) digest(field, text string) string {
 // userData checks the identifiers of one person and returns them.
 func (j *judgment) userData(field string, d *userData) []identifier {
 	if len(d.UserIdentifiers) > maxIdentifiers {
-		j.blame(field+".user_identifiers", "TOO_MANY_USER_IDENTIFIERS", "Maximum number of user identifiers allowed per audience member is 10.")
+		j.blame(field+".user_identifiers", "TOO_MANY_USER_IDENTIFIERS", "The person has more than 10 identifiers.")
 		return nil
 	}
 	var ids []identifier
@@ -104,7 +104,7 @@ func (j *judgment) userData(field string, d *userData) []identifier {
 		case u.Address != nil:
 			ids = append(ids, identifier{"address", j.address(here+".address", u.Address)})
 		default:
-			j.blame(here, "REQUIRED_FIELD_MISSING", "Required field is missing.")
+			j.blame(here, "REQUIRED_FIELD_MISSING", "The field is needed.")
 		}
 	}
 	return ids
@@ -113,10 +113,10 @@ func (j *judgment) userData(field string, d *userData) []identifier {
 func (j *judgment) address(field string, a *address) string {
 	given, family := j.digest(field+".given_name", a.GivenName), j.digest(field+".family_name", a.FamilyName)
 	if !region.MatchString(a.RegionCode) {
-		j.blame(field+".region_code", "INVALID_REGION_CODE", "The region code is not valid.")
+		j.blame(field+".region_code", "INVALID_REGION_CODE", "The region must be two capital letters.")
 	}
 	if code := strings.TrimSpace(a.PostalCode); code == "" || code != a.PostalCode || a.RegionCode == "US" && !usPostal.MatchString(code) {
-		j.blame(field+".postal_code", "INVALID_POSTAL_CODE", "Postal code is not valid.")
+		j.blame(field+".postal_code", "INVALID_POSTAL_CODE", "The postal code does not fit its region.")
 	}
 	return strings.Join([]string{given, family, a.RegionCode, a.PostalCode}, " ")
 }
@@ -142,13 +142,13 @@ func (j *judgment) member(field string, m member) []identifier {
 		return j.userData(field+".user_data", m.UserData)
 	case "MOBILE_ID":
 		if len(m.MobileData.MobileIDs) > maxIdentifiers {
-			j.blame(field+".mobile_data.mobile_ids", "TOO_MANY_USER_IDENTIFIERS", "Maximum number of mobile ids allowed per audience member is 10.")
+			j.blame(field+".mobile_data.mobile_ids", "TOO_MANY_USER_IDENTIFIERS", "The person has more than 10 mobile ids.")
 			return nil
 		}
 		var ids []identifier
 		for i, id := range m.MobileData.MobileIDs {
 			if !device.MatchString(id) {
-				j.blame(at(field+".mobile_data.mobile_ids", i), "INVALID_MOBILE_ID_FORMAT", "Mobile ID format is not valid.")
+				j.blame(at(field+".mobile_data.mobile_ids", i), "INVALID_MOBILE_ID_FORMAT", "The mobile id is no UUID.")
 			}
 			ids = append(ids, identifier{"mobileId", strings.ToLower(id)})
 		}
@@ -156,6 +156,6 @@ func (j *judgment) member(field string, m member) []identifier {
 	case "USER_ID":
 		return []identifier{{"userId", m.UserIDData.UserID}}
 	}
-	j.blame(field, "INVALID_AUDIENCE_MEMBER", "This audience member is not valid.")
+	j.blame(field, "INVALID_AUDIENCE_MEMBER", "The member has no data of a kind that is taken.")
 	return nil
 }

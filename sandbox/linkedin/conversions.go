@@ -136,7 +136,7 @@ type eventElement struct {
 	} `json:"user"`
 }
 
-const absent = "field is required but not found and has no default value"
+const absent = "the field is needed"
 
 var (
 	amountPattern   = regexp.MustCompile(`^\d{1,18}(\.\d{1,6})?$`)
@@ -181,9 +181,9 @@ func (n *Network) streamEvents(c *call) (any, *apiError) {
 	}
 	switch {
 	case len(misruled) > 0:
-		return nil, indexed("Incorrect conversions information provided. Conversion's method should be CONVERSIONS_API", misruled)
+		return nil, indexed("The conversion rule takes no events by the API", misruled)
 	case len(misdated) > 0:
-		return nil, indexed("Incorrect conversionHappenedAt provided. It should be within the last 90 days", misdated)
+		return nil, indexed("conversionHappenedAt is older than 90 days or still to come", misdated)
 	}
 	out := make([]any, len(list))
 	for i, el := range list {

@@ -23,8 +23,8 @@ const (
 func badToken(service int) *apiError {
 	texts := map[int][2]string{
 		serviceInvalidToken: {"INVALID_ACCESS_TOKEN", "Invalid access token"},
-		serviceRevokedToken: {"REVOKED_ACCESS_TOKEN", "The token used in the request has been revoked by the user"},
-		serviceExpiredToken: {"EXPIRED_ACCESS_TOKEN", "The token used in the request has expired"},
+		serviceRevokedToken: {"REVOKED_ACCESS_TOKEN", "The token was withdrawn"},
+		serviceExpiredToken: {"EXPIRED_ACCESS_TOKEN", "The token is over"},
 	}
 	t, ok := texts[service]
 	if !ok {
@@ -34,7 +34,7 @@ func badToken(service int) *apiError {
 }
 
 func denied(what string) *apiError {
-	return &apiError{status: http.StatusForbidden, service: 100, code: "ACCESS_DENIED", message: "Not enough permissions to access: " + what}
+	return &apiError{status: http.StatusForbidden, service: 100, code: "ACCESS_DENIED", message: "The member may not reach " + what}
 }
 
 func notFound(what string) *apiError {
@@ -50,11 +50,11 @@ func missingField(name string) *apiError {
 }
 
 func throttled(what string) *apiError {
-	return &apiError{status: http.StatusTooManyRequests, service: 101, code: "TOO_MANY_REQUESTS", message: "Resource level throttle " + what + " limit for calls to this resource is reached."}
+	return &apiError{status: http.StatusTooManyRequests, service: 101, code: "TOO_MANY_REQUESTS", message: "The calls are used up: " + what}
 }
 
 func noVersion(version string) *apiError {
-	return &apiError{status: http.StatusUpgradeRequired, code: "NONEXISTENT_VERSION", message: "Requested version " + version + " is not active"}
+	return &apiError{status: http.StatusUpgradeRequired, code: "NONEXISTENT_VERSION", message: "There is no version " + version + " now"}
 }
 
 func internalError(status int) *apiError {

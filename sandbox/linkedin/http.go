@@ -175,7 +175,7 @@ func (n *Network) admit(c *call) *apiError {
 	case len(c.body) > maxBytes:
 		return &apiError{status: http.StatusRequestEntityTooLarge, code: "REQUEST_TOO_LARGE", message: "The request is too large"}
 	case version == "":
-		return &apiError{status: http.StatusBadRequest, code: "VERSION_MISSING", message: "A version must be present. Please specify a version by adding the LinkedIn-Version header."}
+		return &apiError{status: http.StatusBadRequest, code: "VERSION_MISSING", message: "The header LinkedIn-Version is missing"}
 	case !known || !c.at.Before(end):
 		return noVersion(version)
 	case h.Get("X-Restli-Protocol-Version") != "2.0.0":
@@ -188,7 +188,7 @@ func (n *Network) admit(c *call) *apiError {
 		return e
 	}
 	if c.op == "" {
-		return &apiError{status: http.StatusNotFound, code: "RESOURCE_NOT_FOUND", message: "No virtual resource found"}
+		return &apiError{status: http.StatusNotFound, code: "RESOURCE_NOT_FOUND", message: "There is no such resource"}
 	}
 	if m := h.Get("X-Restli-Method"); m != "" && !slices.Contains(methods[c.op], m) {
 		return &apiError{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED", message: "The method is not supported here"}

@@ -60,9 +60,9 @@ func TestHeaders(t *testing.T) {
 		part   string
 	}{
 		"no version":       {func(r *http.Request) { r.Header.Del("LinkedIn-Version") }, 400, "VERSION_MISSING"},
-		"sunset":           {func(r *http.Request) { r.Header.Set("LinkedIn-Version", "202511") }, 426, "not active"},
-		"never was":        {func(r *http.Request) { r.Header.Set("LinkedIn-Version", "202512") }, 426, "not active"},
-		"no version at":    {func(r *http.Request) { r.Header.Set("LinkedIn-Version", "v26.0") }, 426, "not active"},
+		"sunset":           {func(r *http.Request) { r.Header.Set("LinkedIn-Version", "202511") }, 426, "NONEXISTENT_VERSION"},
+		"never was":        {func(r *http.Request) { r.Header.Set("LinkedIn-Version", "202512") }, 426, "NONEXISTENT_VERSION"},
+		"no version at":    {func(r *http.Request) { r.Header.Set("LinkedIn-Version", "v26.0") }, 426, "NONEXISTENT_VERSION"},
 		"no protocol":      {func(r *http.Request) { r.Header.Del("X-Restli-Protocol-Version") }, 400, "2.0.0"},
 		"old protocol":     {func(r *http.Request) { r.Header.Set("X-Restli-Protocol-Version", "1.0.0") }, 400, "2.0.0"},
 		"no token":         {func(r *http.Request) { r.Header.Del("Authorization") }, 401, "65600"},
@@ -72,8 +72,8 @@ func TestHeaders(t *testing.T) {
 		"no content type":  {func(r *http.Request) { r.Header.Del("Content-Type") }, 415, "content type"},
 		"form":             {func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }, 415, "content type"},
 		"length not known": {func(r *http.Request) { r.ContentLength = -1 }, 411, "Content-Length"},
-		"another path":     {func(r *http.Request) { r.URL.Path = "/rest/dmpSegment" }, 404, "virtual"},
-		"delete":           {func(r *http.Request) { r.Method = "DELETE" }, 404, "virtual"},
+		"another path":     {func(r *http.Request) { r.URL.Path = "/rest/dmpSegment" }, 404, "no such resource"},
+		"delete":           {func(r *http.Request) { r.Method = "DELETE" }, 404, "no such resource"},
 		"query":            {func(r *http.Request) { r.URL.RawQuery = "x=1" }, 201, ""},
 	} {
 		w := open(t, Options{})

@@ -78,7 +78,7 @@ func (n *Network) accessToken(c *call) answer {
 		given, ok := n.codes[form.Get("code")]
 		delete(n.codes, form.Get("code"))
 		if !ok || c.at.Sub(given.at) > codeLife || given.redirect != form.Get("redirect_uri") {
-			return oauthError(http.StatusBadRequest, "invalid_request", "Unable to retrieve access token: appid/redirect uri/code verifier does not match authorization code. Or authorization code expired.")
+			return oauthError(http.StatusBadRequest, "invalid_request", "the code is over, or of another client or address")
 		}
 		g = Grant{RefreshToken: "refresh-" + n.random(), ConsentAt: given.at}
 		n.grants[g.RefreshToken] = g

@@ -22,7 +22,7 @@ func (n *Network) authorize(c *call) *apiError {
 	}
 	if secret == "" {
 		e := badToken(0)
-		e.code, e.message = 104, "An access token is required to request this resource."
+		e.code, e.message = 104, "There is no access token."
 		return e
 	}
 	n.mu.Lock()

@@ -31,7 +31,7 @@ func missingParam(name string) *apiError {
 func noSuchObject(id string) *apiError {
 	return &apiError{
 		status: http.StatusBadRequest, typ: "GraphMethodException", code: 100, subcode: 33,
-		message: fmt.Sprintf("Unsupported request. Object with ID '%s' does not exist, cannot be loaded due to missing permissions, or does not support this operation.", id),
+		message: fmt.Sprintf("There is no object %s for this token, or it does not do this.", id),
 	}
 }
 
@@ -63,28 +63,28 @@ func throttled(status int) *apiError {
 	}
 	return &apiError{
 		status: status, typ: "OAuthException", code: codeThrottled,
-		message: "(#80003) There have been too many calls to this ad-account. Wait a bit and try again.",
+		message: "(#80003) The calls of this ad account are used up for now.",
 	}
 }
 
 func badToken(subcode int) *apiError {
 	reasons := map[int]string{
-		458: "The user has not authorized the application",
-		459: "The user must log in to pass a checkpoint",
-		460: "The session has been invalidated because the user changed the password",
-		463: "Session has expired",
-		464: "The user is not confirmed",
-		467: "The session is invalid because the user logged out",
+		458: "the app is not installed",
+		459: "somebody must pass a checkpoint",
+		460: "the password has changed",
+		463: "the time is over",
+		464: "the person is not confirmed",
+		467: "the session is over",
 	}
 	reason, ok := reasons[subcode]
 	if !ok {
-		reason = "Invalid OAuth access token"
+		reason = "it is none"
 	}
-	return &apiError{status: http.StatusUnauthorized, typ: "OAuthException", code: 190, subcode: subcode, message: "Error validating access token: " + reason}
+	return &apiError{status: http.StatusUnauthorized, typ: "OAuthException", code: 190, subcode: subcode, message: "The access token is not good: " + reason}
 }
 
 func badProof() *apiError {
-	return &apiError{status: http.StatusBadRequest, typ: "OAuthException", code: 104, message: "Invalid appsecret_proof provided in the API argument"}
+	return &apiError{status: http.StatusBadRequest, typ: "OAuthException", code: 104, message: "The appsecret_proof is not good"}
 }
 
 func tooLarge(maxBytes int64) *apiError {
@@ -97,7 +97,7 @@ func unknownError(status int) *apiError {
 	if status == 0 {
 		status = http.StatusServiceUnavailable
 	}
-	return &apiError{status: status, typ: "OAuthException", code: 2, transient: true, message: "An unexpected error has occurred. Please retry your request later."}
+	return &apiError{status: status, typ: "OAuthException", code: 2, transient: true, message: "Out of order for a moment."}
 }
 
 // envelope is the JSON form of the error.

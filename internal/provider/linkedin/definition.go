@@ -73,8 +73,8 @@ func Definition() provider.Definition {
 		},
 		RequestsPerMinute: requestsPerMinute, // see its comment for the page
 		MaxRows:           maxRows,
-		// "A 201 is returned if you add the same id again or remove a deleted one"
-		// (users): twice is once.
+		// Adding somebody who is in and removing somebody who is not are answered
+		// by 201 as well (users): twice is once.
 		Replay:         provider.ReplayHarmless,
 		Concurrency:    4,
 		Opens:          true,
