@@ -139,13 +139,19 @@ func (d *Delivery) again(ctx context.Context, id activation.RunID, def provider.
 	if err != nil {
 		return warehouse.Again{}, err
 	}
-	return warehouse.Again{Rows: lost(r, items, mayReplay(def, r, d.now()))}, nil
+	more := !r.Status.Final() || r.Status == activation.RunFailed && !forGood(r)
+	return warehouse.Again{Rows: lost(r, items, mayReplay(def, r, d.now())), More: more}, nil
+}
+
+// forGood reports whether a run that failed offers no Retry, ever.
+func forGood(r activation.Run) bool {
+	return r.ErrorCode == activation.CodeCounts || r.ErrorCode == activation.CodeJobEnded || r.Stage == activation.StageQueue
 }
 
 // lost lists the ranges of a run that nobody will send. Where a repetition does
 // no harm, what may have been lost is among them.
 func lost(r activation.Run, items []activation.Item, repeats bool) (rows []warehouse.Range) {
-	final := r.ErrorCode == activation.CodeCounts || r.ErrorCode == activation.CodeJobEnded // no Retry
+	final := r.Status == activation.RunFailed && forGood(r)
 	for _, it := range items {
 		never := it.State == activation.ItemWithdrawn || it.State == activation.ItemSuperseded || it.State == activation.ItemFailed && final
 		if never || it.State == activation.ItemUnknown && final && repeats {

@@ -412,6 +412,26 @@ func TestEventsUnderANewMapping(t *testing.T) {
 	})
 }
 
+// TestEventsOfARunThatNeverBegan go with the next one: no Retry is offered for a
+// run that failed before it reached the network.
+func TestEventsOfARunThatNeverBegan(t *testing.T) {
+	inEvents(t, 5, provider.ReplayNever, false, func(t *testing.T, w *world) {
+		w.arm(delivery.AfterQueue, 0)
+		w.work(t)
+		good := w.def.Workflows
+		bad := good[0]
+		bad.Events = append(slices.Clone(bad.Events), matchkey.Key{Name: "PRICE", Required: true})
+		w.def.Workflows = []provider.Workflow{bad} // which nothing feeds
+		time.Sleep(time.Minute)
+		expect(t, w.work(t), activation.RunFailed, "EVENT-COLUMN")
+		w.def.Workflows = good
+		if err := w.settleEvents(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.mustTell(t)
+	})
+}
+
 // TestEventsGiveTheirTargetUp: there is nothing to remove at the network.
 func TestEventsGiveTheirTargetUp(t *testing.T) {
 	for _, end := range []activation.OnEnd{activation.EndEmpty, activation.EndDelete} {

@@ -33,6 +33,7 @@ type network struct {
 	badToken  bool
 	async     bool
 	late      time.Duration // after which it may be asked; 0 = 30 s
+	takes     bool          // it takes every batch: what goes wrong is said late
 	owed      map[string]*owed
 	asked     map[string]int
 	// calls remembers each delivery of an item, to find what was sent twice.
@@ -143,7 +144,7 @@ func (n *network) Deliver(ctx context.Context, b provider.Batch) (activation.Rec
 func (n *network) answer(b provider.Batch) (_ activation.Receipt, applied bool, _ error) {
 	rows := int64(b.Rows())
 	f := n.fault()
-	if n.async && (f == "" || f == "reject" || f == "unplaced") {
+	if n.async && (n.takes || f == "" || f == "reject" || f == "unplaced") {
 		token := fmt.Sprintf("%s/%d", b.Item, b.Attempt)
 		n.owed[token] = &owed{remote: string(b.Remote), batch: b}
 		n.note(b, -1)
@@ -306,15 +307,36 @@ func (n *network) Poll(_ context.Context, token string, rows int64) (activation.
 		return n.pollEvents(o, rows)
 	}
 	if o.answer == nil {
-		but := int64(-1)
-		o.answer = &activation.Receipt{Accepted: rows, RequestID: "req"}
-		if f := n.fault(); f == "reject" && rows > 0 {
-			but = n.rand.Int64N(rows)
-			o.answer = &activation.Receipt{Accepted: rows - 1, Rejected: 1, Exceptions: []activation.Exception{{Ordinal: but, Outcome: activation.Rejected, Code: "NET-ROW"}}}
-		}
-		n.apply(o.remote, o.batch, but)
+		return n.pollMembers(o, rows)
 	}
 	return *o.answer, nil
+}
+
+// pollMembers applies a batch, or not, and says so: as a network that looks at a
+// batch only later does.
+func (n *network) pollMembers(o *owed, rows int64) (activation.Receipt, error) {
+	rc := activation.Receipt{Accepted: rows, RequestID: "req"}
+	switch f := n.fault(); {
+	case rows == 0:
+	case f == "reject" || f == "unsent row" || f == "unknown row":
+		rc, _, _ = n.oneRow(o.batch, f)
+		o.answer = &rc
+		return rc, nil
+	case f == "unsent whole":
+		rc = activation.Receipt{Unsent: rows, RequestID: "req"}
+		for i := range rows {
+			rc.Exceptions = append(rc.Exceptions, activation.Exception{Ordinal: i, Outcome: activation.Unsent, Code: "NET-LATER"})
+		}
+		o.answer = &rc
+		return rc, nil
+	case f == "refuse whole" && rows > 2:
+		return activation.Receipt{}, &activation.Error{Kind: activation.RefusedWhole, Code: "NET-WHOLE", Message: "something in the batch is wrong"}
+	case f == "unplaced":
+		rc.Unplaced = 1
+	}
+	n.apply(o.remote, o.batch, -1)
+	o.answer = &rc
+	return rc, nil
 }
 
 // pollEvents answers for events: what went wrong with them is known only now.

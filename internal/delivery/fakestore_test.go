@@ -763,7 +763,7 @@ func (m *memory) Retry(_ context.Context, id activation.RunID, _ string) error {
 		}
 	}
 	if r.Status != activation.RunFailed || r.Generation != t.Generation || t.OpenRun != "" || len(m.items[id]) == 0 ||
-		r.ErrorCode == activation.CodeCounts || r.ErrorCode == activation.CodeJobEnded {
+		r.ErrorCode == activation.CodeCounts || r.ErrorCode == activation.CodeJobEnded || r.Stage != activation.StageRemote && r.Stage != activation.StageMembers {
 		return activation.ErrConflict
 	}
 	for i := range m.items[id] {

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -341,6 +342,55 @@ func TestAnswersThatComeLate(t *testing.T) {
 			t.Fatal(wrong, w.story())
 		}
 	})
+}
+
+// TestMembersAnsweredLate: a network says after half an hour what it did not take
+// of an audience. Later runs send it, at the network's pace and no faster.
+func TestMembersAnsweredLate(t *testing.T) {
+	for _, fault := range []string{"", "reject", "unsent row", "unsent whole", "unknown row", "refuse whole", "unplaced"} {
+		t.Run(fault, func(t *testing.T) {
+			inBubble(t, 7, func(t *testing.T, w *world) {
+				w.net.async, w.def.Async = true, true
+				w.net.late = 30 * time.Minute
+				r := w.work(t)
+				if r.Status != activation.RunAwaiting || r.Counts.Awaiting != 7 {
+					t.Fatalf("run %s, %d awaited", r.Status, r.Counts.Awaiting)
+				}
+				w.boot()
+				if fault != "" {
+					w.net.takes = true
+					w.goes(fault)
+				}
+				for range 6 * 60 { // as long as it takes nothing
+					time.Sleep(time.Minute)
+					if err := w.turn(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if wrong := w.check(t.Context()); wrong != "" {
+						t.Fatal(wrong, w.story())
+					}
+				}
+				if n := len(w.net.calls); n > 2*8 { // two items, answered for within the hour
+					t.Fatalf("%d calls in six hours%s", n, w.story())
+				}
+				first, _ := w.store.Run(t.Context(), r.ID)
+				want := map[string]activation.RunStatus{"refuse whole": activation.RunFailed}[fault]
+				if first.Status != cmp.Or(want, activation.RunCompleted) {
+					t.Fatalf("the first run is %s%s", first.Status, w.story())
+				}
+				if err := w.settle(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				wrong := w.check(t.Context())
+				if fault != "reject" { // whom it refuses is not asked again
+					wrong += w.verdict(t.Context())
+				}
+				if wrong != "" {
+					t.Fatal(wrong, w.story())
+				}
+			})
+		})
+	}
 }
 
 func TestNewMappingSendsNothingOld(t *testing.T) {

@@ -400,8 +400,10 @@ type EventRequest struct {
 type Again struct {
 	// All: the run has never queued its rows.
 	All bool
-	// Rows are ranges of its ordinals.
+	// Rows are ranges of its ordinals. What was among them once stays among them.
 	Rows []Range
+	// More: there may be more of them one day.
+	More bool
 }
 
 // What of an event may feed a column, beside the columns of its stream. Package

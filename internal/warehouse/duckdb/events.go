@@ -18,14 +18,14 @@ import (
 //	seq      the last event that was looked at
 //	began    up to here only what is still there counts: the beginning with a backfill
 //	run      who staged last, behind the place before
-//	prior    who had staged until there, behind the place prior_before
+//	earlier  the runs before it of which rows may be lost yet, as JSON
 //	job      whose beginning it is; another job begins anew
 //
 // It advances in the transaction that writes the rows, so that an event is in
 // the rows of one run or waits, whatever crashes. A run that was staged and
 // never queued is found by Again, and the next one begins where that one did.
-// Rows that were queued and will never be sent are found by it too: the next run
-// begins with them.
+// Rows that were queued and will never be sent are found by it too, whichever run
+// they are of: the next run begins with them.
 
 // event is the relation a run reads: what waits behind a place in the log.
 type event struct {
@@ -41,17 +41,18 @@ type event struct {
 
 // cursor is how far the events of a target were staged.
 type cursor struct {
-	known       bool
-	job         string
-	seq, began  int64
-	run, prior  activation.RunID
-	before      int64
-	priorBefore int64
+	known      bool
+	job        string
+	seq, began int64
+	run        activation.RunID
+	before     int64
+	earlier    []earlier
 }
 
 func findCursor(ctx context.Context, q queryer, t activation.TargetID) (c cursor, err error) {
-	err = q.QueryRowContext(ctx, `SELECT job, seq, began, run, before, prior, prior_before FROM event_cursors WHERE target = $1`, string(t)).
-		Scan(&c.job, &c.seq, &c.began, &c.run, &c.before, &c.prior, &c.priorBefore)
+	var runs string
+	err = q.QueryRowContext(ctx, `SELECT job, seq, began, run, before, earlier FROM event_cursors WHERE target = $1`, string(t)).
+		Scan(&c.job, &c.seq, &c.began, &c.run, &c.before, &runs)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return c, nil
@@ -59,15 +60,20 @@ func findCursor(ctx context.Context, q queryer, t activation.TargetID) (c cursor
 		return c, fmt.Errorf("read event cursor: %w", scrub(ctx, err))
 	}
 	c.known = true
-	return c, nil
+	c.earlier, err = readEarlier(runs)
+	return c, err
 }
 
 func (c cursor) save(ctx context.Context, q queryer, t activation.TargetID) error {
 	if _, err := exec(ctx, q, "advance event cursor", `DELETE FROM event_cursors WHERE target = $1`, string(t)); err != nil {
 		return err
 	}
-	_, err := exec(ctx, q, "advance event cursor", `INSERT INTO event_cursors VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		string(t), c.job, c.seq, c.began, string(c.run), c.before, string(c.prior), c.priorBefore)
+	runs, err := writeEarlier(c.earlier)
+	if err != nil {
+		return fmt.Errorf("advance event cursor: %w", err)
+	}
+	_, err = exec(ctx, q, "advance event cursor", `INSERT INTO event_cursors (target, job, seq, began, run, before, earlier) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		string(t), c.job, c.seq, c.began, string(c.run), c.before, runs)
 	return err
 }
 

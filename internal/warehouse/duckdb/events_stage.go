@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	driverduck "github.com/duckdb/duckdb-go/v2"
@@ -89,7 +88,8 @@ func (s *eventStager) find(ctx context.Context) (err error) {
 	if limit <= 0 {
 		limit = math.MaxInt64
 	}
-	s.found, s.plan.Counts.Left = min(waiting, limit), max(0, waiting-limit)
+	s.found = min(waiting, limit)
+	s.plan.Counts.Left += max(0, waiting-limit)
 	sources, err := s.d.sources(s.r, s.event)
 	if err != nil {
 		return err
@@ -116,14 +116,13 @@ func (s *eventStager) locate(ctx context.Context) (err error) {
 		if !s.r.Backfill {
 			c.before = s.event.seq
 		}
-		c.priorBefore = c.before
 	case c.run != s.r.Run:
 		again, err := s.again(ctx, c.run)
 		if err != nil {
 			return err
 		}
-		if !again.All { // that run takes care of its events, but for some rows
-			c.prior, c.priorBefore, c.before = c.run, c.before, c.seq
+		if !again.All {
+			c.queued()
 		}
 		c.run = s.r.Run
 	}
@@ -136,30 +135,15 @@ func (s *eventStager) locate(ctx context.Context) (err error) {
 }
 
 // beginning is the condition on seq of what the run looks at: all that comes
-// behind the place where it begins, and the rows before that which the run until
-// there will never send. Where those rows are gone, all of that run.
+// behind the place where it begins, and what earlier runs will never send.
 func (s *eventStager) beginning(ctx context.Context) (string, error) {
 	behind := fmt.Sprintf("seq > %d", s.cursor.before)
-	if s.cursor.prior == "" {
-		return behind, nil
-	}
-	again, err := s.again(ctx, s.cursor.prior)
-	if err != nil || len(again.Rows) == 0 {
+	lost, left, err := s.takeLost(ctx)
+	s.plan.Counts.Left = left
+	if err != nil || lost == "" {
 		return behind, err
 	}
-	table := stagedTable(s.cursor.prior)
-	var there int64
-	switch err := s.tx.QueryRowContext(ctx, `SELECT count(*) FROM `+table).Scan(&there); {
-	case missingTable(err):
-		return fmt.Sprintf("seq > %d", s.cursor.priorBefore), nil
-	case err != nil:
-		return "", fmt.Errorf("look for staged rows: %w", scrub(ctx, err))
-	}
-	ranges := make([]string, len(again.Rows))
-	for i, r := range again.Rows {
-		ranges[i] = fmt.Sprintf("n BETWEEN %d AND %d", r.First, r.Last)
-	}
-	return fmt.Sprintf("%s OR seq IN (SELECT o.seq FROM %s o WHERE %s)", behind, table, strings.Join(ranges, " OR ")), nil
+	return behind + " OR " + lost, nil
 }
 
 func (s *eventStager) again(ctx context.Context, run activation.RunID) (warehouse.Again, error) {

@@ -46,6 +46,9 @@ var migrations = []string{
 	CREATE TABLE folded (item VARCHAR, attempt INTEGER, became_in BIGINT, left_in BIGINT);`,
 	`CREATE TABLE baselines (target INTEGER, job VARCHAR, seq BIGINT);`,
 	`CREATE TABLE event_cursors (target VARCHAR, job VARCHAR, seq BIGINT, began BIGINT, run VARCHAR, before BIGINT, prior VARCHAR, prior_before BIGINT);`,
+	`ALTER TABLE event_cursors DROP prior;
+	ALTER TABLE event_cursors DROP prior_before;
+	ALTER TABLE event_cursors ADD COLUMN earlier VARCHAR DEFAULT '';`,
 }
 
 func (d *DB) migrate(ctx context.Context) error {

@@ -46,6 +46,7 @@ type herald struct {
 	with   func(*warehouse.EventRequest)
 	queued map[activation.RunID]bool // what Again is told
 	again  map[activation.RunID][]warehouse.Range
+	more   map[activation.RunID]bool
 }
 
 const heraldTarget activation.TargetID = "herald"
@@ -54,7 +55,7 @@ func newHerald(t T, dir string, w warehouse.Warehouse) *herald {
 	t.Helper()
 	h := &herald{
 		shop: newShop(t, dir, w), keys: [][2]string{{"ID", "$id"}, {"AMOUNT", "amount"}}, person: [][2]string{{"EMAIL", "email"}},
-		queued: map[activation.RunID]bool{}, again: map[activation.RunID][]warehouse.Range{},
+		queued: map[activation.RunID]bool{}, again: map[activation.RunID][]warehouse.Range{}, more: map[activation.RunID]bool{},
 	}
 	h.loader.Apply(t, warehouse.Schema{
 		Streams: []warehouse.Stream{{Name: "orders", MessageID: []string{"order"}}, {Name: "lines", MessageID: []string{"order", "line"}}, {Name: "clicks"}},
@@ -93,7 +94,7 @@ func (h *herald) request(run, stream string) warehouse.EventRequest {
 	r := warehouse.EventRequest{
 		Run: activation.RunID(run), Target: heraldTarget, Job: "job", Stream: stream, Columns: len(h.keys), Backfill: true, Enters: true, Exits: true,
 		Again: func(_ context.Context, run activation.RunID) (warehouse.Again, error) {
-			return warehouse.Again{All: !h.queued[run], Rows: h.again[run]}, nil
+			return warehouse.Again{All: !h.queued[run], Rows: h.again[run], More: h.more[run]}, nil
 		},
 	}
 	for i, k := range slices.Concat(h.keys, h.person) {
@@ -223,6 +224,33 @@ var eventCases = []struct {
 		h.must(h.Unstage(context.Background(), []activation.RunID{"r4"}))
 		h.tells("r5", "orders", "ID=5 AMOUNT=5") // its rows are gone: all of it
 		h.tells("r6", "orders")
+	}},
+	{"what an old run loses", func(h *herald) {
+		h.happen("orders", "order=1 amount=1", "order=2 amount=2", "order=3 amount=3")
+		h.tells("r1", "orders", "ID=1 AMOUNT=1", "ID=2 AMOUNT=2", "ID=3 AMOUNT=3")
+		h.more["r1"] = true // it failed, and may be retried
+		h.happen("orders", "order=4 amount=4")
+		h.tells("r2", "orders", "ID=4 AMOUNT=4")
+		h.happen("orders", "order=5 amount=5")
+		h.tells("r3", "orders", "ID=5 AMOUNT=5")
+		h.again["r1"] = []warehouse.Range{{First: 2, Last: 2}} // it was retried
+		h.happen("orders", "order=6 amount=6")
+		if _, rows := h.stage("r4", "orders"); !slices.Equal(rows, []string{"ID=2 AMOUNT=2", "ID=6 AMOUNT=6"}) {
+			h.t.Errorf("%q", rows)
+		}
+		h.tells("r5", "orders", "ID=2 AMOUNT=2", "ID=6 AMOUNT=6") // r4 was never queued
+		h.more["r5"] = true
+		h.tells("r6", "orders")
+		h.more["r1"], h.more["r5"] = false, false
+		h.again["r1"] = []warehouse.Range{{First: 1, Last: 1}, {First: 2, Last: 2}, {First: 3, Last: 3}}
+		h.again["r5"] = []warehouse.Range{{First: 1, Last: 1}}
+		h.with = func(r *warehouse.EventRequest) { r.Limit = 2 }
+		p, rows := h.tell("r7", "orders")
+		if !slices.Equal(rows, []string{"ID=1 AMOUNT=1", "ID=3 AMOUNT=3"}) || p.Counts.Left != 1 {
+			h.t.Errorf("%q, %d left", rows, p.Counts.Left)
+		}
+		h.tells("r8", "orders", "ID=2 AMOUNT=2")
+		h.tells("r9", "orders")
 	}},
 	{"what names an event", func(h *herald) {
 		h.happen("orders", "order=a/b amount=1")
