@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"net/http"
 	"sync"
+	"time"
 
 	"usher/internal/activation"
 	"usher/internal/matchkey"
@@ -15,6 +16,12 @@ import (
 	"usher/internal/provider"
 	"usher/internal/template"
 )
+
+// longest is how long one batch begins requests; what is left then is unsent, and
+// is sent as a batch of its own. A receiver that takes its second for each event
+// would else hold a batch for longer than a run may be without an answer, and
+// none of it would ever count as sent.
+const longest = 30 * time.Second
 
 // message is one event on its way.
 type message struct {
@@ -50,7 +57,7 @@ func (d *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 	if err := checkColumns(d.workflow, columns); err != nil {
 		return activation.Receipt{}, err
 	}
-	c := &course{destination: d, job: j, run: b, states: make([]state, rows)}
+	c := &course{destination: d, job: j, run: b, ends: d.now().Add(longest), states: make([]state, rows)}
 	for i := range c.states {
 		c.states[i].outcome = activation.Unsent
 	}
@@ -73,6 +80,8 @@ type course struct {
 	*destination
 	job job
 	run provider.Batch
+	// ends is when nothing more is begun.
+	ends time.Time
 
 	mu     sync.Mutex
 	states []state
@@ -86,7 +95,11 @@ type course struct {
 	id      string
 }
 
-// compose makes the messages of all rows; those that cannot be made are rejected.
+// late reports whether nothing more is to be begun.
+func (c *course) late() bool { return !c.now().Before(c.ends) }
+
+// compose makes the messages of all rows, or of as many as there is time for;
+// those that cannot be made are rejected.
 func (c *course) compose(ctx context.Context, own, columns []matchkey.Key) ([]message, error) {
 	session, err := c.open(ctx, c.job)
 	if err != nil {
@@ -97,6 +110,9 @@ func (c *course) compose(ctx context.Context, own, columns []matchkey.Key) ([]me
 	}
 	var out []message
 	for i := range c.states {
+		if i > 0 && c.late() {
+			break
+		}
 		if lacks(own, c.run.Row(i)) {
 			c.states[i] = state{activation.Rejected, codeEvent}
 			continue
@@ -158,7 +174,7 @@ func (c *course) send(ctx context.Context, all []message) {
 // work sends the messages of one worker, in order.
 func (c *course) work(ctx context.Context, lane []message) {
 	held := map[string]bool{} // people who wait for an event of theirs
-	for len(lane) > 0 {
+	for first := true; len(lane) > 0 && (first || !c.late()); first = false {
 		var part []message
 		for len(lane) > 0 && len(part) < c.job.perCall {
 			if !held[lane[0].person] {

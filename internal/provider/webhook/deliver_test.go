@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -311,6 +312,47 @@ func TestTemplates(t *testing.T) {
 		if !errors.As(err, &e) || e.Kind != activation.Invalid || e.Code != codeTemplate || e.Field != "template_id" {
 			t.Errorf("template %q %s: %v", text, id, err)
 		}
+	}
+}
+
+// TestASlowReceiver gets a part of a batch; the rest is unsent, in its order.
+func TestASlowReceiver(t *testing.T) {
+	for _, template := range []string{"", "function(event) event"} {
+		var mu sync.Mutex
+		now := time.Now()
+		r := receive(t, func(int, string) (int, map[string]string) {
+			mu.Lock()
+			defer mu.Unlock()
+			now = now.Add(10 * time.Second)
+			return 204, nil
+		})
+		d := r.open(t, "webhook_triggers", nil, template).(*destination)
+		d.now = func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return now
+		}
+		settings := map[string]string{workersField: "1"}
+		if template != "" {
+			settings[templateID] = "tpl"
+		}
+		rc, err := d.Deliver(t.Context(), people(settings, "p1:enter", "p2:enter", "p3:enter", "p4:enter", "p1:exit"))
+		if err != nil || rc.Accepted != 3 || rc.Unsent != 2 || rc.Exceptions[0].Ordinal != 3 || len(r.got) != 3 {
+			t.Errorf("%+v, %d requests (%v)", rc, len(r.got), err)
+		}
+	}
+}
+
+// TestASlowTemplate: there is time for one event, which is sent all the same.
+func TestASlowTemplate(t *testing.T) {
+	r := receive(t, status(204))
+	d := r.open(t, "webhook_triggers", nil, "").(*destination)
+	var calls atomic.Int64
+	begin := time.Now()
+	d.now = func() time.Time { return begin.Add(time.Duration(calls.Add(1)) * time.Minute) }
+	rc, err := d.Deliver(t.Context(), people(nil, "p1:enter", "p2:enter"))
+	if err != nil || rc.Accepted != 1 || rc.Unsent != 1 || len(r.got) != 1 {
+		t.Errorf("%+v, %d requests (%v)", rc, len(r.got), err)
 	}
 }
 
