@@ -209,6 +209,7 @@ func TestStatusOfARequest(t *testing.T) {
 		{"all there already", told("FAILED", count("DUPLICATE_TRANSACTION_ID", 8)+","+count("DUPLICATE_GCLID", 1)), 9, 1, 0, 0, "", false, "DUPLICATE_GCLID=1, DUPLICATE_TRANSACTION_ID=8"},
 		{"failed", told("FAILED", count("INVALID_FORMAT", 9)), 0, 10, 0, 0, "GOOGLE-FORMAT", false, "INVALID_FORMAT=9"},
 		{"failed, the most of it by consent", told("FAILED", count("INVALID_FORMAT", 2)+","+count("NO_CONSENT", 7)), 0, 10, 0, 0, "GOOGLE-CONSENT", false, "INVALID_FORMAT=2, NO_CONSENT=7"},
+		{"failed for terms", told("FAILED", count("DESTINATION_ACCOUNT_ENHANCED_CONVERSIONS_TERMS_NOT_SIGNED", 9)), 0, 10, 0, 0, "GOOGLE-TERMS", false, "DESTINATION_ACCOUNT_ENHANCED_CONVERSIONS_TERMS_NOT_SIGNED=9"},
 		{"failed by the click", told("FAILED", count("INVALID_GCLID", 9)), 0, 10, 0, 0, "GOOGLE-CLICK", false, "INVALID_GCLID=9"},
 		{"failed by age", told("FAILED", count("EVENT_TOO_OLD", 9)), 0, 10, 0, 0, "GOOGLE-TIME", false, "EVENT_TOO_OLD=9"},
 		{"failed without a reason", told("FAILED", ""), 0, 10, 0, 0, "GOOGLE-PROCESSING", false, ""},
