@@ -102,7 +102,7 @@ func (h *Hook) Fault(a outbound.Answer) *activation.Error {
 		return e
 	case s == http.StatusUnauthorized, s == http.StatusForbidden, s == http.StatusProxyAuthRequired:
 		return &activation.Error{Kind: activation.Unauthorized, Code: CodeAuth, Message: "the webhook refuses the call" + status}
-	case s == http.StatusTooManyRequests:
+	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable && a.Header.Get("Retry-After") != "":
 		return h.Limit(a.Header)
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s/100 == 5:
 		return &activation.Error{Kind: activation.Unavailable, Code: CodeUnavailable, Message: "the webhook is out of order" + status, MayHaveApplied: s/100 == 5}

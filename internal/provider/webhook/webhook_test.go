@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"usher/internal/activation"
 	"usher/internal/provider"
 	"usher/internal/provider/alerttest"
 	"usher/sandbox/alertsink"
@@ -82,6 +84,37 @@ func TestTheirLibraryVerifies(t *testing.T) {
 	}
 	if verified != nil || changed == nil {
 		t.Errorf("their library says %v of ours and %v of a changed one", verified, changed)
+	}
+}
+
+// TestARetryAfterIsObeyed: a receiver that names a time is left alone until then,
+// whether it answers 429 or 503; without one a 503 says nothing of the notice.
+func TestARetryAfterIsObeyed(t *testing.T) {
+	for _, tc := range []struct {
+		status int
+		after  string
+		want   activation.Kind
+		may    bool
+	}{
+		{http.StatusTooManyRequests, "30", activation.WaitUntil, false},
+		{http.StatusServiceUnavailable, "30", activation.WaitUntil, false},
+		{http.StatusServiceUnavailable, "", activation.Unavailable, true},
+	} {
+		far, sink := start(t)
+		fault := alertsink.Fault{Status: tc.status}
+		if tc.after != "" {
+			fault.Header = map[string]string{"Retry-After": tc.after}
+		}
+		sink.Script(fault)
+		client, err := New(alerttest.Deps(far, slog.New(slog.DiscardHandler), far.Host))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Notify(t.Context(), alerttest.Notice("n1"))
+		var e *activation.Error
+		if !errors.As(err, &e) || e.Kind != tc.want || e.MayHaveApplied != tc.may || e.Until.IsZero() != (tc.want != activation.WaitUntil) {
+			t.Errorf("%d, Retry-After %q: %+v", tc.status, tc.after, e)
+		}
 	}
 }
 
