@@ -1,9 +1,6 @@
 package meta
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // settings are what the owner of an audience decides.
 type settings struct {
@@ -14,6 +11,9 @@ type settings struct {
 	ValueBased    bool   `json:"is_value_based,omitempty"`
 	RetentionDays int    `json:"retention_days,omitempty"`
 	OptOutLink    string `json:"opt_out_link,omitempty"`
+	Dataset       string `json:"dataset_id,omitempty"`
+	// Labels are audience_labels.
+	Labels []string `json:"audience_labels,omitempty"`
 }
 
 // audience is one custom audience.
@@ -26,13 +26,16 @@ type audience struct {
 	flagged  bool
 	roster   *roster
 	waiting  []matching
+	replace  *replacement // nil while none has begun
 	books    Books
 }
 
-// matching is an upload whose rows are not matched yet.
+// matching is an upload whose rows are not matched yet, or all uploads of a
+// replacement that is complete.
 type matching struct {
 	due    time.Time
-	upload *upload
+	upload *upload // the last one, of a replacement
+	swap   []*upload
 }
 
 func newAudience(id, account string, at time.Time) *audience {
@@ -47,7 +50,7 @@ func (a *audience) fields() map[string]any {
 		"name": a.settings.Name, "description": a.settings.Description,
 		"subtype": a.settings.Subtype, "customer_file_source": a.settings.Source,
 		"is_value_based": a.settings.ValueBased, "retention_days": a.settings.RetentionDays,
-		"opt_out_link":                  a.settings.OptOutLink,
+		"opt_out_link": a.settings.OptOutLink, "dataset_id": a.settings.Dataset, "audience_labels": a.settings.Labels,
 		"operation_status":              a.operationStatus(),
 		"delivery_status":               a.deliveryStatus(),
 		"approximate_count_lower_bound": low, "approximate_count_upper_bound": high,
@@ -60,7 +63,7 @@ func (a *audience) operationStatus() map[string]any {
 	switch {
 	case a.flagged:
 		return map[string]any{"code": 471, "description": "Flagged: people cannot be added or removed until this is resolved."}
-	case len(a.waiting) > 0:
+	case len(a.waiting) > 0 || a.replace != nil:
 		return map[string]any{"code": 300, "description": "Updating: people are being matched."}
 	}
 	return map[string]any{"code": 200, "description": "Normal"}
@@ -108,7 +111,9 @@ type session struct {
 	audience string
 	started  time.Time
 	updated  time.Time
-	last     int // number of the last batch, 0 while unknown
+	replace  bool
+	last     int   // number of the last batch, 0 while unknown
+	total    int64 // rows that are to come, 0 while unknown
 	received int
 	invalid  int
 	batches  int
@@ -117,20 +122,21 @@ type session struct {
 func (a *account) noteSession(audienceID string, at time.Time, u *upload) {
 	s, ok := a.sessions[u.Session]
 	if !ok {
-		s = &session{id: u.Session, audience: audienceID, started: at}
+		s = &session{id: u.Session, audience: audienceID, started: at, replace: u.Op == opReplace}
 		a.sessions[u.Session] = s
 	}
 	s.updated = at
 	s.received += u.Received
 	s.invalid += u.invalidRows()
 	s.batches++
+	s.total = max(s.total, u.Total)
 	if u.Last {
 		s.last = u.Seq
 	}
 }
 
 // checkSession says why a batch may not join its session, if so.
-func (a *account) checkSession(audienceID string, now time.Time, window time.Duration, in sessionParam) *apiError {
+func (a *account) checkSession(audienceID, op string, now time.Time, window time.Duration, in sessionParam) *apiError {
 	s, known := a.sessions[in.id]
 	switch {
 	case !known:
@@ -139,27 +145,12 @@ func (a *account) checkSession(audienceID string, now time.Time, window time.Dur
 		return invalidParam("session_id belongs to another audience of this account")
 	case now.Sub(s.started) > window:
 		return invalidParam("session_id belongs to a session that is over")
+	case s.replace != (op == opReplace):
+		return invalidParam("session_id belongs to a session of another kind")
+	case s.replace && s.last > 0:
+		return invalidParam("session_id belongs to a replacement that is over")
 	case s.last > 0 && in.seq > s.last:
 		return invalidParam("batch_seq is behind the last batch of its session")
 	}
 	return nil
-}
-
-func (s *session) fields(matched int, done bool) map[string]any {
-	stage, progress := "uploading", "0"
-	switch {
-	case done:
-		stage, progress = "finished", "100"
-	case s.last > 0:
-		stage = "matching"
-	}
-	out := map[string]any{
-		"session_id": strconv.FormatInt(s.id, 10), "num_received": strconv.Itoa(s.received),
-		"num_invalid_entries": strconv.Itoa(s.invalid), "num_matched": strconv.Itoa(matched),
-		"progress": progress, "stage": stage, "start_time": s.started.Unix(),
-	}
-	if done {
-		out["end_time"] = s.updated.Unix()
-	}
-	return out
 }

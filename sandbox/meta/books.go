@@ -25,6 +25,10 @@ type Books struct {
 	RemoveRows  int            `json:"remove_rows"`
 	InvalidRows int            `json:"invalid_rows"`
 	Invalid     map[string]int `json:"invalid"`
+	// ReplaceCalls and ReplaceRows are the batches of replacements and their rows.
+	// A replacement removes all members and adds those of its rows.
+	ReplaceCalls int `json:"replace_calls,omitempty"`
+	ReplaceRows  int `json:"replace_rows,omitempty"`
 	// NewMembers and KnownMembers divide the matched added rows by whether the
 	// member was already in.
 	NewMembers   int `json:"new_members"`
@@ -53,10 +57,14 @@ func (b Books) Repeated() int {
 }
 
 func (b *Books) note(u *upload) {
-	if u.Op == opAdd {
+	switch u.Op {
+	case opAdd:
 		b.AddCalls++
 		b.AddRows += u.Received
-	} else {
+	case opReplace:
+		b.ReplaceCalls++
+		b.ReplaceRows += u.Received
+	default:
 		b.RemoveCalls++
 		b.RemoveRows += u.Received
 	}

@@ -34,6 +34,16 @@
 // Adds are the same in any order, and doing any of them twice is doing it
 // once. Add and remove of the same value depend on their order.
 //
+// # Replacing all members
+//
+// A session of usersreplace collects batches without anybody seeing them. Its
+// last batch has the members replaced by its rows, whatever numbers are missing
+// in between, and ends it: what comes later for it is refused, the last batch
+// again as well. While it runs, adding, removing and a second replacement are
+// refused; one without a last batch is forgotten when its window is over, and the
+// members stay as they were. Erasing people from all audiences of the account
+// goes on meanwhile.
+//
 // # What is stricter than the network
 //
 // Values that the network would probably repair, such as an upper-case hash,

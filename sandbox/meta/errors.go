@@ -57,6 +57,15 @@ func flagged() *apiError {
 	}
 }
 
+// replacing is the answer while another session replaces the audience. Which code
+// it has is not published; this is that of every update that does not succeed.
+func replacing() *apiError {
+	return &apiError{
+		status: http.StatusBadRequest, typ: "OAuthException", code: 2650, message: "(#2650) Failed to update the custom audience",
+		title: "Audience update in progress", detail: "The audience is being replaced. Wait until its session is over.",
+	}
+}
+
 func throttled(status int) *apiError {
 	if status == 0 {
 		status = http.StatusBadRequest

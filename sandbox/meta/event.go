@@ -33,10 +33,11 @@ type event struct {
 
 // upload is one accepted users call.
 type upload struct {
-	Op       string          `json:"op"` // opAdd or opRemove
+	Op       string          `json:"op"` // opAdd, opRemove or opReplace
 	Session  int64           `json:"session"`
 	Seq      int             `json:"seq,omitempty"`
 	Last     bool            `json:"last,omitempty"`
+	Total    int64           `json:"total,omitempty"`
 	Received int             `json:"received"`
 	Invalid  map[verdict]int `json:"invalid,omitempty"`
 	// Digest identifies operation, schema and data, whatever the session.
@@ -86,6 +87,11 @@ func (n *Network) applyTo(a *audience, e event) {
 	case eventUsers:
 		a.books.note(e.Upload)
 		n.account(a.account).noteSession(a.id, e.At, e.Upload)
+		a.lapse(e.At, n.opts.SessionWindow)
+		if e.Upload.Op == opReplace {
+			a.collect(e.At, e.Upload, n.opts.Lag)
+			return
+		}
 		a.waiting = append(a.waiting, matching{due: e.At.Add(n.opts.Lag), upload: e.Upload})
 	case eventCreate, eventTerms: // handled by apply
 	}
@@ -94,7 +100,11 @@ func (n *Network) applyTo(a *audience, e event) {
 // settle carries out the matching that is due. The caller holds the lock.
 func (a *audience) settle(now time.Time) {
 	for len(a.waiting) > 0 && !a.waiting[0].due.After(now) {
-		a.match(a.waiting[0].upload)
+		if m := a.waiting[0]; m.swap != nil {
+			a.swap(m.swap)
+		} else {
+			a.match(m.upload)
+		}
 		a.waiting = a.waiting[1:]
 	}
 }
@@ -108,7 +118,7 @@ func (a *audience) match(u *upload) {
 				row = append(row, value{c.as, text})
 			}
 		}
-		if u.Op == opAdd {
+		if u.Op != opRemove {
 			a.books.noteAdd(a.roster.add(row))
 		} else {
 			a.books.noteRemoval(a.roster.remove(row))

@@ -23,6 +23,17 @@ func FuzzUsers(f *testing.F) {
 			t.Fatal(err)
 		}
 		n.apply(event{Kind: eventCreate, Audience: "17", Account: "7", Settings: &settings{Name: "x", Subtype: "CUSTOM"}})
+		// Whatever comes to a replacement, it ends in the members or nowhere.
+		rr := httptest.NewRequest("POST", "/v26.0/17/usersreplace?access_token="+DefaultToken, bytes.NewBufferString(body))
+		rr.Header.Set("Content-Type", kind)
+		ww := httptest.NewRecorder()
+		n.ServeHTTP(ww, rr)
+		if a, _ := n.Audience("17"); ww.Code >= 500 || ww.Code != 200 && a.Books.ReplaceCalls != 0 || a.Members != a.Books.NewMembers {
+			t.Fatalf("replacement: status %d, members %d, books %+v", ww.Code, a.Members, a.Books)
+		}
+		n.apply(event{Kind: eventDelete, Audience: "17"})
+		n.apply(event{Kind: eventCreate, Audience: "17", Account: "7", Settings: &settings{Name: "x", Subtype: "CUSTOM"}})
+		n.account("7").sessions = map[int64]*session{}
 		method := "POST"
 		if remove {
 			method = "DELETE"

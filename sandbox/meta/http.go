@@ -111,7 +111,7 @@ func (n *Network) handle(c *call) (any, *apiError) {
 		return n.updateAudience(c)
 	case opDelete:
 		return n.deleteAudience(c)
-	case opAdd, opRemove:
+	case opAdd, opRemove, opReplace:
 		return n.users(c)
 	case opErase:
 		return n.erase(c)
@@ -138,6 +138,7 @@ const (
 	opDelete     = "delete"
 	opAdd        = "add"
 	opRemove     = "remove"
+	opReplace    = "replace"
 	opErase      = "erase"
 	opSessions   = "sessions"
 	opDataset    = "dataset"
@@ -147,7 +148,7 @@ const (
 // writes reports whether an operation needs the permission to change things.
 func writes(op string) bool {
 	switch op {
-	case opTerms, opCreate, opUpdate, opDelete, opAdd, opRemove, opErase, opEvents:
+	case opTerms, opCreate, opUpdate, opDelete, opAdd, opRemove, opReplace, opErase, opEvents:
 		return true
 	}
 	return false
@@ -205,12 +206,13 @@ var (
 		"POST events": opEvents,
 	}
 	audienceOps = map[string]string{
-		"GET ":         opRead,
-		"POST ":        opUpdate,
-		"DELETE ":      opDelete,
-		"POST users":   opAdd,
-		"DELETE users": opRemove,
-		"GET sessions": opSessions,
+		"GET ":              opRead,
+		"POST ":             opUpdate,
+		"DELETE ":           opDelete,
+		"POST users":        opAdd,
+		"DELETE users":      opRemove,
+		"POST usersreplace": opReplace,
+		"GET sessions":      opSessions,
 	}
 )
 

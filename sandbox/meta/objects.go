@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,13 @@ import (
 
 // defaultPage is how many audiences a page has unless limit says otherwise.
 const defaultPage = 25
+
+// retentionDays is the longest that people are kept for so many days
+// (developers.facebook.com, marketing-api/reference/ad-account/customaudiences).
+const retentionDays = 180
+
+// labelPattern is how labels are written; which there are the network changes.
+var labelPattern = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
 // selectFields answers with the fields that were asked for, or with those named.
 func (n *Network) selectFields(c *call, node string, all map[string]any, fallback ...string) (map[string]any, *apiError) {
@@ -70,6 +78,9 @@ func (n *Network) createAudience(c *call) (any, *apiError) {
 			}
 		}
 	}
+	if s.Dataset != "" && !slices.Contains(n.opts.Datasets, s.Dataset) {
+		return nil, invalidParam("dataset_id names no data set of the account")
+	}
 	// Ids look like the network's: long, and without order from one to the next.
 	id := strconv.FormatUint(n.lastID+1+n.rand.Uint64N(1000), 10)
 	if err := n.commit(event{Kind: eventCreate, At: c.at, Account: c.account, Audience: id, Settings: &s}); err != nil {
@@ -85,6 +96,7 @@ func readSettings(p params, was settings) (settings, *apiError) {
 	for name, field := range map[string]*string{
 		"name": &s.Name, "description": &s.Description, "subtype": &s.Subtype,
 		"customer_file_source": &s.Source, "opt_out_link": &s.OptOutLink,
+		"dataset_id": &s.Dataset,
 	} {
 		if text := p.text(name); text != "" {
 			*field = text
@@ -99,6 +111,16 @@ func readSettings(p params, was settings) (settings, *apiError) {
 	if s.RetentionDays, err = p.integer("retention_days", s.RetentionDays); err != nil {
 		return s, err
 	}
+	if p.text("retention_days") != "" && (s.RetentionDays < 1 || s.RetentionDays > retentionDays) {
+		return s, invalidParam("retention_days must be from 1 to 180")
+	}
+	if raw := p.structure("audience_labels"); len(raw) > 0 {
+		s.Labels = nil
+		if json.Unmarshal(raw, &s.Labels) != nil || slices.ContainsFunc(s.Labels, func(l string) bool { return !labelPattern.MatchString(l) }) {
+			return s, invalidParam("audience_labels must be a list of labels")
+		}
+	}
+	link, urlErr := url.Parse(s.OptOutLink)
 	sources := []string{"USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"}
 	switch {
 	case s.Name == "":
@@ -111,6 +133,10 @@ func readSettings(p params, was settings) (settings, *apiError) {
 		return s, missingParam("customer_file_source")
 	case !slices.Contains(sources, s.Source):
 		return s, invalidParam("customer_file_source must be one of " + strings.Join(sources, ", "))
+	case s.OptOutLink != "" && (urlErr != nil || link.Host == "" || link.Scheme != "https" && link.Scheme != "http"):
+		return s, invalidParam("opt_out_link must be an address")
+	case s.Dataset != "" && !objectPattern.MatchString(s.Dataset):
+		return s, invalidParam("dataset_id must be a number")
 	case !isNew && (s.Subtype != was.Subtype || s.ValueBased != was.ValueBased):
 		return s, invalidParam("subtype and is_value_based cannot be changed")
 	}
@@ -125,6 +151,7 @@ func (n *Network) live(c *call) (*audience, *apiError) {
 		return nil, noSuchObject(c.audience)
 	}
 	a.settle(n.deps.Now())
+	a.lapse(c.at, n.opts.SessionWindow)
 	return a, nil
 }
 

@@ -18,6 +18,15 @@ func TestCreateRefusesEachCorruption(t *testing.T) {
 		"unknown source":     with(settings(), "customer_file_source", "FOUND_ON_THE_STREET"),
 		"value based maybe":  with(settings(), "is_value_based", "maybe"),
 		"retention negative": with(settings(), "retention_days", -1),
+		"retention zero":     with(settings(), "retention_days", 0),
+		"retention too long": with(settings(), "retention_days", 181),
+		"retention a word":   with(settings(), "retention_days", "long"),
+		"opt-out no address": with(settings(), "opt_out_link", "example.com"),
+		"data set a word":    with(settings(), "dataset_id", "ds"),
+		"another data set":   with(settings(), "dataset_id", "5"),
+		"labels a word":      with(settings(), "audience_labels", "HIGH_VALUE_CUSTOMERS"),
+		"labels of numbers":  with(settings(), "audience_labels", []int{1}),
+		"label in prose":     with(settings(), "audience_labels", []string{"high value"}),
 		"fetch or what":      with(settings(), "enable_fetch_or_create", "x"),
 	}
 	p := newPeer(t, meta.Options{})
@@ -73,6 +82,29 @@ func TestAudienceLifecycle(t *testing.T) {
 	if r := p.call("POST", "/v26.0/"+id+"/users", body([]string{"EXTERN_ID"}, []any{"1"})); r.fault() != "100/33" {
 		t.Errorf("add after delete: %s", r.text)
 	}
+}
+
+func TestAudienceTakesEverySetting(t *testing.T) {
+	p := newPeer(t, meta.Options{})
+	all := settings()
+	extra := object{
+		"description": "d", "is_value_based": true, "retention_days": 180, "opt_out_link": "https://example.com/o", "dataset_id": meta.DefaultDataset,
+		"audience_labels": []string{"HIGH_VALUE_CUSTOMERS"},
+	}
+	for name, v := range extra {
+		all[name] = v
+	}
+	id := p.audience(all)
+	r := p.call("GET", "/v26.0/"+id+"?fields=is_value_based,retention_days,opt_out_link,dataset_id,audience_labels", nil)
+	if r.body["is_value_based"] != true || r.body["retention_days"] != 180.0 || r.body["opt_out_link"] != "https://example.com/o" || r.body["dataset_id"] != meta.DefaultDataset || fmt.Sprint(r.body["audience_labels"]) != "[HIGH_VALUE_CUSTOMERS]" {
+		t.Errorf("%s", r.text)
+	}
+	a, _ := p.net.Audience(id)
+	if a.RetentionDays != 180 || a.Dataset != meta.DefaultDataset || len(a.Labels) != 1 || a.OptOutLink == "" || !a.ValueBased {
+		t.Errorf("%+v", a)
+	}
+	form := with(settings(), "audience_labels", `["HIGH_VALUE_CUSTOMERS"]`) // as the guide's example sends it
+	p.audience(form)
 }
 
 func TestListPages(t *testing.T) {

@@ -9,17 +9,24 @@ import (
 
 // Audience is an audience as the read-back shows it.
 type Audience struct {
-	ID          string    `json:"id"`
-	Account     string    `json:"account"`
-	Name        string    `json:"name"`
-	Description string    `json:"description,omitempty"`
-	ValueBased  bool      `json:"value_based"`
-	Flagged     bool      `json:"flagged"`
-	CreatedAt   time.Time `json:"created_at"`
-	Members     int       `json:"members"`
+	ID          string `json:"id"`
+	Account     string `json:"account"`
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	ValueBased  bool   `json:"value_based"`
+	// RetentionDays, OptOutLink, Dataset and Labels are as they were asked for.
+	RetentionDays int       `json:"retention_days,omitempty"`
+	OptOutLink    string    `json:"opt_out_link,omitempty"`
+	Dataset       string    `json:"dataset_id,omitempty"`
+	Labels        []string  `json:"audience_labels,omitempty"`
+	Flagged       bool      `json:"flagged"`
+	CreatedAt     time.Time `json:"created_at"`
+	Members       int       `json:"members"`
 	// Waiting is how many uploads are not matched yet.
-	Waiting int   `json:"waiting"`
-	Books   Books `json:"books"`
+	Waiting int `json:"waiting"`
+	// Replacing: a replacement has begun and has not got its last batch.
+	Replacing bool  `json:"replacing,omitempty"`
+	Books     Books `json:"books"`
 }
 
 // Member is one person in an audience with all values the network has of them,
@@ -36,6 +43,7 @@ func (n *Network) Audiences() []Audience {
 	list := make([]Audience, 0, len(n.audiences))
 	for _, a := range n.audiences {
 		a.settle(n.deps.Now())
+		a.lapse(n.deps.Now(), n.opts.SessionWindow)
 		list = append(list, a.readBack())
 	}
 	slices.SortFunc(list, func(x, y Audience) int { return strings.Compare(x.ID, y.ID) })
@@ -51,13 +59,15 @@ func (n *Network) Audience(id string) (Audience, bool) {
 		return Audience{}, false
 	}
 	a.settle(n.deps.Now())
+	a.lapse(n.deps.Now(), n.opts.SessionWindow)
 	return a.readBack(), true
 }
 
 func (a *audience) readBack() Audience {
 	return Audience{
 		ID: a.id, Account: a.account, Name: a.settings.Name, Description: a.settings.Description,
-		ValueBased: a.settings.ValueBased, Flagged: a.flagged, CreatedAt: a.created,
+		RetentionDays: a.settings.RetentionDays, OptOutLink: a.settings.OptOutLink, Dataset: a.settings.Dataset, Labels: slices.Clone(a.settings.Labels),
+		Replacing: a.replace != nil, ValueBased: a.settings.ValueBased, Flagged: a.flagged, CreatedAt: a.created,
 		Members: len(a.roster.members), Waiting: len(a.waiting), Books: a.books.clone(),
 	}
 }

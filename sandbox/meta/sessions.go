@@ -5,13 +5,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // sessionParam is what a batch says of its session; id is 0 when it says nothing.
 type sessionParam struct {
-	id   int64
-	seq  int
-	last bool
+	id    int64
+	seq   int
+	last  bool
+	total int64
 }
 
 // readSession reads the parameter session. Without one the network makes an id.
@@ -40,12 +42,13 @@ func readSession(p params) (sessionParam, *apiError) {
 	if in.Last == nil {
 		return sessionParam{}, invalidParam("session.last_batch_flag must be a boolean")
 	}
+	total := int64(0)
 	if len(in.Total) > 0 {
-		if total, ok := wholeNumber(in.Total); !ok || total < 0 {
+		if total, ok = wholeNumber(in.Total); !ok || total < 0 {
 			return sessionParam{}, invalidParam("session.estimated_num_total must be a number of at least 0")
 		}
 	}
-	return sessionParam{id: id, seq: int(seq), last: *in.Last}, nil
+	return sessionParam{id: id, seq: int(seq), last: *in.Last, total: total}, nil
 }
 
 // wholeNumber reads a JSON number, or a text that holds one.
@@ -60,8 +63,8 @@ func (n *Network) readSessions(c *call) (any, *apiError) {
 	var only int64
 	if text := c.params.text("session_id"); text != "" {
 		id, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return nil, invalidParam("session_id must be a number")
+		if err != nil || id < 1 {
+			return nil, invalidParam("session_id must be a positive 64-bit number")
 		}
 		only = id
 	}
@@ -77,13 +80,34 @@ func (n *Network) readSessions(c *call) (any, *apiError) {
 			continue
 		}
 		busy := slices.ContainsFunc(a.waiting, func(m matching) bool { return m.upload.Session == s.id })
-		matched := 0
-		if !busy {
-			matched = s.received - s.invalid
+		matched := s.received - s.invalid
+		if busy || s.replace && s.last == 0 { // a replacement is matched as a whole
+			matched = 0
 		}
-		data = append(data, s.fields(matched, s.last > 0 && !busy))
+		data = append(data, s.fields(matched, busy, c.at, n.opts.SessionWindow))
 	}
 	return map[string]any{"data": data}, nil
+}
+
+// fields are what is told of a session: all of it is text (reference
+// custom-audience/sessions).
+func (s *session) fields(matched int, busy bool, now time.Time, window time.Duration) map[string]any {
+	out := map[string]any{
+		"session_id": strconv.FormatInt(s.id, 10), "num_received": strconv.Itoa(s.received),
+		"num_invalid_entries": strconv.Itoa(s.invalid), "num_matched": strconv.Itoa(matched),
+		"progress": "0", "stage": "uploading", "start_time": strconv.FormatInt(s.started.Unix(), 10),
+	}
+	switch over := s.started.Add(window); {
+	case s.last > 0 && !busy:
+		out["stage"], out["progress"], out["end_time"] = "finished", "100", strconv.FormatInt(s.updated.Unix(), 10)
+	case s.last > 0:
+		out["stage"], out["progress"] = "matching", "99"
+	case now.After(over):
+		out["stage"], out["end_time"] = "expired", strconv.FormatInt(over.Unix(), 10)
+	case s.total > 0:
+		out["progress"] = strconv.FormatInt(min(99, int64(s.received)*100/s.total), 10)
+	}
+	return out
 }
 
 // sessionsOf returns the sessions of an audience, oldest first.

@@ -27,7 +27,7 @@ type rows struct {
 	count   int
 }
 
-// users adds or removes the rows of one batch.
+// users adds or removes the rows of one batch, or takes them for a replacement.
 func (n *Network) users(c *call) (any, *apiError) {
 	in, err := n.readRows(c.params, c.op)
 	if err != nil {
@@ -45,17 +45,17 @@ func (n *Network) users(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.mayUpload(a, c, in.keys); err != nil {
+	if err := n.mayUpload(a, c, in.keys, batch); err != nil {
 		return nil, err
 	}
 	if batch.id == 0 {
 		batch.id = int64(n.rand.Uint64N(1<<62)) + 1
 	}
-	if err := n.account(a.account).checkSession(a.id, c.at, n.opts.SessionWindow, batch); err != nil {
+	if err := n.account(a.account).checkSession(a.id, c.op, c.at, n.opts.SessionWindow, batch); err != nil {
 		return nil, err
 	}
 	up := &upload{
-		Op: c.op, Session: batch.id, Seq: batch.seq, Last: batch.last, Received: in.count,
+		Op: c.op, Session: batch.id, Seq: batch.seq, Last: batch.last, Total: batch.total, Received: in.count,
 		Invalid: in.invalid, Digest: in.digest, Keys: in.keys, Rows: in.valid,
 	}
 	if err := n.commit(event{Kind: eventUsers, At: c.at, Audience: a.id, Upload: up}); err != nil {
@@ -68,7 +68,7 @@ func (n *Network) users(c *call) (any, *apiError) {
 }
 
 // mayUpload says why the audience takes no such rows, if so.
-func (n *Network) mayUpload(a *audience, c *call, keys []string) *apiError {
+func (n *Network) mayUpload(a *audience, c *call, keys []string, batch sessionParam) *apiError {
 	valued := slices.Contains(keys, "LOOKALIKE_VALUE")
 	switch {
 	case n.account(a.account).termsPending:
@@ -77,6 +77,10 @@ func (n *Network) mayUpload(a *audience, c *call, keys []string) *apiError {
 		return flagged()
 	case valued && !a.settings.ValueBased:
 		return invalidParam("LOOKALIKE_VALUE is only for value-based audiences")
+	case c.op == opReplace:
+		return a.mayReplace(batch)
+	case a.replace != nil:
+		return replacing()
 	case !valued && a.settings.ValueBased && c.op == opAdd:
 		return invalidParam("LOOKALIKE_VALUE is required for value-based audiences")
 	}

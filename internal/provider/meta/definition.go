@@ -24,6 +24,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "meta",
 		Title:           "Meta (Facebook Ads)",
+		Icon:            "brand-meta",
 		DestinationType: "Facebook Ads",
 		Description:     "Keeps custom audiences of an ad account in step for ads on Facebook, Instagram and Messenger, and sends conversions to a data set.",
 		Workflows: []provider.Workflow{{
