@@ -180,7 +180,8 @@ func priced(value, currency, custom []byte) bool {
 	if len(custom) > 0 && json.Unmarshal(custom, &has) != nil {
 		return false
 	}
-	return (len(value) > 0 || has[keyValue] != nil) && (len(currency) > 0 || has[keyCurrency] != nil)
+	given := func(name string) bool { return has[name] != nil && string(has[name]) != "null" }
+	return (len(value) > 0 || given(keyValue)) && (len(currency) > 0 || given(keyCurrency))
 }
 
 // userKeys are Meta's names of what is known of the person: of keys of the

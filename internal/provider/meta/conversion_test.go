@@ -222,3 +222,15 @@ func sum(text string) string {
 	h := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(h[:])
 }
+
+// TestAPriceIsOne: null in the further data is no price, for which Meta would
+// refuse the whole call.
+func TestAPriceIsOne(t *testing.T) {
+	for custom, want := range map[string]bool{
+		`{"value":1,"currency":"EUR"}`: true, `{"value":null,"currency":"EUR"}`: false, `{"value":1,"currency":null}`: false, `{}`: false,
+	} {
+		if got := priced(nil, nil, []byte(custom)); got != want {
+			t.Errorf("%s: %t", custom, got)
+		}
+	}
+}
