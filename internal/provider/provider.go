@@ -163,6 +163,9 @@ type Definition struct {
 	Name string
 	// Title is how people know it: "Meta (Facebook Ads)".
 	Title string
+	// Icon is its icon in the console, one of the names in web/assets/icons.svg; ""
+	// = a globe.
+	Icon string
 	// DestinationType is its group in Sync Tracking: "Facebook Ads".
 	DestinationType string
 	Description     string

@@ -190,7 +190,7 @@ func (c *Console) alertRow(v visit, a activation.Alert, rule string) alertRow {
 
 func (c *Console) ruleRow(v visit, j activation.Job) (ruleRow, error) {
 	row := ruleRow{
-		Name: j.Name, Logo: logo(j.Provider), Type: j.Provider, Href: jobPath(j.ID), Chip: jobChip(j), Tells: tells(j.Config),
+		Name: j.Name, Logo: c.logo(j.Provider), Type: j.Provider, Href: jobPath(j.ID), Chip: jobChip(j), Tells: tells(j.Config),
 		Test: v.press("/alerts/"+url.PathEscape(string(j.ID))+"/test", "Test", "send").as("btn-s"), Last: "Nothing was told yet",
 	}
 	for _, d := range c.Providers {

@@ -48,7 +48,7 @@ type authorizationRow struct {
 
 func (c *Console) authorizationRow(v visit, a activation.Authorization, used usage) authorizationRow {
 	row := authorizationRow{
-		Authorization: a, Path: authorizationPath(a.ID), Chip: authChip(a.Status), Logo: logo(a.Provider), Type: typeOf(c.Providers, a.Provider), Used: used,
+		Authorization: a, Path: authorizationPath(a.ID), Chip: authChip(a.Status), Logo: c.logo(a.Provider), Type: typeOf(c.Providers, a.Provider), Used: used,
 		Test: v.press(authorizationPath(a.ID)+"/test", "Test now", "plug-connected").as("btn-s"),
 	}
 	if def, ok := c.only(a.Provider); ok {

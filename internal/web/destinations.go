@@ -105,7 +105,7 @@ func destinationPath(id activation.DestinationID) string {
 
 func (c *Console) destinationRow(v visit, d activation.Destination, auths []activation.Authorization) destinationRow {
 	row := destinationRow{
-		Destination: d, Path: destinationPath(d.ID), Logo: logo(d.Provider), Type: typeOf(c.Providers, d.Provider), Chip: chip{"ok", "check", "On", false},
+		Destination: d, Path: destinationPath(d.ID), Logo: c.logo(d.Provider), Type: typeOf(c.Providers, d.Provider), Chip: chip{"ok", "check", "On", false},
 		Test: v.press(destinationPath(d.ID)+"/test", "Test", "plug-connected").as("btn-s"),
 	}
 	if !d.Enabled {
@@ -141,6 +141,7 @@ type accountPage struct {
 	Title, Help, Provider, CSRF, Wrong, To string
 	Fields, Settings, Mapping              []field
 	MappingWrong                           string
+	Open                                   bool
 	Providers                              []link
 	Missing                                []link
 	// Connect is the network that a person can be sent to, "" for none; Again
@@ -166,7 +167,7 @@ func (c *Console) destinationForm(v visit, providerName string, wrong map[string
 	if err != nil {
 		return view{}, err
 	}
-	p.Provider, p.Help = def.Name, def.Description
+	p.Provider, p.Help, p.Open = def.Name, def.Description, def.OpenColumns != nil
 	auth := field{Name: "auth_id", Label: "Authorization", Type: "select", Required: true, Error: wrong["auth_id"]}
 	for _, a := range auths {
 		if a.Provider == def.Name {

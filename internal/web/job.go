@@ -138,7 +138,7 @@ func (c *Console) jobWatched(v visit, j activation.Job, p *jobPage) error {
 			continue
 		}
 		names[rule.ID] = rule.Name
-		p.Alerts.Rules = append(p.Alerts.Rules, watcher{link{jobPath(rule.ID), rule.Name}, logo(rule.Provider), jobChip(rule), tells(rule.Config)})
+		p.Alerts.Rules = append(p.Alerts.Rules, watcher{link{jobPath(rule.ID), rule.Name}, c.logo(rule.Provider), jobChip(rule), tells(rule.Config)})
 	}
 	if len(names) == 0 {
 		return nil

@@ -119,7 +119,7 @@ func (c *Console) jobRows(v visit, jobs []activation.Job, auths []activation.Aut
 	rows := make([]jobRow, len(jobs))
 	for i, j := range jobs {
 		d := byID[j.Destination]
-		row := jobRow{Job: j, Chip: jobChip(j), Path: jobPath(j.ID), Logo: logo(j.Provider), Provider: typeOf(c.Providers, j.Provider), Authorization: labels[d.Authorization], Destination: d.Name, Rhythm: every(j)}
+		row := jobRow{Job: j, Chip: jobChip(j), Path: jobPath(j.ID), Logo: c.logo(j.Provider), Provider: typeOf(c.Providers, j.Provider), Authorization: labels[d.Authorization], Destination: d.Name, Rhythm: every(j)}
 		for _, id := range j.Authorizations {
 			row.Authorization = labels[id]
 		}

@@ -225,7 +225,7 @@ func (c *Console) firing(v visit, p *overviewPage) error {
 }
 
 func (c *Console) jobAttention(v visit, j activation.Job) (attention, error) {
-	a := attention{Logo: logo(j.Provider), Link: link{jobPath(j.ID), j.Name}, Chip: jobChip(j), Text: "It has not said why; its log has more."}
+	a := attention{Logo: c.logo(j.Provider), Link: link{jobPath(j.ID), j.Name}, Chip: jobChip(j), Text: "It has not said why; its log has more."}
 	if !j.StalledAt.IsZero() && j.State == activation.JobRunnable {
 		a.Chip = chip{"warn", "alert-circle", "Stalled", false}
 		a.Text, a.Note = "No progress since "+utc(j.StalledAt)+". The run is taken up anew by itself; its log says where it stands.", "Limit: "+dur(j.StallAfter)

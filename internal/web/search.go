@@ -92,7 +92,7 @@ func (c *Console) findJobs(v visit, query string) (foundGroup, error) {
 	}
 	for _, j := range jobs {
 		state := jobChip(j)
-		g.Found = append(g.Found, found{link{jobPath(j.ID), j.Name}, logo(j.Provider), every(j), &state})
+		g.Found = append(g.Found, found{link{jobPath(j.ID), j.Name}, c.logo(j.Provider), every(j), &state})
 	}
 	return g, nil
 }
@@ -119,7 +119,7 @@ func (c *Console) findDestinations(v visit, query string) (foundGroup, error) {
 	}
 	for _, d := range all {
 		if fits(query, d.Name, d.Account) {
-			g.Found = append(g.Found, found{link{destinationPath(d.ID), d.Name}, logo(d.Provider), "Account " + d.Account, nil})
+			g.Found = append(g.Found, found{link{destinationPath(d.ID), d.Name}, c.logo(d.Provider), "Account " + d.Account, nil})
 		}
 	}
 	return g.cut("/destinations"), nil
@@ -134,7 +134,7 @@ func (c *Console) findAuthorizations(v visit, query string) (foundGroup, error) 
 	for _, a := range all {
 		if fits(query, a.Label, a.Description) {
 			state := authChip(a.Status)
-			g.Found = append(g.Found, found{link{authorizationPath(a.ID), a.Label}, logo(a.Provider), typeOf(c.Providers, a.Provider), &state})
+			g.Found = append(g.Found, found{link{authorizationPath(a.ID), a.Label}, c.logo(a.Provider), typeOf(c.Providers, a.Provider), &state})
 		}
 	}
 	return g.cut("/authorizations"), nil

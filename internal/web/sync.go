@@ -171,7 +171,7 @@ func (c *Console) trigger(r tracking.View) string {
 func (c *Console) logoOf(destinationType string) string {
 	for _, d := range c.Providers {
 		if d.DestinationType == destinationType {
-			return logo(d.Name)
+			return c.logo(d.Name)
 		}
 	}
 	return "world"

@@ -13,6 +13,7 @@ import (
 type destinationPage struct {
 	Row                       destinationRow
 	CSRF, Wrong, MappingWrong string
+	Open                      bool
 	Fields, Mapping, Settings []field
 	// Rebuild says what saving the mapping does, once it was asked to be saved.
 	Rebuild string
@@ -118,7 +119,7 @@ func (c *Console) destinationFields(v visit, p *destinationPage, d activation.De
 		p.Given = append(p.Given, pair{f.Label, filled[i].Default})
 	}
 	p.Settings = declared(v.post, "config.", filled, wrong)
-	p.Mapping = mappingFields(def, schema, mapping, wrong)
+	p.Mapping, p.Open = mappingFields(def, schema, mapping, wrong), def.OpenColumns != nil
 	return nil
 }
 

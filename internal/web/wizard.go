@@ -192,7 +192,7 @@ func (c *Console) providerStep(v visit, p *wizardPage, given answers) {
 		if !strings.Contains(lower(d.Title+" "+d.Name), lower(p.Search)) || (category != "" && !slices.Contains(categories, category)) {
 			continue
 		}
-		p.Tiles = append(p.Tiles, tile{Name: "provider", Value: d.Name, Logo: logo(d.Name), Title: d.Title, Text: d.Description, Chosen: given.get("provider") == d.Name})
+		p.Tiles = append(p.Tiles, tile{Name: "provider", Value: d.Name, Logo: c.logo(d.Name), Title: d.Title, Text: d.Description, Chosen: given.get("provider") == d.Name})
 	}
 	for _, one := range []link{{"", "All"}, {string(provider.Export), "Exports"}, {string(provider.Import), "Imports"}, {string(provider.Enrichment), "Enrichment"}, {string(provider.Alerting), "Alerts"}} {
 		if counts[one.Href] > 0 {
@@ -244,7 +244,7 @@ func (c *Console) authorizationStep(v visit, p *wizardPage, given answers, def p
 			continue
 		}
 		state := authChip(a.Status)
-		p.Tiles = append(p.Tiles, tile{Name: "auth", Value: string(a.ID), Logo: logo(a.Provider), Title: a.Label, Text: orText(a.Reason, "Stored on "+a.CreatedAt.UTC().Format("2 Jan 2006")), Chip: &state, Chosen: given.get("auth") == string(a.ID)})
+		p.Tiles = append(p.Tiles, tile{Name: "auth", Value: string(a.ID), Logo: c.logo(a.Provider), Title: a.Label, Text: orText(a.Reason, "Stored on "+a.CreatedAt.UTC().Format("2 Jan 2006")), Chip: &state, Chosen: given.get("auth") == string(a.ID)})
 	}
 	if len(p.Tiles) == 1 {
 		p.Tiles[0].Chosen = true

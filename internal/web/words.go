@@ -162,14 +162,11 @@ var stageNames = map[activation.Stage]string{
 }
 
 // logo is the icon of a provider.
-func logo(provider string) string {
-	switch provider {
-	case "meta", "google", "linkedin", "tiktok", "pinterest", "reddit", "snapchat", "slack":
-		return "brand-" + provider
-	case "email":
-		return "mail"
-	case "webhook":
-		return "webhook"
+func (c *Console) logo(provider string) string {
+	for _, d := range c.Providers {
+		if d.Name == provider && d.Icon != "" {
+			return d.Icon
+		}
 	}
 	return "world"
 }

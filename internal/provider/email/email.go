@@ -58,7 +58,7 @@ const maxRecipients = 100
 // Definition is all the program knows of the provider.
 func Definition() provider.Definition {
 	return provider.Definition{
-		Name: "email", Title: "E-mail",
+		Name: "email", Title: "E-mail", Icon: "mail",
 		Description: "Tells people by e-mail what happens in Usher, over your own SMTP server or a service's.",
 		Workflows: []provider.Workflow{{
 			Name: "alert_email", Title: "Alert by e-mail", Direction: provider.Alerting, Subject: provider.SystemEvents, RealTime: true,

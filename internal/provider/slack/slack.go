@@ -24,7 +24,7 @@ const maxHeader = 150
 // Definition is all the program knows of the provider.
 func Definition() provider.Definition {
 	return provider.Definition{
-		Name: "slack", Title: "Slack",
+		Name: "slack", Title: "Slack", Icon: "brand-slack",
 		Description: "Tells a channel of Slack what happens in Usher.",
 		Workflows: []provider.Workflow{{
 			Name: "alert_slack", Title: "Alert in Slack", Direction: provider.Alerting, Subject: provider.SystemEvents, RealTime: true,

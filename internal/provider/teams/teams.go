@@ -25,7 +25,7 @@ import (
 // Definition is all the program knows of the provider.
 func Definition() provider.Definition {
 	return provider.Definition{
-		Name: "teams", Title: "Microsoft Teams",
+		Name: "teams", Title: "Microsoft Teams", Icon: "brand-windows",
 		Description: "Tells a channel or chat of Microsoft Teams what happens in Usher.",
 		Workflows: []provider.Workflow{{
 			Name: "alert_teams", Title: "Alert in Teams", Direction: provider.Alerting, Subject: provider.SystemEvents, RealTime: true,

@@ -66,7 +66,7 @@ const (
 // Definition is all the program knows of the provider.
 func Definition() provider.Definition {
 	return provider.Definition{
-		Name: "webhook", Title: "Webhook", DestinationType: "Webhook",
+		Name: "webhook", Title: "Webhook", Icon: "webhook", DestinationType: "Webhook",
 		Description: "Posts JSON to any program of yours, signed by Standard Webhooks: people who enter or leave audiences, the messages of a stream, and what happens in Usher itself.",
 		Workflows: []provider.Workflow{
 			{
