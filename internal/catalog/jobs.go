@@ -260,6 +260,9 @@ func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Jo
 	case len(spec.Authorizations) > 0 && !slices.Equal(spec.Authorizations, []activation.AuthorizationID{d.Authorization}):
 		p.add("auth_ids", "an export uses its destination's authorization; leave it out")
 	}
+	if workflow.Fits != nil && err == nil {
+		p.unfit(workflow.Fits(j.Config, d.Mapping))
+	}
 	if spec.OnEnd == activation.EndDelete && !def.Deletes {
 		p.add("on_end", "%s offers no deletion of audiences; choose keep or empty", def.Title)
 	}
@@ -294,6 +297,22 @@ func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Jo
 		}
 	}
 	return nil
+}
+
+// unfit adds what a workflow says of its settings, once: a setting that is wrong
+// already is not named again.
+func (p *problems) unfit(err error) {
+	var e *activation.Error
+	if !errors.As(err, &e) {
+		return
+	}
+	field := "config." + e.Field
+	if strings.HasPrefix(e.Field, "mapping") { // which is the destination's
+		field = "destination_id"
+	}
+	if !slices.ContainsFunc(*p, func(one problem) bool { return one.field == field }) {
+		p.add(field, "%s", e.Message)
+	}
 }
 
 // checkStandalone checks a job that has no destination.

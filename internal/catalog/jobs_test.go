@@ -130,6 +130,31 @@ func TestCreateOnce(t *testing.T) {
 	}
 }
 
+// TestSettingsFitTheMapping asks the workflow whether the settings of a job go
+// with each other and with the mapping of its destination.
+func TestSettingsFitTheMapping(t *testing.T) {
+	w := newWorld(t)
+	s := w.spec(t)
+	for _, c := range []struct {
+		config map[string]string
+		wrong  string
+	}{
+		{map[string]string{"retention_days": "180", "is_value_based": "false"}, ""},
+		{map[string]string{"retention_days": "181"}, "config.retention_days"},
+		{map[string]string{"is_value_based": "true"}, "destination_id"}, // it maps no value
+		{map[string]string{"opt_out_link": "nowhere"}, "config.opt_out_link"},
+	} {
+		s.Config = c.config
+		_, err := w.CheckJob(t.Context(), s)
+		if c.wrong == "" && err != nil {
+			t.Errorf("%v: %v", c.config, err)
+		}
+		if c.wrong != "" {
+			wrong(t, err, c.wrong)
+		}
+	}
+}
+
 // TestDeletingNeedsAProviderThatCan refuses what could not be done at the end.
 func TestDeletingNeedsAProviderThatCan(t *testing.T) {
 	w := newWorld(t)

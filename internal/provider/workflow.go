@@ -66,6 +66,10 @@ type Workflow struct {
 	RealTime, Scheduled, Once bool
 	// Fields are the settings of one job.
 	Fields []Field
+	// Fits says which setting of a job is wrong, by itself or beside the mapping of
+	// its destination, as an Invalid error that names it. nil = all that the
+	// fields allow fits.
+	Fits func(job, mapping map[string]string) error
 	// Adjust makes the provider's definition that of this workflow, where limits,
 	// repetition, keys or the client differ. nil = they do not.
 	Adjust func(*Definition)

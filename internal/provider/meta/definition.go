@@ -31,7 +31,7 @@ func Definition() provider.Definition {
 			Name: "meta_custom_audience", Title: "Custom audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
 			Description: "Adds people to a custom audience when they enter an audience here, and removes them when they leave it.",
 			RealTime:    true, Scheduled: true, Once: true,
-			Fields: listFields(),
+			Fields: listFields(), Fits: fitsMapping,
 		}, {
 			Name: conversionWorkflow, Title: "Conversions", Direction: provider.Export, Subject: provider.RawEvents, Kind: provider.Event,
 			Description: "Sends conversions, in shops or elsewhere, to a data set from a stream (Conversions API).",

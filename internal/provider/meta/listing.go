@@ -126,6 +126,22 @@ func (j listing) fits(keys []matchkey.Key) error {
 	return nil
 }
 
+// fitsMapping is what is wrong with the settings of a job at a destination with
+// this mapping.
+func fitsMapping(job, mapping map[string]string) error {
+	j, err := listingOf(job)
+	if err != nil {
+		return err
+	}
+	var keys []matchkey.Key
+	for _, k := range RuleSet().Keys {
+		if mapping[k.Name] != "" {
+			keys = append(keys, k)
+		}
+	}
+	return j.fits(keys)
+}
+
 // made is the body that makes the audience.
 func (j listing) made(name, marker string) ([]byte, error) {
 	body := map[string]any{
