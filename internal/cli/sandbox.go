@@ -84,6 +84,9 @@ func (a *app) describe(addr string, networks []sandbox.Listing) {
 	for _, n := range networks {
 		a.say("%s at %s", n.Title, n.Address)
 		command := "usher auth create " + n.Name + " --label Sandbox"
+		if n.Credentials["authorize_url"] != "" { // consent alone, for any provider that asks for it
+			command = "usher auth connect google --label Consent"
+		}
 		for _, name := range slices.Sorted(maps.Keys(n.Credentials)) {
 			command += " --set " + shellWord(name+"="+n.Credentials[name])
 		}
