@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"usher/internal/activation"
@@ -86,6 +87,9 @@ func declared(given func(name string) string, prefix string, fields []provider.F
 			f.Type, f.Value = "password", ""
 		case d.Type == "select":
 			f.Type = "select"
+			if d.Default == "" && !slices.Contains(d.Options, "") { // not chosen for anybody
+				f.Options = []option{{"", emptyChoice(d), f.Value == ""}}
+			}
 			for _, o := range d.Options {
 				f.Options = append(f.Options, option{o, orText(o, "Any"), o == f.Value})
 			}
@@ -103,11 +107,22 @@ func declared(given func(name string) string, prefix string, fields []provider.F
 		case d.Type == "text":
 			f.Type, f.Rows = "textarea", 4
 		case d.Type == "list":
-			f.Help = strings.TrimSpace(f.Help + " Several are separated by commas.")
+			if !strings.Contains(f.Help, "commas") {
+				f.Help = strings.TrimSpace(f.Help + " Several are separated by commas.")
+			}
 		}
 		out[i] = f
 	}
 	return out
+}
+
+// emptyChoice is how a select says that nothing is chosen in it, in the words of
+// its help, "Empty = …".
+func emptyChoice(d provider.Field) string {
+	if d.Required {
+		return "Choose one"
+	}
+	return "Empty"
 }
 
 // values reads the declared fields from a form.
