@@ -355,7 +355,7 @@ func TestAVisitorIsShown(t *testing.T) {
 	s.Must(http.MethodPost, "/v2/job/web_audience", map[string]any{"name": "Best to the site", "destination_id": dest.ID, "segment_ids": []string{"best"}}, &job)
 	s.Eventually("the run is done", func() bool {
 		var runs []activation.Run
-		s.Must(http.MethodGet, "/v2/run?status=completed", nil, &runs)
+		s.Must(http.MethodGet, "/v2/run?status=completed&job_id="+job.ID, nil, &runs)
 		return len(runs) > 0
 	})
 	for id, want := range map[string]string{"id-1": `{"audiences":["best"],"attributes":{"city":"Bonn"}}`, "id-2": `{"audiences":[],"attributes":{}}`} {
