@@ -147,10 +147,20 @@ func (x *execution) failed(p progress) bool {
 		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = activation.Unavailable, p.items[i].Code, p.items[i].Message
 	case p.any(activation.ItemFailed):
 		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = activation.Unavailable, activation.CodeTakenOver, "the run failed and was taken over before it said why"
+	case x.tookNothing(p):
+		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = activation.Unavailable, codeNothingTaken, "the network took nothing of the run"
 	default:
 		return false
 	}
 	return true
+}
+
+// tookNothing reports whether the network has answered, taken nobody and refused
+// nobody. Later runs try again, as after any error; that it goes on so must not
+// look like a success.
+func (x *execution) tookNothing(p progress) bool {
+	c := x.run.Counts
+	return !x.ofEvents && x.run.Release == "" && c.Unsent > 0 && c.Sent == 0 && p.any(activation.ItemDelivered)
 }
 
 // unsettled reports whether rows were left that the next run should settle at

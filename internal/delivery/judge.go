@@ -37,6 +37,9 @@ const (
 	effectGone effect = "gone"
 )
 
+// codeNothingTaken: the network answered and took nothing.
+const codeNothingTaken = "NOTHING-TAKEN"
+
 // A ruling is what one call to Deliver means.
 type ruling struct {
 	move    move
@@ -182,7 +185,7 @@ func (x *execution) judgeEvents(r ruling, err error) ruling {
 	}
 	r.move = moveRest
 	if rc.Accepted+rc.Rejected == 0 { // else it gets on
-		r.effect, r.err = effectTrouble, &activation.Error{Kind: activation.Unavailable, Code: "NOTHING-TAKEN", Message: "the network took nothing of a batch", RequestID: rc.RequestID}
+		r.effect, r.err = effectTrouble, &activation.Error{Kind: activation.Unavailable, Code: codeNothingTaken, Message: "the network took nothing of a batch", RequestID: rc.RequestID}
 	}
 	if rc.Unsent == r.rows {
 		r.move, r.receipt = moveRequeue, activation.Receipt{}

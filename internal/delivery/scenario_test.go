@@ -374,7 +374,7 @@ func TestMembersAnsweredLate(t *testing.T) {
 					t.Fatalf("%d calls in six hours%s", n, w.story())
 				}
 				first, _ := w.store.Run(t.Context(), r.ID)
-				want := map[string]activation.RunStatus{"refuse whole": activation.RunFailed}[fault]
+				want := map[string]activation.RunStatus{"refuse whole": activation.RunFailed, "unsent whole": activation.RunFailed}[fault]
 				if first.Status != cmp.Or(want, activation.RunCompleted) {
 					t.Fatalf("the first run is %s%s", first.Status, w.story())
 				}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,6 +113,16 @@ func scheduled(w *world) {
 			w.t.Fatal("a completed job is due")
 		}
 	}
+
+	part, targets := w.job("in part", func(j *activation.Job) { j.Continuous = false }, w.audience("d"))
+	r := w.started(targets[0].ID)
+	r.Status, r.Counts.Unsent = activation.RunCompleted, 3
+	w.ok(w.FinishRun(ctx, r, activation.End{Done: true, Due: true}))
+	w.equal(activation.JobRunnable, w.jobState(part.ID)) // the next run sends the rest
+	w.clock.Add(time.Hour)
+	w.equal(true, slices.Contains(w.due(), targets[0].ID))
+	w.succeed(targets[0].ID)
+	w.equal(activation.JobCompleted, w.jobState(part.ID))
 }
 
 // due: real time waits a minute between runs, unless very much waits.
