@@ -95,15 +95,15 @@ type Target struct {
 	Audience AudienceID `json:"segment_id"`
 	Stream   string     `json:"stream,omitempty"`
 	// Workflow is that of the job that made it, which decides what is kept there.
-	Workflow string `json:"workflow"`
-	Job      JobID  `json:"job_id"` // owner; "" when free to be adopted
-	RemoteID    string        `json:"remote_id"`
-	RemoteName  string        `json:"remote_name"`
-	Generation  int           `json:"generation"`
-	OpenRun     RunID         `json:"open_run"`
-	DueNow      bool          `json:"due_now"`
-	DirtySeq    int64         `json:"dirty_seq"`
-	DoneSeq     int64         `json:"done_seq"`
+	Workflow   string `json:"workflow"`
+	Job        JobID  `json:"job_id"` // owner; "" when free to be adopted
+	RemoteID   string `json:"remote_id"`
+	RemoteName string `json:"remote_name"`
+	Generation int    `json:"generation"`
+	OpenRun    RunID  `json:"open_run"`
+	DueNow     bool   `json:"due_now"`
+	DirtySeq   int64  `json:"dirty_seq"`
+	DoneSeq    int64  `json:"done_seq"`
 	// State, sleep, errors and failing-since are per target.
 	State             TargetState `json:"status"`
 	SleepReason       SleepReason `json:"sleep_reason,omitempty"`

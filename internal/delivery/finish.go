@@ -119,9 +119,16 @@ func (x *execution) outcome(p progress) End {
 		x.run.Status = activation.RunFailed
 		return End{}
 	}
-	due := p.awaiting || x.unsettled(p)
+	due := p.awaiting && x.mayHaveDeferred() || x.unsettled(p)
 	x.run.Status = activation.RunCompleted
 	return End{Done: true, Due: due}
+}
+
+// mayHaveDeferred reports whether a run after this one may have left people to a
+// later one because the network still owed this run's answer: something has
+// changed since. What events wait for is in their log.
+func (x *execution) mayHaveDeferred() bool {
+	return !x.ofEvents && (x.target.DoneSeq > x.run.Seq || x.target.DirtySeq > x.run.Seq)
 }
 
 // textOf is what a run says about its error: the message, and the field of the

@@ -90,8 +90,15 @@ func paceText(d Definition) string {
 // limits are rows with a cell for each of the workflows.
 func limits(d Definition, exports []Workflow) [][]string {
 	rows := [][]string{
-		{"Takes"}, {"Rows per call"}, {"Bytes per call"}, {"Calls at once"}, {"Time between runs"}, {"Sent twice"},
-		{"Members are kept"}, {"Events are taken"}, {"Answers"},
+		{"Takes"},
+		{"Rows per call"},
+		{"Bytes per call"},
+		{"Calls at once"},
+		{"Time between runs"},
+		{"Sent twice"},
+		{"Members are kept"},
+		{"Events are taken"},
+		{"Answers"},
 	}
 	anyState, anyWindow := false, false
 	for _, w := range exports {

@@ -157,7 +157,7 @@ func benchDestinations(b *testing.B, each, healthy, dead, slow int) time.Duratio
 	good := standIn(b, nil)
 	bad := standIn(b, &fault.Fault{Kind: fault.Slow, Delay: fault.Duration(5 * time.Second), Times: -1})
 	mute := standIn(b, &fault.Fault{Kind: fault.Timeout, Times: -1})
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once, so that nobody listens there
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(err)
 	nobody := "http://" + ln.Addr().String()
 	must(ln.Close())

@@ -80,15 +80,15 @@ func (n *Network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // opOf names a call for fault scripts: check is one without items.
 func opOf(in request) string {
-	for _, it := range in.Items {
-		for _, d := range it.Data {
-			if d.TTLInMinutes != nil && *d.TTLInMinutes == 0 {
-				return "remove"
-			}
-		}
-		return "add"
+	if len(in.Items) == 0 {
+		return "check"
 	}
-	return "check"
+	for _, d := range in.Items[0].Data {
+		if d.TTLInMinutes != nil && *d.TTLInMinutes == 0 {
+			return "remove"
+		}
+	}
+	return "add"
 }
 
 // serveFault answers a call that met a fault.

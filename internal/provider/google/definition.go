@@ -80,7 +80,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "google",
 		Title:           "Google (Ads, Display & Video 360)",
-		Icon: "brand-google",
+		Icon:            "brand-google",
 		DestinationType: "Google Ads",
 		Description:     "Keeps Customer Match lists in step and sends offline conversions, by the Data Manager API.",
 		Workflows:       []provider.Workflow{membersWorkflow(), conversionsWorkflow()},

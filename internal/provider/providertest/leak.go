@@ -58,20 +58,20 @@ func (r *record) mustNotSay(text string) {
 
 // nothingLeaked says which secret is in a log line or an error; it names where
 // it was said, not the secret.
-func (w *stage) nothingLeaked() error {
-	d := w.far.Deps()
-	for _, f := range w.def.AuthFields {
+func (s *stage) nothingLeaked() error {
+	d := s.far.Deps()
+	for _, f := range s.def.AuthFields {
 		if f.Secret {
-			w.said.mustNotSay(d.Auth[f.Name].Reveal())
+			s.said.mustNotSay(d.Auth[f.Name].Reveal())
 		}
 	}
 	// A printed destination must not show more than a log line may.
-	w.said.hear(errors.New(printed(w.dest)))
-	w.said.mu.Lock()
-	defer w.said.mu.Unlock()
-	for line := range strings.Lines(strings.ToLower(w.said.text.String())) {
-		for s := range w.said.secret {
-			if i := strings.Index(line, s); i >= 0 {
+	s.said.hear(errors.New(printed(s.dest)))
+	s.said.mu.Lock()
+	defer s.said.mu.Unlock()
+	for line := range strings.Lines(strings.ToLower(s.said.text.String())) {
+		for secret := range s.said.secret {
+			if i := strings.Index(line, secret); i >= 0 {
 				return fmt.Errorf("a secret or a person's value is in an error or a log line, after %q", line[:i])
 			}
 		}
