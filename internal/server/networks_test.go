@@ -26,6 +26,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/api/client"
+	"usher/internal/server"
 	"usher/internal/server/servertest"
 	"usher/internal/store/postgres/postgrestest"
 	"usher/sandbox/google"
@@ -89,6 +90,9 @@ func idsBy(has func(id int) bool) []string {
 // is, through a whole server, changes both, and compares each time with what the
 // far sides really hold.
 func TestNetworks(t *testing.T) {
+	if server.RaceEnabled {
+		t.Skip("it is run without the race detector by make test, to be done in time; the parts are tried with it one by one")
+	}
 	dsn := postgrestest.New(t)
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {

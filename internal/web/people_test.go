@@ -260,7 +260,7 @@ func testTokens(t *testing.T, w *world, b *browser) {
 	}{
 		{url.Values{"name": {"ci"}, "scope": {"viewer"}, "expires": {"7d"}}, "exists already"},
 		{url.Values{"name": {""}, "scope": {"viewer"}, "expires": {"7d"}}, "Is needed"},
-		{url.Values{"name": {"x"}, "scope": {"owner"}, "expires": {"7d"}}, "Must be viewer, operator or admin"},
+		{url.Values{"name": {"x"}, "scope": {"owner"}, "expires": {"7d"}}, "Must be viewer, operator, admin or site"},
 		{url.Values{"name": {"kept name"}, "scope": {"viewer"}, "expires": {"1y"}}, `value="kept name"`},
 	} {
 		if res, body := b.submit("/tokens", c.form); res.StatusCode != http.StatusBadRequest || !strings.Contains(body, c.want) || strings.Contains(body, `id="made"`) {
