@@ -18,7 +18,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "s3",
 		Title:           "S3",
-		Icon: "server-2",
+		Icon:            "server-2",
 		DestinationType: "File",
 		Description:     "Writes audiences as files into a bucket of S3 or of what speaks like it: who came and who went since the last run.",
 		Workflows: []provider.Workflow{{

@@ -18,7 +18,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "sftp",
 		Title:           "SFTP",
-		Icon: "folder-share",
+		Icon:            "folder-share",
 		DestinationType: "File",
 		Description:     "Writes audiences as files into a folder of an SFTP server: who came and who went since the last run.",
 		Workflows: []provider.Workflow{{

@@ -30,7 +30,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "web",
 		Title:           "Web",
-		Icon: "world",
+		Icon:            "world",
 		DestinationType: "Web",
 		Description:     "Lets your own web sites ask in which public audiences a visitor is, by a public id.",
 		Workflows: []provider.Workflow{{
