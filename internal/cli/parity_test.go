@@ -46,7 +46,7 @@ var pageOf = map[string]string{
 	"apply": "/configuration", "export": "/configuration",
 	"list-templates": "/templates", "show-template": "/templates/{id}", "create-template": "POST /templates", "edit-template": "POST /templates/{id}", "test-template": "POST /templates/{id}", "delete-template": "POST /templates/{id}/delete",
 	"show-visitor": "(for web pages; the page of a web destination has the snippet that asks)",
-	"show-vault": "/settings", "rotate-vault": "POST /settings/keys",
+	"show-vault":   "/settings", "rotate-vault": "POST /settings/keys",
 	"retry-load": "(an upload that failed is retried by its sender)", "discard-load": "(an upload that failed is discarded by its sender)",
 }
 

@@ -137,10 +137,16 @@ func TestConsent(t *testing.T) {
 func TestWhereConsentsComeBack(t *testing.T) {
 	m := newMinting(t, oauth.Options{})
 	for _, tc := range []struct{ public, origin, authorize, want string }{
-		{"", "127.0.0.1:8080", "", "http://127.0.0.1:8080/oauth/callback"}, {"", "localhost:8080", "", "http://localhost:8080/oauth/callback"}, {"", "[::1]:8080", "", "http://[::1]:8080/oauth/callback"},
+		{"", "127.0.0.1:8080", "", "http://127.0.0.1:8080/oauth/callback"},
+		{"", "localhost:8080", "", "http://localhost:8080/oauth/callback"},
+		{"", "[::1]:8080", "", "http://[::1]:8080/oauth/callback"},
 		{"https://usher.example.com/", "anything", "", "https://usher.example.com/oauth/callback"},
-		{"", "usher.example.com", "", ""}, {"", "127.0.0.1.evil.example:80", "", ""}, {"", "", "", ""},
-		{"", "127.0.0.1:1", "http://evil.example/authorize", ""}, {"", "127.0.0.1:1", "javascript:alert(1)", ""}, {"", "127.0.0.1:1", "http://127.0.0.1:9090/oauth/authorize", "http://127.0.0.1:1/oauth/callback"},
+		{"", "usher.example.com", "", ""},
+		{"", "127.0.0.1.evil.example:80", "", ""},
+		{"", "", "", ""},
+		{"", "127.0.0.1:1", "http://evil.example/authorize", ""},
+		{"", "127.0.0.1:1", "javascript:alert(1)", ""},
+		{"", "127.0.0.1:1", "http://127.0.0.1:9090/oauth/authorize", "http://127.0.0.1:1/oauth/callback"},
 	} {
 		c, q, _ := asking(m)
 		c.PublicURL, q.Origin = tc.public, tc.origin

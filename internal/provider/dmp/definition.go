@@ -46,7 +46,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "dmp",
 		Title:           "DMP",
-		Icon: "stack-2",
+		Icon:            "stack-2",
 		DestinationType: "DMP",
 		Description:     "Sends audiences to a data management platform as files, by SFTP or into a bucket of S3: one line a customer, or CSV as LiveRamp takes it.",
 		Workflows:       []provider.Workflow{lines(), liveRamp()},

@@ -40,7 +40,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "linkedin",
 		Title:           "LinkedIn Ads",
-		Icon: "brand-linkedin",
+		Icon:            "brand-linkedin",
 		DestinationType: "LinkedIn Ads",
 		Description:     "Keeps matched audiences (DMP segments) of an ad account in step, and sends conversions to it, for ads on LinkedIn.",
 		Workflows: []provider.Workflow{

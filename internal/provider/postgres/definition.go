@@ -45,7 +45,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "postgres",
 		Title:           "PostgreSQL",
-		Icon: "database",
+		Icon:            "database",
 		DestinationType: "File",
 		Description:     "Keeps a table of an audience's people in step in a PostgreSQL database of your own, or writes the raw events of a stream into one.",
 		Workflows:       []provider.Workflow{audienceWorkflow(), eventsWorkflow()},

@@ -46,7 +46,7 @@ func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "tradedesk",
 		Title:           "The Trade Desk",
-		Icon: "target",
+		Icon:            "target",
 		DestinationType: "The Trade Desk",
 		Description:     "Keeps first-party data elements of an advertiser in step, by UID2, EUID, RampID, device and cookie ids.",
 		Workflows: []provider.Workflow{{

@@ -60,7 +60,8 @@ func newHerald(t T, dir string, w warehouse.Warehouse) *herald {
 	h.loader.Apply(t, warehouse.Schema{
 		Streams: []warehouse.Stream{{Name: "orders", MessageID: []string{"order"}}, {Name: "lines", MessageID: []string{"order", "line"}}, {Name: "clicks"}},
 		Mappings: []warehouse.Mapping{
-			{Stream: "orders", Field: "customer", Expression: "customer"}, {Stream: "clicks", Field: "customer", Expression: "customer"},
+			{Stream: "orders", Field: "customer", Expression: "customer"},
+			{Stream: "clicks", Field: "customer", Expression: "customer"},
 			{Stream: "orders", Field: "email", Expression: "email"},
 		},
 	})
@@ -327,8 +328,14 @@ var eventCases = []struct {
 		h.customers(`ann email=ann@x country=DK seen=2026-03-04T05:06:07.250Z`)
 		h.must(h.declare(`danes: FILTER country = "DK"`, `all: FILTER EXISTS customer`))
 		h.keys = [][2]string{
-			{"ID", "$id"}, {"TIME", "$time"}, {"GOT", "$received"}, {"STREAM", "$stream"}, {"NAME", `"Kauf 100% "o"k"`}, {"ALL", "$message"},
-			{"IN", "$audiences"}, {"NOBODY", "customer"},
+			{"ID", "$id"},
+			{"TIME", "$time"},
+			{"GOT", "$received"},
+			{"STREAM", "$stream"},
+			{"NAME", `"Kauf 100% "o"k"`},
+			{"ALL", "$message"},
+			{"IN", "$audiences"},
+			{"NOBODY", "customer"},
 		}
 		h.person = [][2]string{{"EMAIL", "email"}, {"SEEN", "seen"}}
 		h.happen("orders", "order=1 customer=ann at=1700000000250000", "order=2 at=1700000000000000")
