@@ -72,7 +72,7 @@ func (n *Network) accessToken(c *call) answer {
 	case "refresh_token":
 		var ok bool
 		if g, ok = n.grants[form.Get("refresh_token")]; !ok || !c.at.Before(g.ConsentAt.Add(refreshLife)) {
-			return oauthError(http.StatusBadRequest, "invalid_grant", "The provided refresh token is invalid, expired or revoked")
+			return oauthError(http.StatusBadRequest, "invalid_grant", "sandbox: this refresh token is not known, or not any more")
 		}
 	case "authorization_code":
 		given, ok := n.codes[form.Get("code")]
