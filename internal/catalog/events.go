@@ -11,12 +11,8 @@ import (
 	"usher/internal/warehouse"
 )
 
-// The audience events that a job may send; "" is both.
-var audienceEvents = []string{"", "enters_only", "exits_only"}
-
-// AudienceEventsField is the setting that says which of entering and leaving a
-// job sends.
-const AudienceEventsField = "audience_events"
+// audienceEvents are the audience events that a job may send; "" is both.
+var audienceEvents = []string{"", provider.EntersOnly, provider.ExitsOnly}
 
 // checkEvents checks where a job has its events from, and what of each feeds
 // the keys of its workflow.
@@ -33,8 +29,8 @@ func (c *Catalog) checkEvents(ctx context.Context, p *problems, j *activation.Jo
 	} else if spec.Stream != "" {
 		p.add("stream", "this workflow sends people entering and leaving audiences; leave it out")
 	}
-	if !slices.Contains(audienceEvents, j.Config[AudienceEventsField]) {
-		p.add("config."+AudienceEventsField, "must be enters_only, exits_only or empty for both")
+	if !slices.Contains(audienceEvents, j.Config[provider.AudienceEventsField]) {
+		p.add("config."+provider.AudienceEventsField, "must be enters_only, exits_only or empty for both")
 	}
 	for _, f := range workflow.Fields {
 		if v := j.Config[f.Name]; f.Type == "column" && v != "" && (known || v[0] == '$' || v[0] == '"') && !feeds(v, columns) {

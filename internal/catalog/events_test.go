@@ -36,7 +36,7 @@ func shelf() provider.Definition {
 			{
 				Name: "shelf_moves", Direction: provider.Export, Kind: provider.Event, Feed: provider.FeedAudience, RealTime: true,
 				Events: []matchkey.Key{{Name: "id", Identifies: true, Normalize: matchkey.Plain}},
-				Fields: []provider.Field{{Name: "id", Type: "column", Default: "$id"}, {Name: catalog.AudienceEventsField, Type: "string"}},
+				Fields: []provider.Field{{Name: "id", Type: "column", Default: "$id"}, {Name: provider.AudienceEventsField, Type: "string"}},
 			},
 		},
 		NewDestination: func(provider.Deps) (provider.Destination, error) { return &far{}, nil },
@@ -146,7 +146,7 @@ func TestEventJobs(t *testing.T) {
 		"to be emptied":        {messages, func(s *catalog.JobSpec) { s.OnEnd = activation.EndEmpty }, "on_end"},
 		"a stream of moves":    {moves, func(s *catalog.JobSpec) { s.Stream = "orders" }, "stream"},
 		"no audience":          {moves, func(s *catalog.JobSpec) { s.Audiences = nil }, "segment_ids"},
-		"no such kind of move": {moves, func(s *catalog.JobSpec) { s.Config = map[string]string{catalog.AudienceEventsField: "sideways"} }, "config." + catalog.AudienceEventsField},
+		"no such kind of move": {moves, func(s *catalog.JobSpec) { s.Config = map[string]string{provider.AudienceEventsField: "sideways"} }, "config." + provider.AudienceEventsField},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.change(&c.spec)

@@ -17,14 +17,6 @@ import (
 	"usher/internal/warehouse"
 )
 
-// AudienceEvents is the job's setting that says which events of an audience are
-// sent: EntersOnly, ExitsOnly, or both where it is empty.
-const (
-	AudienceEvents = "audience_events"
-	EntersOnly     = "enters_only"
-	ExitsOnly      = "exits_only"
-)
-
 // Events is what delivery needs of events. warehouse.Events has it.
 type Events interface {
 	StageEvents(ctx context.Context, r warehouse.EventRequest, stage func(activation.Stage)) (warehouse.Plan, error)
@@ -97,7 +89,7 @@ func (d *Delivery) eventRequest(ctx context.Context, r activation.Run, t activat
 	w, _ := def.Workflow(t.Workflow)
 	req := warehouse.EventRequest{
 		Run: r.ID, Target: t.ID, Job: string(t.Job), Stream: t.Stream, Audience: t.Audience, Keys: keys, Columns: ofEvent,
-		Enters: job.Config[AudienceEvents] != ExitsOnly, Exits: job.Config[AudienceEvents] != EntersOnly,
+		Enters: job.Config[provider.AudienceEventsField] != provider.ExitsOnly, Exits: job.Config[provider.AudienceEventsField] != provider.EntersOnly,
 		Backfill: !job.SkipBackfill, Limit: mostEvents,
 		Again: func(ctx context.Context, run activation.RunID) (warehouse.Again, error) {
 			return d.again(ctx, run, def)

@@ -85,6 +85,14 @@ const (
 	FeedAudience Feed = "audience"
 )
 
+// AudienceEventsField is the setting that says which events of an audience a job
+// sends: EntersOnly, ExitsOnly, or both where it is empty.
+const (
+	AudienceEventsField = "audience_events"
+	EntersOnly          = "enters_only"
+	ExitsOnly           = "exits_only"
+)
+
 // For returns the definition as it is for one of its workflows.
 func (d Definition) For(workflow string) Definition {
 	if w, ok := d.Workflow(workflow); ok && w.Adjust != nil {

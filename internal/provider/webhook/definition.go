@@ -181,7 +181,7 @@ func columnFields(keys []matchkey.Key) []provider.Field {
 func triggerFields() []provider.Field {
 	return append([]provider.Field{
 		{
-			Name: "audience_events", Label: "Events", Type: "select", Options: []string{"enters_only", "exits_only"},
+			Name: provider.AudienceEventsField, Label: "Events", Type: "select", Options: []string{provider.EntersOnly, provider.ExitsOnly},
 			Help: "Send people who enter only, or people who leave only. Empty = both.",
 		},
 		{

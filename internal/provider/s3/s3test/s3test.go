@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"usher/internal/matchkey"
 	"usher/internal/provider"
 	"usher/internal/provider/drop/droptest"
 	"usher/internal/provider/providertest"
@@ -52,15 +51,16 @@ func Harness() providertest.Harness {
 // Network is the stand-in behind a server of its own, below a path as in the
 // sandbox.
 type Network struct {
+	droptest.Far
 	Box    *sandboxs3.Network
 	plan   *fault.Plan
 	server *httptest.Server
-	read   func(droptest.Folder) (droptest.Members, error)
 }
 
 // Open starts one with an empty bucket.
 func Open(o sandboxs3.Options) (*Network, error) {
-	n := &Network{plan: fault.NewPlan(1), read: func(f droptest.Folder) (droptest.Members, error) { return f.CSV("customer_id") }}
+	n := &Network{plan: fault.NewPlan(1)}
+	n.Far = droptest.Far{Files: n.Folder, Read: func(f droptest.Folder) (droptest.Members, error) { return f.CSV("customer_id") }}
 	var err error
 	n.Box, err = sandboxs3.New(o, sandboxs3.Deps{Seed: 1, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now, Faults: n.plan})
 	if err != nil {
@@ -72,7 +72,7 @@ func Open(o sandboxs3.Options) (*Network, error) {
 
 // Reading makes the oracle read files by another format.
 func (n *Network) Reading(read func(droptest.Folder) (droptest.Members, error)) *Network {
-	n.read = read
+	n.Read = read
 	return n
 }
 
@@ -139,29 +139,6 @@ func (n *Network) Folder() droptest.Folder {
 	}
 	return folder
 }
-
-// members panics on files that cannot be read: then nothing else is to be said.
-func (n *Network) members() droptest.Members {
-	m, err := n.read(n.Folder())
-	if err != nil {
-		panic(err)
-	}
-	return m
-}
-
-// Holds replays the files.
-func (n *Network) Holds(_ provider.RemoteID, key matchkey.Key, value []byte) bool {
-	return n.members().Hold(key, value)
-}
-
-// Size replays the files.
-func (n *Network) Size(provider.RemoteID) int { return len(n.members()) }
-
-// Audiences counts none: a bucket knows none.
-func (n *Network) Audiences() int { return 0 }
-
-// Delete has nothing to take away.
-func (n *Network) Delete(provider.RemoteID) {}
 
 // Writes counts the calls that change the bucket.
 func (n *Network) Writes() int {

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"usher/internal/matchkey"
 	"usher/internal/provider"
 	"usher/internal/provider/drop/droptest"
 	"usher/internal/provider/providertest"
@@ -64,17 +63,18 @@ func Person(i int) map[string]string {
 
 // Network is the stand-in on a port of its own.
 type Network struct {
+	droptest.Far
 	Box  *sandboxsftp.Network
 	plan *fault.Plan
 	addr string
-	read func(droptest.Folder) (droptest.Members, error)
 	end  context.CancelFunc
 	done sync.WaitGroup
 }
 
 // Open starts one with an empty folder.
 func Open(o sandboxsftp.Options) (*Network, error) {
-	n := &Network{plan: fault.NewPlan(1), read: func(f droptest.Folder) (droptest.Members, error) { return f.CSV("customer_id") }}
+	n := &Network{plan: fault.NewPlan(1)}
+	n.Far = droptest.Far{Files: n.Folder, Read: func(f droptest.Folder) (droptest.Members, error) { return f.CSV("customer_id") }}
 	var err error
 	n.Box, err = sandboxsftp.New(o, sandboxsftp.Deps{Seed: 1, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now, Faults: n.plan})
 	if err != nil {
@@ -94,7 +94,7 @@ func Open(o sandboxsftp.Options) (*Network, error) {
 
 // Reading makes the oracle read files by another format.
 func (n *Network) Reading(read func(droptest.Folder) (droptest.Members, error)) *Network {
-	n.read = read
+	n.Read = read
 	return n
 }
 
@@ -152,29 +152,6 @@ func (n *Network) Folder() droptest.Folder {
 	}
 	return folder
 }
-
-// members panics on files that cannot be read: then nothing else is to be said.
-func (n *Network) members() droptest.Members {
-	m, err := n.read(n.Folder())
-	if err != nil {
-		panic(err)
-	}
-	return m
-}
-
-// Holds replays the files.
-func (n *Network) Holds(_ provider.RemoteID, key matchkey.Key, value []byte) bool {
-	return n.members().Hold(key, value)
-}
-
-// Size replays the files.
-func (n *Network) Size(provider.RemoteID) int { return len(n.members()) }
-
-// Audiences counts none: a server of files knows none.
-func (n *Network) Audiences() int { return 0 }
-
-// Delete has nothing to take away.
-func (n *Network) Delete(provider.RemoteID) {}
 
 // Writes counts the changes that a reader sees: files that got their name, or
 // lost it, or were opened under one that is not temporary.
