@@ -38,9 +38,6 @@ const (
 	codeID       = "DMP-ID"
 )
 
-// Codes lists them.
-func Codes() []string { return []string{codeSettings, codeID} }
-
 // Definition is all the program knows of the provider.
 func Definition() provider.Definition {
 	return provider.Definition{

@@ -30,13 +30,6 @@ const (
 	codeSettings    = "S3-SETTINGS"
 )
 
-// Codes lists the classes, in the order of the docs.
-func Codes() []string {
-	return []string{
-		codeAuth, codePermission, codeBucket, codeRegion, codeClock, codeThrottle, codeUnavailable, codeAnswer, codeChecksum, codeSize, codeRequest, codeSettings,
-	}
-}
-
 // throttleWait is how long calls wait where S3 names no time. It names none.
 const throttleWait = time.Minute
 

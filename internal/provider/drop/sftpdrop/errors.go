@@ -31,11 +31,6 @@ const (
 	codeUnsupported = "SFTP-UNSUPPORTED"
 )
 
-// Codes lists the classes, in the order of the docs.
-func Codes() []string {
-	return []string{codeAuth, codeHostKey, codeSettings, codeFolder, codePermission, codeSpace, codeFailure, codeLost, codeSize, codeUnsupported}
-}
-
 // The status codes of the protocol that mean something to us.
 const (
 	noSuchFile       = 2
