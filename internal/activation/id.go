@@ -23,6 +23,14 @@ type (
 	RunID string
 	// ItemID names one queue item of a run.
 	ItemID string
+	// PriorityListID names an order of audiences at a destination.
+	PriorityListID string
+	// ReconciliationID names one comparison of a ledger with its network.
+	ReconciliationID string
+	// IssueID, GroupID and ActionID name parts of the next-best-action hierarchy.
+	IssueID  string
+	GroupID  string
+	ActionID string
 )
 
 // NewID returns a fresh random id of any of the id types.

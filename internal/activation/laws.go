@@ -10,7 +10,10 @@ type Counts struct {
 	HeldOut  int64 `json:"held_out"`
 	Excluded int64 `json:"excluded"`
 	Capped   int64 `json:"capped"`
-	Eligible int64 `json:"eligible"`
+	// Outranked is how many of the excluded go to another audience of a priority
+	// list.
+	Outranked int64 `json:"outranked"`
+	Eligible  int64 `json:"eligible"`
 	// Of the eligible: eligible = unchanged + add + update + omitted + deferred.
 	Unchanged int64 `json:"unchanged"`
 	Add       int64 `json:"add"`

@@ -22,7 +22,9 @@ type Audience struct {
 	Slug        string     `json:"slug_name"`
 	Name        string     `json:"name"`
 	Description string     `json:"description"`
-	Rule        string     `json:"segment_ql"` // FilterQL text
+	Rule        string     `json:"segment_ql"` // FilterQL text; "" where members are given
+	// Kind says who decides about the members; "" = KindRule.
+	Kind AudienceKind `json:"kind"`
 	// Public audiences may be read by sites (the web destination).
 	Public bool `json:"is_public"`
 	// Version grows by one with every change of the rule.
@@ -42,6 +44,11 @@ type Job struct {
 	Config      map[string]string `json:"config"`
 	Destination DestinationID     `json:"destination_id"`
 	Audiences   []AudienceID      `json:"segment_ids"`
+	// Exclude are audiences whose members are left out of every one of Audiences.
+	Exclude []AudienceID `json:"exclude,omitempty"`
+	// Level is sent instead of named audiences: Audiences are those of its actions
+	// and follow the hierarchy.
+	Level Level `json:"level,omitempty"`
 	// Stream feeds an export of raw events; it has no audiences then.
 	Stream string `json:"stream,omitempty"`
 	// Authorizations are those the job uses itself; an export job uses its
@@ -102,8 +109,14 @@ type Target struct {
 	Generation int    `json:"generation"`
 	OpenRun    RunID  `json:"open_run"`
 	DueNow     bool   `json:"due_now"`
-	DirtySeq   int64  `json:"dirty_seq"`
-	DoneSeq    int64  `json:"done_seq"`
+	// DueCause is what made it due, where that was neither schedule nor changes.
+	DueCause Cause `json:"due_cause,omitempty"`
+	DirtySeq int64 `json:"dirty_seq"`
+	DoneSeq  int64 `json:"done_seq"`
+	// KeysSeq is the highest change of a member's identifiers, KeysDone the last
+	// one that was dealt with.
+	KeysSeq  int64 `json:"keys_seq"`
+	KeysDone int64 `json:"keys_done"`
 	// State, sleep, errors and failing-since are per target.
 	State             TargetState `json:"status"`
 	SleepReason       SleepReason `json:"sleep_reason,omitempty"`
@@ -139,8 +152,13 @@ type Run struct {
 	Key         string        `json:"key"` // runs of one key supersede each other
 	SyncType    SyncType      `json:"sync_type"`
 	TriggeredBy string        `json:"triggered_by"`
-	Status      RunStatus     `json:"status"`
-	Stage       Stage         `json:"stage"`
+	// Cause is what triggered it, and Mode what it does.
+	Cause Cause   `json:"cause,omitempty"`
+	Mode  RunMode `json:"mode,omitempty"`
+	// Period is that of a historical push.
+	Period Period    `json:"period,omitzero"`
+	Status RunStatus `json:"status"`
+	Stage  Stage     `json:"stage"`
 	// Attempt grows with every takeover and every Retry; writes match it.
 	Attempt    int       `json:"attempt"`
 	Node       string    `json:"node"`

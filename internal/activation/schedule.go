@@ -49,6 +49,9 @@ type Reach struct {
 	// UserLimitFrequency is hourly, daily, weekly or monthly (in the job's
 	// timezone), or "" for each run.
 	UserLimitFrequency string `json:"user_limit_frequency,omitempty"`
+	// HoldoutPercent of each audience is never sent, from 0 to below 100 with two
+	// decimals: always the same people, at every destination of the audience.
+	HoldoutPercent float64 `json:"holdout_percent,omitempty"`
 }
 
 // OnEnd says what stays at the network when a job has ended.

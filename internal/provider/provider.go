@@ -66,6 +66,40 @@ type Poster interface {
 	Post(ctx context.Context, payload []byte) (answer string, err error)
 }
 
+// Lister is a Destination that names the members of an audience. Whether a
+// provider's is one, its Definition says.
+type Lister interface {
+	// Members calls yield with each member: one value per key of a.Keys, as they
+	// were sent, nil where it has none. It stops at yield's error.
+	Members(ctx context.Context, a Audience, yield func(values [][]byte) error) error
+}
+
+// Sizer is a Destination that tells how many members an audience has. Whether a
+// provider's is one, its Definition says.
+type Sizer interface {
+	// Size is how many people or records the network counts.
+	Size(ctx context.Context, a Audience) (Size, error)
+}
+
+// Size is how many members a network says an audience has. Low and High are equal
+// where it is exact, and -1 where it does not tell (yet).
+type Size struct {
+	Low, High int64
+	// Matched: only those are counted whom the network knows as its own users, so
+	// that fewer than were sent is no difference.
+	Matched bool
+}
+
+// Replace marks the batches of one run that sends everybody. The network drops
+// whoever is in none of them when the last one is in.
+type Replace struct {
+	// Session is the same for all batches of one attempt at a run, and another one
+	// for each. Number counts from 1 to Of; Rows is how many people there are in all.
+	Session    int64
+	Number, Of int
+	Rows       int64
+}
+
 // RemoteID is the network's id of an audience.
 type RemoteID string
 
@@ -101,6 +135,9 @@ type Batch struct {
 	Remote    RemoteID
 	// Audience is what EnsureAudience was called with, settings of the job included.
 	Audience Audience
+	// Replace is set on the batches of a run that replaces all members
+	// (Definition.Replaces).
+	Replace *Replace
 	// Op is OpAdd or OpRemove (a readd arrives as OpAdd). Events are added.
 	Op activation.Op
 	// Keys are the columns; Values holds len(Keys) values for each row, row
@@ -205,6 +242,10 @@ type Definition struct {
 	// Opens: the destination is an Opener. Where it is not, an account that
 	// opens is taken for its audiences too.
 	Opens bool
+	// Lists: the destination is a Lister. Sizes: it is a Sizer.
+	Lists, Sizes bool
+	// Replaces: Deliver takes batches with Replace, one after the other.
+	Replaces bool
 	// Async networks answer a batch later (Poll).
 	Async bool
 	// MinInterval is the least time between two runs of a target.

@@ -21,10 +21,12 @@ const (
 	Enrichment Direction = "enrichment"
 	// Alerting tells somebody what happens in Usher.
 	Alerting Direction = "alert"
+	// Deciding moves people among the audiences of Usher itself.
+	Deciding Direction = "decision"
 )
 
 // Directions lists them in the order the docs use.
-var Directions = []Direction{Export, Import, Enrichment, Alerting}
+var Directions = []Direction{Export, Import, Enrichment, Alerting, Deciding}
 
 // Subject is what a workflow moves.
 type Subject string
@@ -70,9 +72,23 @@ type Workflow struct {
 	// its destination, as an Invalid error that names it. nil = all that the
 	// fields allow fits.
 	Fits func(job, mapping map[string]string) error
+	// Converted is the audience that each run of conversions brings everybody
+	// into whose event the network accepted. nil = the provider has none.
+	Converted *Converted
 	// Adjust makes the provider's definition that of this workflow, where limits,
 	// repetition, keys or the client differ. nil = they do not.
 	Adjust func(*Definition)
+}
+
+// Converted says how the audience of a conversions job is kept.
+type Converted struct {
+	// Workflow of the same provider keeps it.
+	Workflow string
+	// Event names what people did, by the settings of the job: the audience is
+	// Conversion-<event>. "" = the settings name no single one.
+	Event func(job map[string]string) string
+	// Settings are those of Workflow; ok = false where the job wants none.
+	Settings func(job map[string]string) (settings map[string]string, ok bool)
 }
 
 // Feed is where events come from.

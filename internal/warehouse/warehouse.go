@@ -175,8 +175,11 @@ type Profiles interface {
 type Rule struct {
 	ID      activation.AudienceID
 	Slug    string
-	Text    string // FilterQL
+	Text    string // FilterQL; "" where Given
 	Version int
+	// Given: members are put in and taken out one by one (Decide, Accept), and no
+	// merge changes that but for people who are no more.
+	Given bool
 }
 
 // Change is one person entering or leaving an audience, or changing keys in it.
@@ -236,6 +239,25 @@ type PlanRequest struct {
 	// Limit is how many people may be newly added; nil = all. The others are
 	// left to later runs (Counts.Capped), those with the highest profile ids.
 	Limit *int64
+	// Exclude are audiences whose members are not wanted, Above those that come
+	// before this one in a priority list: who is in one of them goes there
+	// (Counts.Excluded has both, Counts.Outranked the latter alone).
+	Exclude, Above []activation.AudienceID
+	// Holdout leaves out a share of the members; nil = nobody (Counts.HeldOut).
+	Holdout *Holdout
+	// KeysOnly moves the keys of those wanted whom the ledger holds. Nobody else is
+	// added, nobody leaves: they count as deferred.
+	KeysOnly bool
+	// Replace stages everybody who is wanted, as plain adds, whatever the ledger
+	// says; the network drops the others. Counts.Remove is how many those are.
+	Replace bool
+}
+
+// Holdout is a share of people who are never sent. Who is one of them depends on
+// profile and salt alone, and who is of 5 % is of 10 % too.
+type Holdout struct {
+	Percent float64
+	Salt    string
 }
 
 // Range is a range of staged ordinals of a run, both ends included.
@@ -391,6 +413,12 @@ type EventRequest struct {
 	// Allowance is how many may be staged beside those that are staged again; nil
 	// = all. The others are left to later runs (Counts.Capped).
 	Allowance *int64
+	// Wait keeps the events whose person is not known yet, or has no keys, until
+	// they are (ReadyEvents) or Since leaves them out; only then are they omitted.
+	Wait bool
+	// Period, where it is not zero, stages the messages of a stream whose time is
+	// in it and which came before the beginning of the job, and moves no cursor.
+	Period activation.Period
 	// Again tells what of the run that staged before this one is to be staged
 	// again, because it will never be sent. nil = it sends all of it.
 	Again func(ctx context.Context, run activation.RunID) (Again, error)
