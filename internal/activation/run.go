@@ -33,6 +33,10 @@ type Audience struct {
 	UpdatedAt time.Time `json:"updated"`
 }
 
+// Managed reports whether Usher keeps the audience, so that people can't change
+// its rule or name.
+func (a Audience) Managed() bool { return a.Kind != "" && a.Kind != KindRule }
+
 // Job is a standing instruction.
 type Job struct {
 	ID          JobID             `json:"id"`

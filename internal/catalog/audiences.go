@@ -107,6 +107,13 @@ func (c *Catalog) changeAudience(ctx context.Context, idOrSlug, user string, cha
 		}
 		next := old
 		change(&next)
+		if old.Managed() {
+			if next.Name != old.Name || next.Description != old.Description || next.Rule != old.Rule {
+				return keptByUsher(old)
+			}
+			out, err = c.Store.UpdateAudience(ctx, next, user)
+			return err
+		}
 		if err := checkAudience(next); err != nil {
 			return err
 		}
@@ -138,6 +145,9 @@ func (c *Catalog) DeleteAudience(ctx context.Context, idOrSlug, user string) err
 		if err != nil {
 			return err
 		}
+		if a.Managed() {
+			return keptByUsher(a)
+		}
 		all, err := c.Store.Audiences(ctx)
 		if err != nil {
 			return err
@@ -166,6 +176,15 @@ func (c *Catalog) DeleteAudience(ctx context.Context, idOrSlug, user string) err
 	})
 }
 
+// keptByUsher refuses to change an audience that people do not decide about.
+func keptByUsher(a activation.Audience) error {
+	what := map[activation.AudienceKind]string{
+		activation.KindAction: "belongs to a next-best-action action; change that", activation.KindNegative: "belongs to a next-best-action action; change that",
+		activation.KindConversion: "is kept by a conversions job", activation.KindRetired: "is of an action that was deleted",
+	}[a.Kind]
+	return fmt.Errorf("%w: %w", activation.ErrConflict, &activation.Error{Kind: activation.Invalid, Code: "BADREQ-001", Field: "id", Message: fmt.Sprintf("the audience %q %s", a.Slug, what)})
+}
+
 // SyncAudiences tells the warehouse which audiences there are; called at start.
 func (c *Catalog) SyncAudiences(ctx context.Context) error {
 	return c.alone(ctx, func() error { return c.setAudiences(ctx) })
@@ -178,7 +197,7 @@ func (c *Catalog) setAudiences(ctx context.Context) error {
 	}
 	rules := make([]warehouse.Rule, len(all))
 	for i, a := range all {
-		rules[i] = warehouse.Rule{ID: a.ID, Slug: a.Slug, Text: a.Rule, Version: a.Version}
+		rules[i] = warehouse.Rule{ID: a.ID, Slug: a.Slug, Text: a.Rule, Version: a.Version, Given: a.Kind.Given()}
 	}
 	return c.Warehouse.SetAudiences(ctx, rules, c.Now())
 }

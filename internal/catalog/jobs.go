@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,11 @@ type JobSpec struct {
 	// Destination and Audiences (ids or slugs) are an export's.
 	Destination activation.DestinationID
 	Audiences   []string
+	// Exclude are audiences (ids or slugs) whose members an export leaves out.
+	Exclude []string
+	// Level of the next-best-action hierarchy is sent instead of Audiences: those
+	// of its actions, as they come and go.
+	Level activation.Level
 	// Stream feeds an export of raw events, which has no audiences.
 	Stream string
 	// Authorizations are those of a job without a destination. An export may
@@ -47,15 +53,23 @@ type Once = activation.Once
 
 // SpecOf returns a job as it is declared.
 func SpecOf(j activation.Job) JobSpec {
-	audiences := make([]string, len(j.Audiences))
-	for i, id := range j.Audiences {
-		audiences[i] = string(id)
+	audiences := j.Audiences
+	if j.Level != "" {
+		audiences = nil // they follow from the level
 	}
 	return JobSpec{
-		Workflow: j.Workflow, Name: j.Name, Description: j.Description, Destination: j.Destination, Audiences: audiences, Stream: j.Stream,
+		Workflow: j.Workflow, Name: j.Name, Description: j.Description, Destination: j.Destination, Audiences: texts(audiences), Exclude: texts(j.Exclude), Level: j.Level, Stream: j.Stream,
 		Authorizations: j.Authorizations, Config: j.Config, Schedule: j.Schedule, Reach: j.Reach, FailAfter: j.FailAfter, StallAfter: j.StallAfter,
 		OnEnd: j.OnEnd, Tag: j.Tag, Hidden: j.Hidden, VerboseLogging: j.VerboseLogging,
 	}
+}
+
+func texts(ids []activation.AudienceID) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = string(id)
+	}
+	return out
 }
 
 // CreateJob checks and stores a job; it is due at once, or at its time of day.
@@ -230,8 +244,15 @@ var limitFrequencies = []string{"", "hourly", "daily", "weekly", "monthly"}
 // reach checks whom an export sends.
 func (p *problems) reach(s JobSpec, w provider.Workflow) {
 	if w.Direction != provider.Export && s.Reach != (activation.Reach{}) {
-		p.add("withbackfill", "only exports have withbackfill, backfill_only and user_limit")
+		p.add("withbackfill", "only exports have withbackfill, backfill_only, user_limit and holdout_percent")
 		return
+	}
+	switch h := s.HoldoutPercent; {
+	case h == 0:
+	case w.Kind == provider.Event:
+		p.add("holdout_percent", "goes with audiences; this workflow sends events")
+	case !(h > 0 && h < 100) || math.Round(h*100) != h*100:
+		p.add("holdout_percent", "must be from 0 to below 100, with at most two decimals")
 	}
 	if s.SkipBackfill && s.BackfillOnly {
 		p.add("backfill_only", "can't go with withbackfill false: nobody would be sent")
@@ -277,26 +298,52 @@ func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Jo
 		p.add("stream", "this workflow sends audiences; leave it out")
 	}
 	if workflow.Feed == provider.FeedStream {
+		if len(spec.Exclude) > 0 || spec.Level != "" {
+			p.add("exclude", "goes with audiences; this workflow sends the events of a stream")
+		}
 		return nil
 	}
-	if len(spec.Audiences) == 0 {
-		p.add("segment_ids", "at least one audience is needed")
+	if workflow.Kind == provider.Event && len(spec.Exclude) > 0 {
+		p.add("exclude", "goes with workflows that keep audiences; this one sends people entering and leaving")
 	}
-	for i, s := range spec.Audiences {
+	if j.Exclude, err = c.excluded(ctx, p, spec); err != nil {
+		return err
+	}
+	if len(spec.Audiences) == 0 {
+		p.add("segment_ids", "at least one audience is needed, or a level of the next-best-action hierarchy")
+	}
+	j.Audiences, err = c.named(ctx, p, "segment_ids", spec.Audiences, func(i int, a activation.Audience) {
+		p.publicAudience(def, i, a)
+		if slices.Contains(j.Exclude, a.ID) {
+			p.add("exclude", "the audience %q is sent by the job itself", a.Slug)
+		}
+	})
+	return err
+}
+
+// excluded finds the audiences that a job leaves out.
+func (c *Catalog) excluded(ctx context.Context, p *problems, spec JobSpec) ([]activation.AudienceID, error) {
+	return c.named(ctx, p, "exclude", spec.Exclude, func(int, activation.Audience) {})
+}
+
+// named finds the audiences of a list, each once; check sees those that are
+// there.
+func (c *Catalog) named(ctx context.Context, p *problems, field string, list []string, check func(int, activation.Audience)) (out []activation.AudienceID, err error) {
+	for i, s := range list {
 		a, err := c.Audience(ctx, s)
 		switch {
-		case errors.Is(err, activation.ErrNotFound):
-			p.add("segment_ids", "number %d of the list is no audience", i+1)
+		case errors.Is(err, activation.ErrNotFound), err == nil && a.Kind == activation.KindRetired:
+			p.add(field, "number %d of the list is no audience", i+1)
 		case err != nil:
-			return err
-		case slices.Contains(j.Audiences, a.ID):
-			p.add("segment_ids", "number %d of the list is there twice", i+1)
+			return nil, err
+		case slices.Contains(out, a.ID):
+			p.add(field, "number %d of the list is there twice", i+1)
 		default:
-			p.publicAudience(def, i, a)
-			j.Audiences = append(j.Audiences, a.ID)
+			check(i, a)
+			out = append(out, a.ID)
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // unfit adds what a workflow says of its settings, once: a setting that is wrong
@@ -322,6 +369,12 @@ func (c *Catalog) checkStandalone(ctx context.Context, p *problems, j *activatio
 	}
 	if len(spec.Audiences) > 0 {
 		p.add("segment_ids", "only exports have audiences")
+	}
+	if len(spec.Exclude) > 0 {
+		p.add("exclude", "only exports leave audiences out")
+	}
+	if spec.Level != "" {
+		p.add("level", "only exports have one beside their settings; the level of a decision is config.level")
 	}
 	if spec.OnEnd != "" && spec.OnEnd != activation.EndKeep {
 		p.add("on_end", "only exports leave something at their end")

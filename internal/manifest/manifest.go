@@ -126,7 +126,7 @@ func (m *Manifest) world(ctx context.Context, pretend bool) (*world, error) {
 	}
 	plane := &shadowPlane{real: m.Plane, pending: schema}
 	for _, a := range all {
-		plane.rules = append(plane.rules, warehouse.Rule{ID: a.ID, Slug: a.Slug, Text: a.Rule, Version: a.Version})
+		plane.rules = append(plane.rules, warehouse.Rule{ID: a.ID, Slug: a.Slug, Text: a.Rule, Version: a.Version, Given: a.Kind.Given()})
 	}
 	cfg := m.Catalog.Config
 	cfg.Store, cfg.Warehouse = &shadow{real: m.Catalog.Store}, plane
