@@ -23,6 +23,9 @@ type jobBody struct {
 	Workflow       *string        `json:"workflow,omitempty" doc:"when it is not in the path; kebab or snake case"`
 	Destination    *string        `json:"destination_id,omitempty" doc:"where the audiences of an export go"`
 	Audiences      *[]string      `json:"segment_ids,omitempty" doc:"ids or slugs of an export's audiences"`
+	Exclude        *[]string      `json:"exclude,omitempty" doc:"ids or slugs of audiences whose members are left out"`
+	Level          *string        `json:"level,omitempty" doc:"instead of segment_ids: all, an issue, or issue/group; the audiences of its actions, as they come and go"`
+	Holdout        *float64       `json:"holdout_percent,omitempty" doc:"share of each audience that is never sent, always the same people, at most two decimals; 0 = nobody"`
 	Stream         *string        `json:"stream,omitempty" doc:"of an export of raw events: the stream whose messages are sent, each once"`
 	Authorizations *[]string      `json:"auth_ids,omitempty" doc:"for jobs without a destination"`
 	Config         map[string]any `json:"config,omitempty" doc:"the workflow's settings (GET /v2/workflow lists them) and the shared keys"`
@@ -89,6 +92,11 @@ func (b jobBody) spec(base catalog.JobSpec) (catalog.JobSpec, []*activation.Erro
 	if b.Authorizations != nil {
 		s.Authorizations = ids[activation.AuthorizationID](*b.Authorizations)
 	}
+	set(&s.Exclude, b.Exclude)
+	if b.Level != nil {
+		s.Level = activation.Level(*b.Level)
+	}
+	set(&s.HoldoutPercent, b.Holdout)
 	set(&s.Stream, b.Stream)
 	if b.OnEnd != nil {
 		s.OnEnd = activation.OnEnd(*b.OnEnd)
@@ -121,7 +129,7 @@ func ids[T ~string](texts []string) []T {
 // sharedKeys are the keys of config that are ours and not the workflow's.
 var sharedKeys = []string{
 	"continuous_update", "run_frequency", "time_of_day", "day_of_week", "timezone", "withbackfill", "backfill_only",
-	"segment_id", "segment_ids", "user_limit", "user_limit_frequency", "destination_id",
+	"segment_id", "segment_ids", "user_limit", "user_limit_frequency", "destination_id", "exclude", "holdout_percent",
 }
 
 // shared moves the shared keys of config to where they belong; what stands
@@ -165,19 +173,30 @@ func (b *jobBody) shared(wrong *wrongs) {
 			b.UserLimit = &whole
 		}
 	}
-	b.sharedAudiences(wrong)
+	if v, ok := b.Config["holdout_percent"]; ok && b.Holdout == nil && v != nil {
+		n, isNumber := v.(float64)
+		if !isNumber {
+			wrong.add("config.holdout_percent", "must be a number")
+		} else {
+			b.Holdout = &n
+		}
+	}
+	b.sharedAudiences(wrong, &b.Audiences, "segment_ids", "segment_id")
+	b.sharedAudiences(wrong, &b.Exclude, "exclude")
 }
 
-func (b *jobBody) sharedAudiences(wrong *wrongs) {
-	if b.Audiences != nil {
+// sharedAudiences moves a list of audiences of config, under the first key that
+// is there, to where it belongs.
+func (b *jobBody) sharedAudiences(wrong *wrongs, to **[]string, keys ...string) {
+	if *to != nil {
 		return
 	}
-	for _, key := range []string{"segment_ids", "segment_id"} {
+	for _, key := range keys {
 		switch v := b.Config[key].(type) {
 		case nil:
 			continue
 		case string:
-			b.Audiences = &[]string{v}
+			*to = &[]string{v}
 		case []any:
 			list := make([]string, 0, len(v))
 			for _, one := range v {
@@ -188,7 +207,7 @@ func (b *jobBody) sharedAudiences(wrong *wrongs) {
 				}
 				list = append(list, s)
 			}
-			b.Audiences = &list
+			*to = &list
 		default:
 			wrong.add("config."+key, "must be text or a list of texts")
 		}

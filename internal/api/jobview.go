@@ -39,15 +39,19 @@ func (a *API) jobView(j activation.Job, destinations map[activation.DestinationI
 	if audiences == nil {
 		audiences = []activation.AudienceID{}
 	}
+	exclude := j.Exclude
+	if exclude == nil {
+		exclude = []activation.AudienceID{}
+	}
 	return client.Job{
 		ID: j.ID, AccountID: organisation, UserID: j.CreatedBy, Name: j.Name, Description: j.Description, Workflow: j.Workflow, WorkflowID: nameID(j.Workflow),
-		Type: j.Type, Provider: j.Provider, Config: a.settingsOf(j), Authorizations: auths, Destination: j.Destination, Audiences: audiences, Stream: j.Stream,
+		Type: j.Type, Provider: j.Provider, Config: a.settingsOf(j), Authorizations: auths, Destination: j.Destination, Audiences: audiences, Exclude: exclude, Level: j.Level, Stream: j.Stream,
 		Tag: j.Tag, Hidden: j.Hidden, Deleted: j.Deleted, VerboseLogging: j.VerboseLogging,
 		Status: j.State, StatusSince: j.StateSince, SleepReason: j.SleepReason, SleepUntil: j.SleepUntil, ConsecutiveErrors: j.ConsecutiveErrors, FailingSince: j.FailingSince, StalledAt: j.StalledAt,
 		Continuous: j.Continuous, Frequency: j.Frequency, TimeOfDay: j.TimeOfDay, DayOfWeek: j.DayOfWeek, Timezone: j.Timezone, Schedule: schedule.Words(j.Schedule),
 		NextRun: j.NextRunAt, LastRun: j.LastRunAt, ExpiresAt: j.ExpiresAt, QuietTime: j.QuietTimeOfDay, QuietPeriod: j.QuietPeriod.Hours(), QuietTimezone: j.QuietTimezone,
 		FailAfter: j.FailAfter.String(), StallAfter: j.StallAfter.String(),
-		WithBackfill: !j.SkipBackfill, BackfillOnly: j.BackfillOnly, UserLimit: j.UserLimit, UserLimitFrequency: j.UserLimitFrequency, OnEnd: j.OnEnd,
+		WithBackfill: !j.SkipBackfill, BackfillOnly: j.BackfillOnly, UserLimit: j.UserLimit, UserLimitFrequency: j.UserLimitFrequency, HoldoutPercent: j.HoldoutPercent, OnEnd: j.OnEnd,
 		CreatedBy: j.CreatedBy, Created: j.CreatedAt, Updated: j.UpdatedAt,
 	}
 }
@@ -63,6 +67,12 @@ func (a *API) settingsOf(j activation.Job) map[string]any {
 	}
 	if j.Type == string(provider.Export) {
 		out["segment_ids"], out["withbackfill"], out["backfill_only"] = j.Audiences, !j.SkipBackfill, j.BackfillOnly
+		if len(j.Exclude) > 0 {
+			out["exclude"] = j.Exclude
+		}
+		if j.HoldoutPercent > 0 {
+			out["holdout_percent"] = j.HoldoutPercent
+		}
 		if j.UserLimit > 0 {
 			out["user_limit"], out["user_limit_frequency"] = j.UserLimit, j.UserLimitFrequency
 		}

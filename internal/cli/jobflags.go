@@ -12,9 +12,9 @@ import (
 type jobFlags struct {
 	name, description, destination, every, timeOfDay, dayOfWeek, timezone, expires string
 	quietTime, quietTimezone, failAfter, stallAfter, limitFrequency, onEnd, tag    string
-	stream                                                                         string
-	audiences, auths, config                                                       []string
-	quietHours                                                                     float64
+	stream, level                                                                  string
+	audiences, exclude, auths, config                                              []string
+	quietHours, holdout                                                            float64
 	userLimit                                                                      int64
 	once, noBackfill, backfillOnly, hidden, verbose, dropQuiet                     bool
 }
@@ -25,6 +25,7 @@ var fieldOf = map[string]string{
 	"timezone": "timezone", "expires": "expires_at", "quiet-from": "quiet_time_of_day", "quiet-hours": "quiet_period", "quiet-timezone": "quiet_timezone", "drop-quiet": "drop_events_during_quiet_window",
 	"fail-after": "fail_after", "stall-after": "stall_after", "user-limit": "user_limit", "user-limit-per": "user_limit_frequency", "on-end": "on_end", "tag": "tag",
 	"hidden": "hidden", "verbose-logging": "verbose_logging", "audience": "segment_ids", "stream": "stream", "auth": "auth_ids", "backfill-only": "backfill_only",
+	"exclude": "exclude", "level": "level", "holdout": "holdout_percent",
 }
 
 func (j *jobFlags) register(c *cobra.Command) {
@@ -33,6 +34,9 @@ func (j *jobFlags) register(c *cobra.Command) {
 	f.StringVar(&j.description, "description", "", "what it is for")
 	f.StringVar(&j.destination, "destination", "", "id of the destination of an export")
 	f.StringSliceVar(&j.audiences, "audience", nil, "slug or id of an audience of an export (repeat)")
+	f.StringSliceVar(&j.exclude, "exclude", nil, "slug or id of an audience whose members are left out (repeat)")
+	f.StringVar(&j.level, "level", "", "instead of --audience: send the next-best-action audiences of all, an issue, or Issue/Group")
+	f.Float64Var(&j.holdout, "holdout", 0, "percent of each audience that is never sent, always the same people")
 	f.StringVar(&j.stream, "stream", "", "the stream whose messages are sent, of an export of raw events")
 	f.StringSliceVar(&j.auths, "auth", nil, "id of an authorization, for jobs without a destination (repeat)")
 	f.StringArrayVar(&j.config, "set", nil, "setting=value of the workflow; usher provider show lists them (repeat)")
@@ -67,7 +71,7 @@ func (j *jobFlags) body(c *cobra.Command) (map[string]any, error) {
 	body := map[string]any{}
 	values := map[string]any{
 		"quiet-hours": j.quietHours, "user-limit": j.userLimit, "hidden": j.hidden, "verbose-logging": j.verbose, "drop-quiet": j.dropQuiet,
-		"backfill-only": j.backfillOnly, "audience": j.audiences, "auth": j.auths,
+		"backfill-only": j.backfillOnly, "audience": j.audiences, "auth": j.auths, "exclude": j.exclude, "holdout": j.holdout,
 	}
 	c.Flags().Visit(func(f *pflag.Flag) {
 		switch field, ok := fieldOf[f.Name]; {

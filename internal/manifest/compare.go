@@ -33,6 +33,8 @@ func (s *Step) compareSpecs(have, want catalog.JobSpec) bool {
 		{"description", have.Description, want.Description},
 		{"destination", have.Destination, want.Destination},
 		{"audiences", have.Audiences, want.Audiences},
+		{"exclude", have.Exclude, want.Exclude},
+		{"level", have.Level, want.Level},
 		{"stream", have.Stream, want.Stream},
 		{"authorizations", have.Authorizations, want.Authorizations},
 		{"config", have.Config, want.Config},

@@ -104,6 +104,9 @@ func (m *Manifest) exportAudiences(ctx context.Context, e *exporter) (map[activa
 	slugs := map[activation.AudienceID]string{}
 	for _, a := range all {
 		slugs[a.ID] = a.Slug
+		if a.Managed() {
+			continue // it follows from what it belongs to
+		}
 		e.add("audiences/"+a.Slug+".yaml", audienceDoc{kindAudience, a.Slug, a.Name, a.Description, a.Rule, a.Public})
 	}
 	return slugs, nil
@@ -131,15 +134,20 @@ func (m *Manifest) jobDoc(j activation.Job, destinations map[activation.Destinat
 	doc := jobDoc{
 		Kind: kindJob, Name: j.Name, Workflow: j.Workflow, Description: j.Description, Destination: destinations[j.Destination], Stream: j.Stream, Config: declaredConfig(w.Fields, j.Config),
 		Frequency: j.Frequency, TimeOfDay: j.TimeOfDay, DayOfWeek: j.DayOfWeek, Timezone: j.Timezone, QuietTime: j.QuietTimeOfDay, QuietTimezone: j.QuietTimezone, DropQuiet: j.DropQuiet,
-		BackfillOnly: j.BackfillOnly, UserLimit: j.UserLimit, LimitFrequency: j.UserLimitFrequency, Tag: j.Tag, Hidden: j.Hidden, VerboseLogging: j.VerboseLogging,
+		BackfillOnly: j.BackfillOnly, UserLimit: j.UserLimit, LimitFrequency: j.UserLimitFrequency, HoldoutPercent: j.HoldoutPercent, Level: string(j.Level), Tag: j.Tag, Hidden: j.Hidden, VerboseLogging: j.VerboseLogging,
 	}
 	for _, f := range w.Fields { // a setting holds the id of a template, a file its name
 		if name, ok := templates[j.Config[f.Name]]; ok && f.Type == "template" {
 			doc.Config[f.Name] = name
 		}
 	}
-	for _, id := range j.Audiences {
-		doc.Audiences = append(doc.Audiences, slugs[id])
+	if j.Level == "" {
+		for _, id := range j.Audiences {
+			doc.Audiences = append(doc.Audiences, slugs[id])
+		}
+	}
+	for _, id := range j.Exclude {
+		doc.Exclude = append(doc.Exclude, slugs[id])
 	}
 	for _, id := range j.Authorizations {
 		doc.Authorizations = append(doc.Authorizations, labels[id])

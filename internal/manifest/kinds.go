@@ -76,6 +76,8 @@ type jobDoc struct {
 	Description    string         `yaml:"description,omitempty"`
 	Destination    string         `yaml:"destination,omitempty"`    // name
 	Audiences      []string       `yaml:"audiences,omitempty"`      // slugs
+	Level          string         `yaml:"level,omitempty"`          // of actions, instead of audiences
+	Exclude        []string       `yaml:"exclude,omitempty"`        // slugs
 	Stream         string         `yaml:"stream,omitempty"`         // of events, instead of audiences
 	Authorizations []string       `yaml:"authorizations,omitempty"` // labels
 	Config         map[string]any `yaml:"config,omitempty"`
@@ -93,6 +95,7 @@ type jobDoc struct {
 	BackfillOnly   bool           `yaml:"backfill_only,omitempty"`
 	UserLimit      int64          `yaml:"user_limit,omitempty"`
 	LimitFrequency string         `yaml:"user_limit_frequency,omitempty"`
+	HoldoutPercent float64        `yaml:"holdout_percent,omitempty"`
 	FailAfter      string         `yaml:"fail_after,omitempty"`
 	StallAfter     string         `yaml:"stall_after,omitempty"`
 	OnEnd          string         `yaml:"on_end,omitempty"`

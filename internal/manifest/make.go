@@ -230,12 +230,12 @@ func (w *world) job(ctx context.Context, d jobDoc, s *Step, user string) error {
 func (w *world) spec(ctx context.Context, d jobDoc) (catalog.JobSpec, error) {
 	var wrong refusals
 	spec := catalog.JobSpec{
-		Workflow: d.Workflow, Name: d.Name, Description: d.Description, Audiences: d.Audiences, Stream: d.Stream,
+		Workflow: d.Workflow, Name: d.Name, Description: d.Description, Audiences: d.Audiences, Exclude: d.Exclude, Level: activation.Level(d.Level), Stream: d.Stream,
 		Schedule: activation.Schedule{
 			Continuous: d.Continuous == nil || *d.Continuous, Frequency: d.Frequency, TimeOfDay: d.TimeOfDay, DayOfWeek: d.DayOfWeek, Timezone: d.Timezone,
 			QuietTimeOfDay: d.QuietTime, QuietTimezone: d.QuietTimezone, DropQuiet: d.DropQuiet,
 		},
-		Reach: activation.Reach{SkipBackfill: d.WithBackfill != nil && !*d.WithBackfill, BackfillOnly: d.BackfillOnly, UserLimit: d.UserLimit, UserLimitFrequency: d.LimitFrequency},
+		Reach: activation.Reach{SkipBackfill: d.WithBackfill != nil && !*d.WithBackfill, BackfillOnly: d.BackfillOnly, UserLimit: d.UserLimit, UserLimitFrequency: d.LimitFrequency, HoldoutPercent: d.HoldoutPercent},
 		OnEnd: activation.OnEnd(d.OnEnd), Tag: d.Tag, Hidden: d.Hidden, VerboseLogging: d.VerboseLogging,
 	}
 	wrong.duration("quiet_period", d.QuietPeriod, &spec.QuietPeriod)

@@ -23,6 +23,8 @@ type Job struct {
 	Authorizations []activation.AuthorizationID `json:"auth_ids"`
 	Destination    activation.DestinationID     `json:"destination_id"`
 	Audiences      []activation.AudienceID      `json:"segment_ids"`
+	Exclude        []activation.AudienceID      `json:"exclude" doc:"audiences whose members are left out"`
+	Level          activation.Level             `json:"level,omitempty" doc:"the next-best-action level whose audiences it sends"`
 	Stream         string                       `json:"stream,omitempty"`
 	Tag            string                       `json:"tag"`
 	Hidden         bool                         `json:"hidden"`
@@ -57,6 +59,7 @@ type Job struct {
 	BackfillOnly       bool             `json:"backfill_only"`
 	UserLimit          int64            `json:"user_limit,omitempty"`
 	UserLimitFrequency string           `json:"user_limit_frequency,omitempty"`
+	HoldoutPercent     float64          `json:"holdout_percent,omitempty"`
 	OnEnd              activation.OnEnd `json:"on_end"`
 
 	CreatedBy string    `json:"created_by"`
