@@ -7,11 +7,11 @@ import (
 	"usher/internal/activation"
 )
 
-const audienceColumns = `a.id, a.slug, a.name, a.description, a.rule, a.version, a.created_at, a.updated_at, a.public`
+const audienceColumns = `a.id, a.slug, a.name, a.description, a.rule, a.version, a.created_at, a.updated_at, a.public, a.kind`
 
 func scanAudience(r scanner) (activation.Audience, error) {
 	var a activation.Audience
-	err := r.Scan(&a.ID, &a.Slug, &a.Name, &a.Description, &a.Rule, &a.Version, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt}, &a.Public)
+	err := r.Scan(&a.ID, &a.Slug, &a.Name, &a.Description, &a.Rule, &a.Version, stamp{&a.CreatedAt}, stamp{&a.UpdatedAt}, &a.Public, &a.Kind)
 	return a, err
 }
 
@@ -42,25 +42,15 @@ func audienceFace(a activation.Audience) any {
 	}{a.Slug, a.Name, a.Version, a.Public}
 }
 
-// CreateAudience stores an audience as version 1; a slug taken is ErrConflict.
+// CreateAudience stores an audience of people as version 1; a slug taken is
+// ErrConflict.
 func (s *Store) CreateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error) {
 	err := s.do(ctx, func(t *tx) error {
-		if a.ID == "" {
-			a.ID = activation.NewID[activation.AudienceID]()
+		if a.Kind != "" && a.Kind != activation.KindRule {
+			return kept(a)
 		}
-		a.Version, a.CreatedAt, a.UpdatedAt = 1, t.now, t.now
-		_, err := t.exec(`INSERT INTO audiences (id, slug, name, description, rule, version, created_at, updated_at, public) VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $7)`,
-			a.ID, a.Slug, a.Name, a.Description, a.Rule, t.micros(), a.Public)
-		if isConflict(err) {
-			return conflict("an audience with the slug %q exists already", a.Slug)
-		}
-		if err != nil {
-			return err
-		}
-		if err := t.eventOfAudience(a, activation.EventCreated, "created"); err != nil {
-			return err
-		}
-		return t.audit(activation.AuditEntry{Actor: user, Verb: "create", SubjectType: "audience", SubjectID: string(a.ID), After: encode(audienceFace(a))})
+		a.Kind = activation.KindRule
+		return t.createAudience(&a, user)
 	})
 	if err != nil {
 		return activation.Audience{}, fmt.Errorf("create audience: %w", err)
@@ -68,35 +58,71 @@ func (s *Store) CreateAudience(ctx context.Context, a activation.Audience, user 
 	return a, nil
 }
 
+// createAudience stores an audience of any kind, and fills in the rest of a.
+func (t *tx) createAudience(a *activation.Audience, user string) error {
+	if a.ID == "" {
+		a.ID = activation.NewID[activation.AudienceID]()
+	}
+	a.Version, a.CreatedAt, a.UpdatedAt = 1, t.now, t.now
+	_, err := t.exec(`INSERT INTO audiences (id, slug, name, description, rule, version, created_at, updated_at, public, kind) VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $7, $8)`,
+		a.ID, a.Slug, a.Name, a.Description, a.Rule, t.micros(), a.Public, a.Kind)
+	if isConflict(err) {
+		return conflict("an audience with the slug %q exists already", a.Slug)
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.eventOfAudience(*a, activation.EventCreated, "created"); err != nil {
+		return err
+	}
+	return t.audit(activation.AuditEntry{Actor: user, Verb: "create", SubjectType: "audience", SubjectID: string(a.ID), After: encode(audienceFace(*a))})
+}
+
+// kept refuses what only Usher itself does to an audience.
+func kept(a activation.Audience) error {
+	return conflict("the audience %q is kept by Usher: its kind is %s", a.Name, a.Kind)
+}
+
 // UpdateAudience changes slug, name, description and rule; the version grows by
-// one when, and only when, the rule changes.
+// one when, and only when, the rule changes. One that Usher keeps is
+// ErrConflict.
 func (s *Store) UpdateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error) {
 	err := s.do(ctx, func(t *tx) error {
 		before, err := scanAudience(t.row(`SELECT `+audienceColumns+` FROM audiences a WHERE a.id = $1`+t.d.ForUpdate, a.ID))
 		if before, err = found(before, err, "audience", a.ID); err != nil {
 			return err
 		}
-		a.Version, a.CreatedAt, a.UpdatedAt = before.Version, before.CreatedAt, t.now
-		if a.Rule != before.Rule {
-			a.Version++
+		if before.Kind != activation.KindRule {
+			return kept(before)
 		}
-		_, err = t.exec(`UPDATE audiences SET slug = $1, name = $2, description = $3, rule = $4, version = $5, updated_at = $6, public = $8 WHERE id = $7`,
-			a.Slug, a.Name, a.Description, a.Rule, a.Version, t.micros(), a.ID, a.Public)
-		if isConflict(err) {
-			return conflict("an audience with the slug %q exists already", a.Slug)
-		}
-		if err != nil {
-			return err
-		}
-		if err := t.eventOfAudience(a, activation.EventUpdated, "updated"); err != nil {
-			return err
-		}
-		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "audience", SubjectID: string(a.ID), Before: encode(audienceFace(before)), After: encode(audienceFace(a))})
+		a.Kind = before.Kind
+		return t.updateAudience(before, &a, user)
 	})
 	if err != nil {
 		return activation.Audience{}, fmt.Errorf("update audience: %w", err)
 	}
 	return a, nil
+}
+
+// updateAudience stores what has become of an audience, and fills in the rest
+// of a.
+func (t *tx) updateAudience(before activation.Audience, a *activation.Audience, user string) error {
+	a.Version, a.CreatedAt, a.UpdatedAt = before.Version, before.CreatedAt, t.now
+	if a.Rule != before.Rule {
+		a.Version++
+	}
+	_, err := t.exec(`UPDATE audiences SET slug = $1, name = $2, description = $3, rule = $4, version = $5, updated_at = $6, public = $8, kind = $9 WHERE id = $7`,
+		a.Slug, a.Name, a.Description, a.Rule, a.Version, t.micros(), a.ID, a.Public, a.Kind)
+	if isConflict(err) {
+		return conflict("an audience with the slug %q exists already", a.Slug)
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.eventOfAudience(*a, activation.EventUpdated, "updated"); err != nil {
+		return err
+	}
+	return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "audience", SubjectID: string(a.ID), Before: encode(audienceFace(before)), After: encode(audienceFace(*a))})
 }
 
 // DeleteAudience removes an audience; ErrConflict while a target uses it.

@@ -14,13 +14,13 @@ const jobColumns = `j.id, j.name, j.description, j.workflow, j.provider, j.type,
 	j.consecutive_errors, j.failing_since, j.fail_after, j.stall_after, j.schedule, j.reach, j.auth_ids, j.on_end, j.tag, j.hidden, j.verbose_logging, j.deleted_at IS NOT NULL,
 	j.created_by, j.created_at, j.updated_at, j.state_since, j.resume_at, j.last_run_at,
 	CASE WHEN j.state IN ('runnable', 'sleeping') THEN coalesce((SELECT min(n.next_at) FROM targets n WHERE n.job_id = j.id), j.next_at) END,
-	(SELECT min(s.stalled_at) FROM runs s WHERE s.job_id = j.id AND s.stalled_at IS NOT NULL AND s.status = 'running'), j.quiet_from, j.quiet_until, j.stream`
+	(SELECT min(s.stalled_at) FROM runs s WHERE s.job_id = j.id AND s.stalled_at IS NOT NULL AND s.status = 'running'), j.quiet_from, j.quiet_until, j.stream, j.exclude, j.level`
 
 func scanJob(r scanner) (activation.Job, error) {
 	var j activation.Job
 	err := r.Scan(&j.ID, &j.Name, &j.Description, &j.Workflow, &j.Provider, &j.Type, object{&j.Config}, word[activation.DestinationID]{&j.Destination}, object{&j.Audiences}, &j.State, word[activation.SleepReason]{&j.SleepReason}, stamp{&j.SleepUntil},
 		&j.ConsecutiveErrors, stamp{&j.FailingSince}, span{&j.FailAfter}, span{&j.StallAfter}, object{&j.Schedule}, object{&j.Reach}, object{&j.Authorizations}, &j.OnEnd, &j.Tag, &j.Hidden, &j.VerboseLogging, &j.Deleted,
-		&j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.StateSince}, stamp{&j.ResumeAt}, stamp{&j.LastRunAt}, stamp{&j.NextRunAt}, stamp{&j.StalledAt}, stamp{&j.QuietFrom}, stamp{&j.QuietUntil}, &j.Stream)
+		&j.CreatedBy, stamp{&j.CreatedAt}, stamp{&j.UpdatedAt}, stamp{&j.StateSince}, stamp{&j.ResumeAt}, stamp{&j.LastRunAt}, stamp{&j.NextRunAt}, stamp{&j.StalledAt}, stamp{&j.QuietFrom}, stamp{&j.QuietUntil}, &j.Stream, object{&j.Exclude}, &j.Level)
 	return j, err
 }
 
@@ -132,11 +132,11 @@ func (t *tx) newJob(j activation.Job) activation.Job {
 
 func (t *tx) insertJob(j activation.Job) error {
 	_, err := t.exec(`INSERT INTO jobs (id, name, description, workflow, provider, type, config, destination_id, audiences, state, state_since, consecutive_errors, fail_after,
-		stall_after, schedule, realtime, once, reach, auth_ids, on_end, tag, hidden, verbose_logging, expires_at, created_by, created_at, updated_at, sleep_reason, sleep_until, quiet_from, quiet_until, stream)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $24, $10, 0, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $10, $10, $25, $26, $27, $28, $29)`,
+		stall_after, schedule, realtime, once, reach, auth_ids, on_end, tag, hidden, verbose_logging, expires_at, created_by, created_at, updated_at, sleep_reason, sleep_until, quiet_from, quiet_until, stream, exclude, level)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $24, $10, 0, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $10, $10, $25, $26, $27, $28, $29, $30, $31)`,
 		j.ID, j.Name, j.Description, j.Workflow, j.Provider, j.Type, encode(j.Config), text(j.Destination), encode(j.Audiences), t.micros(), j.FailAfter.Microseconds(),
 		j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach), encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), j.CreatedBy,
-		j.State, text(j.SleepReason), at(j.SleepUntil), at(j.QuietFrom), at(j.QuietUntil), j.Stream)
+		j.State, text(j.SleepReason), at(j.SleepUntil), at(j.QuietFrom), at(j.QuietUntil), j.Stream, list(j.Exclude), j.Level)
 	return err
 }
 

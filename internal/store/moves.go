@@ -186,9 +186,9 @@ func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) er
 			j.OnEnd = activation.EndKeep
 		}
 		_, err := t.exec(`UPDATE jobs SET name = $1, description = $2, config = $3, fail_after = $4, stall_after = $5, schedule = $6, realtime = $7, once = $8, reach = $9,
-			auth_ids = $10, on_end = $11, tag = $12, hidden = $13, verbose_logging = $14, expires_at = $15, updated_at = $16 WHERE id = $17`,
+			auth_ids = $10, on_end = $11, tag = $12, hidden = $13, verbose_logging = $14, expires_at = $15, updated_at = $16, exclude = $18, level = $19 WHERE id = $17`,
 			j.Name, j.Description, encode(j.Config), j.FailAfter.Microseconds(), j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach),
-			encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), t.micros(), j.ID)
+			encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), t.micros(), j.ID, list(j.Exclude), j.Level)
 		if isConflict(err) {
 			return conflict("a job named %q of workflow %q exists already", j.Name, before.Workflow)
 		}

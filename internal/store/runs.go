@@ -10,13 +10,13 @@ import (
 
 const runColumns = `r.id, r.number, r.target_id, r.job_id, r.destination_id, r.audience_id, r.generation, r.run_key, r.sync_type,
 	r.triggered_by, r.status, r.stage, r.attempt, r.node, r.lease_until, r.seq, r.plan_now, r.key_set, r.wait_until, r.reason, r.staged_at,
-	r.counts, r.timings, r.error_kind, r.error_code, r.error_text, r.progress_at, r.stalled_at, r.stalls, r.release_mode, r.started_at, r.ended_at, r.stream`
+	r.counts, r.timings, r.error_kind, r.error_code, r.error_text, r.progress_at, r.stalled_at, r.stalls, r.release_mode, r.started_at, r.ended_at, r.stream, r.mode, r.cause, r.period`
 
 func scanRun(row scanner) (activation.Run, error) {
 	var r activation.Run
 	err := row.Scan(&r.ID, &r.Number, &r.Target, word[activation.JobID]{&r.Job}, &r.Destination, &r.Audience, &r.Generation, &r.Key, &r.SyncType,
 		&r.TriggeredBy, &r.Status, &r.Stage, &r.Attempt, word[string]{&r.Node}, stamp{&r.LeaseUntil}, &r.Seq, stamp{&r.Now}, &r.KeySet, stamp{&r.WaitUntil}, word[activation.SleepReason]{&r.Reason}, stamp{&r.StagedAt},
-		object{&r.Counts}, object{&r.Timings}, &r.ErrorKind, &r.ErrorCode, &r.ErrorText, stamp{&r.ProgressAt}, stamp{&r.StalledAt}, &r.Stalls, word[activation.OnEnd]{&r.Release}, stamp{&r.StartedAt}, stamp{&r.EndedAt}, &r.Stream)
+		object{&r.Counts}, object{&r.Timings}, &r.ErrorKind, &r.ErrorCode, &r.ErrorText, stamp{&r.ProgressAt}, stamp{&r.StalledAt}, &r.Stalls, word[activation.OnEnd]{&r.Release}, stamp{&r.StartedAt}, stamp{&r.EndedAt}, &r.Stream, &r.Mode, &r.Cause, object{&r.Period})
 	return r, err
 }
 
@@ -179,10 +179,10 @@ func (t *tx) newRun(r activation.Run, target activation.Target) activation.Run {
 
 func (t *tx) insertRun(r activation.Run) error {
 	_, err := t.exec(`INSERT INTO runs (id, number, target_id, job_id, destination_id, audience_id, generation, run_key, sync_type, triggered_by,
-		status, stage, attempt, seq, plan_now, key_set, counts, timings, error_kind, error_code, error_text, started_at, progress_at, release_mode, stream)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', '', 0, 0, NULL, '', $11, $12, '', '', '', $13, $13, $14, $15)`,
+		status, stage, attempt, seq, plan_now, key_set, counts, timings, error_kind, error_code, error_text, started_at, progress_at, release_mode, stream, mode, cause, period)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', '', 0, 0, NULL, '', $11, $12, '', '', '', $13, $13, $14, $15, $16, $17, $18)`,
 		r.ID, r.Number, r.Target, text(r.Job), r.Destination, r.Audience, r.Generation, r.Key, r.SyncType, r.TriggeredBy,
-		encode(r.Counts), encode(r.Timings), t.micros(), text(r.Release), r.Stream)
+		encode(r.Counts), encode(r.Timings), t.micros(), text(r.Release), r.Stream, r.Mode, r.Cause, encode(r.Period))
 	return err
 }
 

@@ -137,3 +137,11 @@ func encode(v any) string {
 	}
 	return string(b)
 }
+
+// list is the stored form of a list as JSON; nil is the empty one.
+func list[T any](v []T) string {
+	if v == nil {
+		return "[]"
+	}
+	return encode(v)
+}
