@@ -69,15 +69,19 @@ type Poster interface {
 // Lister is a Destination that names the members of an audience. Whether a
 // provider's is one, its Definition says.
 type Lister interface {
-	// Members calls yield with each member: one value per key of a.Keys, as they
-	// were sent, nil where it has none. It stops at yield's error.
+	// Members calls yield with each member of a.Remote: one value per key of a.Keys,
+	// as they were sent, nil where it has none. The values are valid during the call
+	// of yield only, and no more than some of them are in memory. It stops at yield's
+	// error and returns it. For an audience that is not there the error is of kind
+	// Gone.
 	Members(ctx context.Context, a Audience, yield func(values [][]byte) error) error
 }
 
 // Sizer is a Destination that tells how many members an audience has. Whether a
 // provider's is one, its Definition says.
 type Sizer interface {
-	// Size is how many people or records the network counts.
+	// Size is how many people or records the network counts in a.Remote. For an
+	// audience that is not there the error is of kind Gone.
 	Size(ctx context.Context, a Audience) (Size, error)
 }
 
@@ -244,7 +248,9 @@ type Definition struct {
 	Opens bool
 	// Lists: the destination is a Lister. Sizes: it is a Sizer.
 	Lists, Sizes bool
-	// Replaces: Deliver takes batches with Replace, one after the other.
+	// Replaces: Deliver takes batches with Replace, one after the other. It refuses
+	// none as RefusedWhole, since a batch of a session cannot be halved, and one that
+	// is sent again, the last one too, has the effect of once.
 	Replaces bool
 	// Async networks answer a batch later (Poll).
 	Async bool

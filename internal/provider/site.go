@@ -11,6 +11,13 @@ type Site interface {
 	// Put adds people to an audience; values are their public attributes as a
 	// JSON object each, "" = none.
 	Put(ctx context.Context, audience RemoteID, ids, values []string) error
+	// Replace puts people into an audience as one part of all of its people; with
+	// last, whoever came by no part of the same session goes.
+	Replace(ctx context.Context, audience RemoteID, session int64, last bool, ids, values []string) error
+	// Members calls yield with each member and the attributes that Put was given,
+	// as they are at one moment, and stops at its error. ErrNotFound where the
+	// audience is not there.
+	Members(ctx context.Context, audience RemoteID, yield func(id, values string) error) error
 	// Take removes people from an audience.
 	Take(ctx context.Context, audience RemoteID, ids []string) error
 	// Drop removes the audience and its members. ErrNotFound where it is not there.

@@ -22,6 +22,16 @@ func (t siteTable) Put(ctx context.Context, audience provider.RemoteID, ids, val
 	return t.Site.Put(ctx, string(audience), ids, values)
 }
 
+// Replace puts people into an audience as one part of all of its people.
+func (t siteTable) Replace(ctx context.Context, audience provider.RemoteID, session int64, last bool, ids, values []string) error {
+	return t.Site.Replace(ctx, string(audience), session, last, ids, values)
+}
+
+// Members names the members of an audience.
+func (t siteTable) Members(ctx context.Context, audience provider.RemoteID, yield func(id, values string) error) error {
+	return t.Site.Members(ctx, string(audience), yield)
+}
+
 // Take removes people from an audience.
 func (t siteTable) Take(ctx context.Context, audience provider.RemoteID, ids []string) error {
 	return t.Site.Take(ctx, string(audience), ids)

@@ -48,6 +48,8 @@ func Definition() provider.Definition {
 		Replay:      provider.ReplayHarmless,
 		Deletes:     true,
 		Opens:       true,
+		Lists:       true,
+		Replaces:    true,
 		Concurrency: 4,
 		NewDestination: func(d provider.Deps) (provider.Destination, error) {
 			log := d.Log
@@ -182,8 +184,13 @@ func (d *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 		return activation.Receipt{}, err
 	}
 	rows := b.Rows()
-	if rows == 0 {
+	if rows == 0 && b.Replace == nil {
 		return activation.Receipt{}, nil
+	}
+	if b.Replace != nil && (b.Op != activation.OpAdd || b.Replace.Session <= 0) {
+		e := classRequest.error()
+		e.Field, e.Message = "replace", "a replacement adds people in a session with a number"
+		return activation.Receipt{}, e
 	}
 	if rows > maxRows {
 		e := classSize.error()
@@ -205,9 +212,12 @@ func (d *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 		ids, values = append(ids, id), append(values, attributes)
 	}
 	var err error
-	if b.Op == activation.OpRemove {
+	switch {
+	case b.Replace != nil:
+		err = d.site.Replace(ctx, b.Remote, b.Replace.Session, b.Replace.Number == b.Replace.Of, ids, values)
+	case b.Op == activation.OpRemove:
 		err = d.site.Take(ctx, b.Remote, ids)
-	} else {
+	default:
 		err = d.site.Put(ctx, b.Remote, ids, values)
 	}
 	if err != nil {
@@ -240,6 +250,45 @@ func row(keys []matchkey.Key, values [][]byte) (id, attributes string, ok bool) 
 	text, err := json.Marshal(shown)
 	return id, string(text), err == nil && len(text) <= maxAttributes
 }
+
+// Members names the members of an audience from the table.
+func (d *destination) Members(ctx context.Context, a provider.Audience, yield func(values [][]byte) error) error {
+	if err := known(a.Remote); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fault(ctx, ctx.Err(), false)
+	}
+	values := make([][]byte, len(a.Keys))
+	var stop error
+	err := d.site.Members(ctx, a.Remote, func(id, attributes string) error {
+		shown := map[string]string{}
+		if attributes != "" {
+			if err := json.Unmarshal([]byte(attributes), &shown); err != nil {
+				return errAttributes
+			}
+		}
+		for i, k := range a.Keys {
+			v, ok := shown[k.Name]
+			if k.Identifies {
+				v, ok = id, true
+			}
+			values[i] = nil
+			if ok {
+				values[i] = []byte(v)
+			}
+		}
+		stop = yield(values)
+		return stop
+	})
+	if stop != nil {
+		return stop
+	}
+	return fault(ctx, err, false)
+}
+
+// errAttributes tells of a row that was not written here.
+var errAttributes = errors.New("attributes that are no texts by name")
 
 // Poll is not for the table: it answers at once.
 func (d *destination) Poll(context.Context, string, int64) (activation.Receipt, error) {

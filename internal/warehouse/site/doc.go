@@ -5,7 +5,8 @@
 //
 // It owns site.db and site.key in the data directory. It decides nothing about
 // who is public and knows no HTTP. It is built for the copied file: rows are kept
-// under HMAC-SHA256 of the public id, so that a copy of site.db without site.key
-// tells of nobody; and for the lost key: under another key no row can be found,
+// under HMAC-SHA256 of the public id, and the id itself is there for comparing
+// only, sealed (AES-GCM), so that a copy of site.db without site.key tells of
+// nobody; and for the lost key: under another key no row can be found,
 // so the table is emptied, its audiences are gone, and the next runs fill it.
 package site

@@ -42,22 +42,86 @@ func (s *Site) Has(ctx context.Context, audience string) (bool, error) {
 // Put adds people to an audience, or gives them other attributes. ErrNotFound
 // where the audience is not there.
 func (s *Site) Put(ctx context.Context, audience string, publicIDs, attributes []string) error {
+	return s.put(ctx, audience, publicIDs, attributes, `INSERT INTO members (audience, person, sealed, attributes) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (person, audience) DO UPDATE SET attributes = excluded.attributes`, nil, "")
+}
+
+// Replace puts people into an audience as one part of all of its people. With
+// last, whoever came by no part of the same session goes in the same transaction.
+// Told again it changes nothing.
+func (s *Site) Replace(ctx context.Context, audience string, session int64, last bool, publicIDs, attributes []string) error {
+	end := ""
+	if last {
+		end = `DELETE FROM members WHERE audience = $1 AND session <> $2`
+	}
+	return s.put(ctx, audience, publicIDs, attributes, `INSERT INTO members (audience, person, sealed, attributes, session) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (person, audience) DO UPDATE SET attributes = excluded.attributes, session = excluded.session`, []any{session}, end)
+}
+
+func (s *Site) put(ctx context.Context, audience string, publicIDs, attributes []string, statement string, more []any, end string) error {
 	if len(attributes) != len(publicIDs) {
 		return fmt.Errorf("put %d people with %d attributes", len(publicIDs), len(attributes))
 	}
-	return s.each(ctx, audience, `INSERT INTO members (audience, person, attributes) VALUES ($1, $2, $3)
-		ON CONFLICT (person, audience) DO UPDATE SET attributes = excluded.attributes`, len(publicIDs),
-		func(i int) []any { return []any{s.digest(publicIDs[i]), attributes[i]} })
+	return s.each(ctx, audience, statement, len(publicIDs), func(i int) []any {
+		return append([]any{s.digest(publicIDs[i]), s.sealed(publicIDs[i]), attributes[i]}, more...)
+	}, end, more...)
+}
+
+// Members calls yield with each member of an audience: their public id and what
+// Put was given as attributes. It reads them as they are at one moment, a row at
+// a time, and stops at yield's error. ErrNotFound where the audience is not there.
+func (s *Site) Members(ctx context.Context, audience string, yield func(publicID, attributes string) error) (err error) {
+	id, err := parse(audience)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("list an audience of the site: %w", err)
+		}
+	}()
+	tx, err := s.read.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was changed
+	var there bool
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM audiences WHERE id = $1)`, id).Scan(&there); err != nil {
+		return err
+	}
+	if !there {
+		return activation.ErrNotFound
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT sealed, attributes FROM members WHERE audience = $1`, id)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var sealed []byte
+		var attributes string
+		if err := rows.Scan(&sealed, &attributes); err != nil {
+			return err
+		}
+		publicID, err := s.unsealed(sealed)
+		if err != nil {
+			return err
+		}
+		if err := yield(publicID, attributes); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // Take removes people from an audience. ErrNotFound where it is not there.
 func (s *Site) Take(ctx context.Context, audience string, publicIDs []string) error {
 	return s.each(ctx, audience, `DELETE FROM members WHERE audience = $1 AND person = $2`, len(publicIDs),
-		func(i int) []any { return []any{s.digest(publicIDs[i])} })
+		func(i int) []any { return []any{s.digest(publicIDs[i])} }, "")
 }
 
-// each runs a statement for n people in one transaction.
-func (s *Site) each(ctx context.Context, audience, statement string, n int, args func(i int) []any) error {
+// each runs a statement for n people, and one at the end, in one transaction.
+func (s *Site) each(ctx context.Context, audience, statement string, n int, args func(i int) []any, end string, more ...any) error {
 	id, err := parse(audience)
 	if err != nil {
 		return err
@@ -80,7 +144,11 @@ func (s *Site) each(ctx context.Context, audience, statement string, n int, args
 				return err
 			}
 		}
-		return nil
+		if end == "" {
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, end, append([]any{id}, more...)...)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("change an audience of the site: %w", err)

@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -30,6 +31,7 @@ type Site struct {
 	read  *sql.DB
 	look  *sql.Stmt
 	key   []byte
+	seal  cipher.AEAD
 	log   *slog.Logger
 }
 
@@ -43,11 +45,17 @@ CREATE TABLE IF NOT EXISTS members (
 	person     BLOB NOT NULL CHECK (length(person) = 32),
 	audience   INTEGER NOT NULL REFERENCES audiences (id) ON DELETE CASCADE,
 	attributes TEXT NOT NULL DEFAULT '',
+	sealed     BLOB NOT NULL,
+	session    INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (person, audience)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS members_audience ON members (audience);
 CREATE TABLE IF NOT EXISTS keys (one INTEGER PRIMARY KEY CHECK (one = 1), proof BLOB NOT NULL);
-PRAGMA user_version = 1;`
+PRAGMA user_version = 2;`
+
+// version1 is what becomes of a table that was made before people could be
+// named: it cannot tell who its people are, so it begins anew as under another key.
+const version1 = `DROP TABLE members; DELETE FROM audiences`
 
 // question finds a person's audiences by one look at the primary key.
 const question = `SELECT a.slug, m.attributes FROM members m JOIN audiences a ON a.id = m.audience WHERE m.person = $1 ORDER BY m.audience`
@@ -66,6 +74,9 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Site, err error
 	if s.key, err = openKey(filepath.Join(dir, "site.key")); err != nil {
 		return nil, err
 	}
+	if s.seal, err = newSeal(s.key); err != nil {
+		return nil, err
+	}
 	path := filepath.Join(dir, "site.db")
 	// Public only or not, it holds people: nobody else on the machine reads it.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -81,7 +92,7 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Site, err error
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
-	if _, err := s.write.ExecContext(ctx, schema); err != nil {
+	if err := s.shape(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.proveKey(ctx); err != nil {
@@ -94,6 +105,24 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Site, err error
 	s.read.SetMaxIdleConns(readers)
 	s.look, err = s.read.PrepareContext(ctx, question)
 	return s, err
+}
+
+// shape makes the tables, anew where they are of an earlier version.
+func (s *Site) shape(ctx context.Context) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		version := 0
+		if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+			return err
+		}
+		if version == 1 {
+			s.log.InfoContext(ctx, "site.db is of an earlier version: the table is emptied, and the next runs fill it")
+			if _, err := tx.ExecContext(ctx, version1); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, schema)
+		return err
+	})
 }
 
 // Close closes the table. It may be called twice.

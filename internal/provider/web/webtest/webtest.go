@@ -9,10 +9,12 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -78,6 +80,16 @@ func (t Table) Put(ctx context.Context, audience provider.RemoteID, ids, values 
 	return t.Site.Put(ctx, string(audience), ids, values)
 }
 
+// Replace puts people into an audience as one part of all of its people.
+func (t Table) Replace(ctx context.Context, audience provider.RemoteID, session int64, last bool, ids, values []string) error {
+	return t.Site.Replace(ctx, string(audience), session, last, ids, values)
+}
+
+// Members names the members of an audience.
+func (t Table) Members(ctx context.Context, audience provider.RemoteID, yield func(id, values string) error) error {
+	return t.Site.Members(ctx, string(audience), yield)
+}
+
 // Take removes people.
 func (t Table) Take(ctx context.Context, audience provider.RemoteID, ids []string) error {
 	return t.Site.Take(ctx, string(audience), ids)
@@ -109,6 +121,17 @@ func (c counted) Put(ctx context.Context, audience provider.RemoteID, ids, value
 	c.writes.Add(1)
 	c.calls.Add(1)
 	return c.Table.Put(ctx, audience, ids, values)
+}
+
+func (c counted) Replace(ctx context.Context, audience provider.RemoteID, session int64, last bool, ids, values []string) error {
+	c.writes.Add(1)
+	c.calls.Add(1)
+	return c.Table.Replace(ctx, audience, session, last, ids, values)
+}
+
+func (c counted) Members(ctx context.Context, audience provider.RemoteID, yield func(id, values string) error) error {
+	c.calls.Add(1)
+	return c.Table.Members(ctx, audience, yield)
 }
 
 func (c counted) Take(ctx context.Context, audience provider.RemoteID, ids []string) error {
@@ -203,6 +226,42 @@ func (n *Network) Delete(id provider.RemoteID) {
 	if err := n.Table.Site.Drop(context.Background(), string(id)); err != nil {
 		panic(err)
 	}
+}
+
+// Put adds people behind the provider's back.
+func (n *Network) Put(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	ids, attributes := rows(keys, values)
+	if err := n.Table.Site.Put(context.Background(), string(id), ids, attributes); err != nil {
+		panic(err)
+	}
+}
+
+// Drop takes people away behind the provider's back.
+func (n *Network) Drop(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	ids, _ := rows(keys, values)
+	if err := n.Table.Site.Take(context.Background(), string(id), ids); err != nil {
+		panic(err)
+	}
+}
+
+// rows are people as the table takes them.
+func rows(keys []matchkey.Key, values [][]byte) (ids, attributes []string) {
+	for row := range slices.Chunk(values, len(keys)) {
+		shown := map[string]string{}
+		for i, k := range keys {
+			if k.Identifies {
+				ids = append(ids, string(row[i]))
+			} else if row[i] != nil {
+				shown[k.Name] = string(row[i])
+			}
+		}
+		text, err := json.Marshal(shown)
+		if err != nil {
+			panic(err) // a map of texts
+		}
+		attributes = append(attributes, string(text))
+	}
+	return ids, attributes
 }
 
 // Writes counts the changes that were asked for.
