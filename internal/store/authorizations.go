@@ -218,7 +218,7 @@ func (t *tx) unpark(id activation.AuthorizationID) error {
 		if err := t.setRest(target, activation.WokenFrom(restOf(target), activation.SleepAuthorization)); err != nil {
 			return err
 		}
-		if err := t.setDue(target.ID, t.micros()); err != nil {
+		if err := t.setDue(target.ID, t.micros(), byTarget); err != nil {
 			return err
 		}
 		if err := t.retryLast(target, byItself); err != nil {
@@ -292,7 +292,7 @@ func (t *tx) leaveBehind(auth activation.AuthorizationID, targets []activation.T
 		if _, err := t.exec(`UPDATE targets SET generation = generation + 1, remote_id = '' WHERE id = $1`, id); err != nil {
 			return err
 		}
-		if err := t.setDue(id, t.micros()); err != nil {
+		if err := t.setDue(id, t.micros(), byTarget); err != nil {
 			return err
 		}
 		t.Enqueue(WakeTarget, string(id))

@@ -108,7 +108,7 @@ func (s *Store) UpdateDestination(ctx context.Context, d activation.Destination,
 // that are open are ended by delivery, which folds what was under way. What they
 // were to do is owed: the targets are due when the destination is switched on.
 func (t *tx) endPendingAt(id activation.DestinationID) error {
-	rows, err := t.query(`SELECT `+runColumns+` FROM runs r JOIN targets t ON t.id = r.target_id WHERE t.destination_id = $1 AND r.status = 'pending' AND r.sync_type <> 'pii_update'`, id)
+	rows, err := t.query(`SELECT `+runColumns+` FROM runs r JOIN targets t ON t.id = r.target_id WHERE t.destination_id = $1 AND r.status = 'pending' AND r.mode <> 'forget'`, id)
 	runs, err := collect(rows, err, scanRun)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (t *tx) endPendingAt(id activation.DestinationID) error {
 		if err := t.wakeFromApproval(r.Target); err != nil {
 			return err
 		}
-		if err := t.setDue(r.Target, t.micros()); err != nil {
+		if err := t.setDue(r.Target, t.micros(), again(r)); err != nil {
 			return err
 		}
 		if err := t.settleJob(r.Job); err != nil {

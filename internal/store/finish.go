@@ -111,18 +111,25 @@ func (t *tx) end(r activation.Run, until time.Time) error {
 }
 
 // freeTarget clears open_run if it is this run's, and moves what the end of the
-// run moves. A Failed or Withdrawn run never moves done_seq.
+// run moves. A Failed or Withdrawn run never moves done_seq, and one that does a
+// part of the work moves no more than its part.
 func (t *tx) freeTarget(r activation.Run, target activation.Target, end activation.End) error {
-	doneSeq := target.DoneSeq
+	doneSeq, keysDone := target.DoneSeq, target.KeysDone
 	if end.Done && (r.Status == activation.RunCompleted || r.Status == activation.RunAwaiting) {
-		doneSeq = max(doneSeq, r.Seq)
+		switch r.Mode {
+		case activation.ModeSync, activation.ModeReplace:
+			doneSeq, keysDone = max(doneSeq, r.Seq), max(keysDone, r.Seq)
+		case activation.ModeKeys:
+			keysDone = max(keysDone, r.Seq)
+		case activation.ModeHistory, activation.ModeForget:
+		}
 	}
-	if _, err := t.exec(`UPDATE targets SET open_run = CASE WHEN open_run = $1 THEN NULL ELSE open_run END, done_seq = $2 WHERE id = $3`,
-		r.ID, doneSeq, target.ID); err != nil {
+	if _, err := t.exec(`UPDATE targets SET open_run = CASE WHEN open_run = $1 THEN NULL ELSE open_run END, done_seq = $2, keys_done = $4 WHERE id = $3`,
+		r.ID, doneSeq, target.ID, keysDone); err != nil {
 		return err
 	}
 	if end.Due || r.Counts.Left > 0 {
-		if err := t.setDue(target.ID, t.soon(target)); err != nil {
+		if err := t.setDue(target.ID, t.soon(target), goesOnFor(r)); err != nil {
 			return err
 		}
 	}
@@ -131,18 +138,4 @@ func (t *tx) freeTarget(r activation.Run, target activation.Target, end activati
 		return t.endRelease(r, target, end)
 	}
 	return nil
-}
-
-// soon is the next time at which a target may run that nobody asked for.
-func (t *tx) soon(target activation.Target) int64 {
-	if next := target.LastOpenedAt.Add(runGap); next.After(t.now) {
-		return next.UnixMicro()
-	}
-	return t.micros()
-}
-
-// setDue makes a target want a run at a time, or earlier if it did already.
-func (t *tx) setDue(id activation.TargetID, micros int64) error {
-	_, err := t.exec(`UPDATE targets SET due_at = $1 WHERE id = $2 AND (due_at IS NULL OR due_at > $1)`, micros, id)
-	return err
 }

@@ -121,7 +121,7 @@ func (t *tx) insertBulk(run activation.RunID, items []activation.Item) error {
 
 // owns checks that the run's attempt is r's, that its lease is not over by the
 // database's clock, that its job is neither over nor paused nor in its quiet
-// window, which a pii_update does not heed, and that the network does not refuse
+// window, which a forget does not heed, and that the network does not refuse
 // the credentials.
 func (t *tx) owns(r activation.Run) error {
 	var paused, quiet, refused, over, held bool

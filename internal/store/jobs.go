@@ -239,8 +239,10 @@ func (t *tx) beginTarget(target activation.Target, j activation.Job) error {
 	if err := t.setRest(target, begin.rest); err != nil {
 		return err
 	}
-	_, err := t.exec(`UPDATE targets SET due_at = $1, next_at = $2 WHERE id = $3`, at(begin.due), at(begin.next), target.ID)
-	return err
+	if _, err := t.exec(`UPDATE targets SET due_at = NULL, due_cause = NULL, next_at = $1 WHERE id = $2`, at(begin.next), target.ID); err != nil || begin.due.IsZero() {
+		return err
+	}
+	return t.setDue(target.ID, begin.due.UnixMicro(), byTarget)
 }
 
 // adopt gives a target whose owner has ended to another job, with its remote
@@ -293,7 +295,7 @@ func (t *tx) retarget(before, after activation.Job) error {
 		if slices.Contains(after.Audiences, audience) {
 			continue
 		}
-		if _, err := t.exec(`UPDATE targets SET job_id = NULL, due_at = NULL, next_at = NULL WHERE job_id = $1 AND audience_id = $2`, after.ID, audience); err != nil {
+		if _, err := t.exec(`UPDATE targets SET job_id = NULL, due_at = NULL, due_cause = NULL, next_at = NULL WHERE job_id = $1 AND audience_id = $2`, after.ID, audience); err != nil {
 			return err
 		}
 	}

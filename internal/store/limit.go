@@ -60,7 +60,7 @@ func (t *tx) capped(r activation.Run, job activation.Job, rhythm activation.Rhyt
 		rhythm.Next = earlier(rhythm.Next, at)
 	}
 	rhythm.Once = false
-	return rhythm, t.setDue(r.Target, at.UnixMicro())
+	return rhythm, t.setDue(r.Target, at.UnixMicro(), byTarget)
 }
 
 // earlier returns the earlier of two times, of which zero is none.

@@ -25,16 +25,16 @@ func (s *Store) Pause(ctx context.Context, id activation.JobID, d time.Duration,
 func (s *Store) Resume(ctx context.Context, id activation.JobID, user string) error {
 	return s.command(ctx, id, activation.CommandResume, user, activation.LogResumed, func(t *tx, j activation.Job) error {
 		next, err := activation.Resumed(j.Standing(), t.now)
-		return t.resume(j, next, err)
+		return t.resume(j, next, err, activation.CauseManual)
 	})
 }
 
 // resume makes the move to next: what waited for it goes on.
-func (t *tx) resume(j activation.Job, next activation.Standing, err error) error {
+func (t *tx) resume(j activation.Job, next activation.Standing, err error, cause activation.Cause) error {
 	if err := t.moveJob(j, next, err); err != nil {
 		return err
 	}
-	if err := t.wakeTargets(j.ID, false); err != nil {
+	if err := t.wakeTargets(j.ID, false, cause); err != nil {
 		return err
 	}
 	return t.wakeRuns(j.ID)
@@ -48,7 +48,7 @@ func (s *Store) Bounce(ctx context.Context, id activation.JobID, user string) er
 		if err := t.moveJob(j, next, err); err != nil {
 			return err
 		}
-		if err := t.wakeTargets(j.ID, true); err != nil {
+		if err := t.wakeTargets(j.ID, true, activation.CauseManual); err != nil {
 			return err
 		}
 		rows, err := t.query(`SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1 AND t.due_at IS NOT NULL`, j.ID)
@@ -100,7 +100,7 @@ func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) er
 		if err := t.busyPass(j.ID); err != nil {
 			return err
 		}
-		return t.wakeTargets(j.ID, true)
+		return t.wakeTargets(j.ID, true, activation.CauseManual)
 	})
 }
 
@@ -273,7 +273,7 @@ func (s *Store) change(ctx context.Context, id activation.JobID, fn func(*tx, ac
 
 // wakeTargets makes the targets of a job due now, or the job itself where it
 // has none, as far as activation.Roused says.
-func (t *tx) wakeTargets(job activation.JobID, failedToo bool) error {
+func (t *tx) wakeTargets(job activation.JobID, failedToo bool, cause activation.Cause) error {
 	targets, err := t.targetsOf(job)
 	if err != nil {
 		return err
@@ -284,7 +284,7 @@ func (t *tx) wakeTargets(job activation.JobID, failedToo bool) error {
 			if err := t.setRest(target, rest); err != nil {
 				return err
 			}
-			if err := t.setDue(target.ID, t.micros()); err != nil {
+			if err := t.setDue(target.ID, t.micros(), cause); err != nil {
 				return err
 			}
 		}
@@ -311,7 +311,7 @@ func (t *tx) wakeRuns(job activation.JobID) error {
 // them because their job is over, withdraws what is queued, folds what was
 // under way and finishes them.
 func (t *tx) endPending(job activation.JobID) error {
-	rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE r.job_id = $1 AND r.status = 'pending' AND r.sync_type <> 'pii_update'`, job)
+	rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE r.job_id = $1 AND r.status = 'pending' AND r.mode <> 'forget'`, job)
 	runs, err := collect(rows, err, scanRun)
 	if err != nil {
 		return err

@@ -37,11 +37,13 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 	}
 	rhythm := rhythmOf(job)
 	rhythm.Next = target.NextAt
-	if r.SyncType == activation.SyncPIIUpdate {
+	if r.Mode == activation.ModeForget {
 		if _, goes, err := t.goesOn(target); err != nil || !goes {
 			return err
 		}
-		rhythm.Once = false // a forget is not the one run of a job
+	}
+	if part(r.Mode) {
+		rhythm.Once = false // it is not the one run of a job
 	}
 	if r.Counts.Left > 0 {
 		rhythm.Once, rhythm.Next = false, time.Time{} // more events wait
@@ -57,7 +59,7 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 		return err
 	}
 	if kind != "" && rest.State != activation.TargetFailed {
-		if err := t.dueAfter(target.ID, rest); err != nil { // waking starts a new run
+		if err := t.dueAfter(r, rest); err != nil { // waking starts a new run
 			return err
 		}
 	}
@@ -90,17 +92,6 @@ func (t *tx) logOutcome(r activation.Run, kind activation.Kind, after activation
 		e.Event, e.Level, e.Code, e.Message = activation.LogError, "warn", r.ErrorCode, r.ErrorText
 	}
 	return t.log(e)
-}
-
-// dueAfter makes a target that an error has put to sleep due when it wakes. One
-// that waits for its authorization is made due by who mends that.
-func (t *tx) dueAfter(id activation.TargetID, r activation.Rest) error {
-	due := r.Until
-	if r.Reason == activation.SleepAuthorization {
-		due = t.now
-	}
-	_, err := t.exec(`UPDATE targets SET due_at = $1 WHERE id = $2`, due.UnixMicro(), id)
-	return err
 }
 
 func restOf(t activation.Target) activation.Rest {

@@ -208,7 +208,7 @@ func (s *Store) purgeJob(ctx context.Context, j activation.Job) (bool, error) {
 		if gone = err == nil && left == 0; !gone {
 			return err
 		}
-		if _, err := t.exec(`UPDATE targets SET job_id = NULL, due_at = NULL, next_at = NULL WHERE job_id = $1`, j.ID); err != nil {
+		if _, err := t.exec(`UPDATE targets SET job_id = NULL, due_at = NULL, due_cause = NULL, next_at = NULL WHERE job_id = $1`, j.ID); err != nil {
 			return err
 		}
 		if _, err := t.exec(`DELETE FROM jobs WHERE id = $1`, j.ID); err != nil {

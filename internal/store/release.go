@@ -39,7 +39,7 @@ func (t *tx) release(target activation.Target, how activation.OnEnd) (bool, erro
 		return false, err
 	}
 	t.Enqueue(WakeTarget, string(target.ID))
-	_, err = t.exec(`UPDATE targets SET release_mode = $1, due_at = $2, next_at = NULL, state = 'runnable', sleep_reason = NULL, sleep_until = NULL,
+	_, err = t.exec(`UPDATE targets SET release_mode = $1, due_at = $2, due_cause = 'manual', next_at = NULL, state = 'runnable', sleep_reason = NULL, sleep_until = NULL,
 		consecutive_errors = 0, failing_since = NULL WHERE id = $3`, string(how), t.micros(), target.ID)
 	return true, err
 }
@@ -140,14 +140,14 @@ func (t *tx) endTarget(id activation.TargetID, anew bool) error {
 			return err
 		}
 	}
-	_, err := t.exec(`UPDATE targets SET release_mode = NULL, due_at = NULL, next_at = NULL, state = 'completed', sleep_reason = NULL, sleep_until = NULL,
+	_, err := t.exec(`UPDATE targets SET release_mode = NULL, due_at = NULL, due_cause = NULL, next_at = NULL, state = 'completed', sleep_reason = NULL, sleep_until = NULL,
 		consecutive_errors = 0, failing_since = NULL WHERE id = $1`, id)
 	return err
 }
 
 // openRelease makes r its target's open run.
 func (t *tx) openRelease(r activation.Run) error {
-	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = NULL, last_opened_at = $2,
+	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = NULL, due_cause = NULL, last_opened_at = $2,
 		state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $3 AND open_run IS NULL`, r.ID, t.micros(), r.Target)
 }
 
@@ -164,14 +164,16 @@ func (t *tx) endRelease(r activation.Run, target activation.Target, end activati
 			return t.endTarget(target.ID, true)
 		}
 		// Adopted at the last moment: the new owner fills a new one.
-		_, err := t.exec(`UPDATE targets SET generation = generation + 1, remote_id = '', due_at = $1 WHERE id = $2`, t.micros(), target.ID)
-		return err
+		if _, err := t.exec(`UPDATE targets SET generation = generation + 1, remote_id = '' WHERE id = $1`, target.ID); err != nil {
+			return err
+		}
+		return t.setDue(target.ID, t.micros(), byTarget)
 	case target.Release == "" || target.Generation != r.Generation:
 		return nil
 	case end.Released && !open:
 		return t.endTarget(target.ID, false)
 	case r.Status != activation.RunAwaiting:
-		return t.setDue(target.ID, t.soon(target))
+		return t.setDue(target.ID, t.soon(target), activation.CauseManual)
 	}
 	return nil
 }
@@ -213,7 +215,7 @@ func (t *tx) releaseOutcome(r activation.Run, until time.Time) error {
 		return err
 	}
 	if kind != "" && rest.State != activation.TargetFailed {
-		if err := t.dueAfter(target.ID, rest); err != nil {
+		if err := t.dueAfter(r, rest); err != nil {
 			return err
 		}
 	}

@@ -80,7 +80,7 @@ func (t *tx) retry(id activation.RunID, who retrier) error {
 	if err := t.setRest(target, activation.RetriedRest(restOf(target))); err != nil {
 		return err
 	}
-	if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = NULL WHERE id = $2 AND open_run IS NULL AND generation = $3`, id, r.Target, r.Generation); err != nil {
+	if err := t.retake(r); err != nil {
 		return err
 	}
 	if err := t.retryJob(r.Job); err != nil {
@@ -88,6 +88,15 @@ func (t *tx) retry(id activation.RunID, who retrier) error {
 	}
 	t.Enqueue(WakeRun, string(id))
 	return nil
+}
+
+// retake makes a run that goes on its target's open one again. It does what the
+// target was due for, unless it does only a part of that.
+func (t *tx) retake(r activation.Run) error {
+	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1,
+		due_at = CASE WHEN CAST($4 AS BOOLEAN) AND NOT (due_cause = 'agent' AND CAST($5 AS BOOLEAN)) THEN due_at ELSE NULL END,
+		due_cause = CASE WHEN CAST($4 AS BOOLEAN) AND NOT (due_cause = 'agent' AND CAST($5 AS BOOLEAN)) THEN due_cause ELSE NULL END
+		WHERE id = $2 AND open_run IS NULL AND generation = $3`, r.ID, r.Target, r.Generation, part(r.Mode), r.Mode == activation.ModeKeys)
 }
 
 // retryJob makes a failed job runnable because a run of it goes on. Any other

@@ -50,21 +50,30 @@ func (t *tx) run(id activation.RunID) (activation.Run, error) {
 // ErrConflict naming the run that is open), withdraws older Pending runs of the
 // target, clears what made it due, numbers and inserts the run as Pending, and wakes
 // delivery. Of r it needs Target and SyncType; id, key, job, destination,
-// audience and generation follow from the target where they are empty. A run
-// opens only while its job may run. A pii_update (a forget) always does; where
-// the job may not, it leaves sleep, errors and dueness of the target alone.
+// audience, generation and cause follow from the target where they are empty. A
+// run opens only while its job may run. A forget always does; where the job may
+// not, it leaves sleep and errors of the target alone. What a run does not do,
+// because it forgets, only moves keys or sends the past, stays due.
 func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, error) {
+	given := r
 	err := s.do(ctx, func(t *tx) error {
-		target, err := t.target(r.Target)
+		target, err := t.target(given.Target)
 		if err != nil {
 			return err
 		}
-		if r.SyncType != activation.SyncPIIUpdate {
+		forget := given.Mode == activation.ModeForget
+		r = given
+		if !forget {
 			r.Release = target.Release
 		}
-		aside, err := t.mayOpen(target, r.SyncType == activation.SyncPIIUpdate || r.Release != "", r.SyncType)
+		aside, err := t.mayOpen(target, forget || r.Release != "", forget)
 		if err != nil {
 			return err
+		}
+		if r.Cause == "" {
+			if r.Cause, err = t.causeOf(target); err != nil {
+				return err
+			}
 		}
 		r = t.newRun(r, target)
 		owed, err := t.withdrawOlder(r)
@@ -77,8 +86,13 @@ func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, 
 		if err := t.insertRun(r); err != nil {
 			return err
 		}
-		if err := t.takeTarget(r, target, aside, owed); err != nil {
+		if err := t.takeTarget(r, target, aside); err != nil {
 			return err
+		}
+		if owed != nil && !aside {
+			if err := t.setDue(r.Target, t.now.Add(runGap).UnixMicro(), again(*owed)); err != nil {
+				return err
+			}
 		}
 		if err := t.opened(r); err != nil {
 			return err
@@ -95,10 +109,10 @@ func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, 
 // mayOpen checks that a run may open, and reports whether it does so aside from
 // the job's own runs. A job that does not take the command run says so, whatever
 // else is in the way.
-func (t *tx) mayOpen(target activation.Target, always bool, kind activation.SyncType) (aside bool, err error) {
+func (t *tx) mayOpen(target activation.Target, always, forget bool) (aside bool, err error) {
 	state, goes, err := t.goesOn(target)
 	released := target.Release != "" && !goes
-	if err == nil && !goes && !released && kind != activation.SyncPIIUpdate && target.Job != "" {
+	if err == nil && !goes && !released && !forget && target.Job != "" {
 		err = activation.CommandRun.Check(state)
 	}
 	if err == nil && target.OpenRun != "" {
@@ -109,7 +123,7 @@ func (t *tx) mayOpen(target activation.Target, always bool, kind activation.Sync
 		return false, err
 	case goes:
 		return false, t.quietConflict(target.Job)
-	case kind == activation.SyncPIIUpdate, released:
+	case forget, released:
 		return true, nil
 	}
 	return false, conflict("the job is %s and its target %s", state, target.State)
@@ -123,25 +137,23 @@ func (t *tx) goesOn(target activation.Target) (state activation.JobState, goes b
 	return state, goes, err
 }
 
-// takeTarget makes r its target's open run. owed says that a run was withdrawn
-// for it whose work it does not do.
-func (t *tx) takeTarget(r activation.Run, target activation.Target, aside, owed bool) error {
+// takeTarget makes r its target's open run.
+func (t *tx) takeTarget(r activation.Run, target activation.Target, aside bool) error {
 	if r.Release != "" {
 		return t.openRelease(r)
 	}
 	if aside {
 		return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1 WHERE id = $2 AND open_run IS NULL`, r.ID, r.Target)
 	}
-	var dueAt any
-	if owed {
-		dueAt = t.now.Add(runGap).UnixMicro()
+	if part(r.Mode) {
+		return t.takeBeside(r)
 	}
 	job, err := t.job(r.Job)
 	if err != nil {
 		return err
 	}
-	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = $2, last_opened_at = $3, next_at = $4,
-		state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $5 AND open_run IS NULL`, r.ID, dueAt, t.micros(), at(nextAt(job, target, t.now)), r.Target)
+	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, due_at = NULL, due_cause = NULL, last_opened_at = $2, next_at = $3,
+		state = 'runnable', sleep_reason = NULL, sleep_until = NULL WHERE id = $4 AND open_run IS NULL`, r.ID, t.micros(), at(nextAt(job, target, t.now)), r.Target)
 }
 
 // openConflict is the ErrConflict that names the target's open run.
@@ -164,10 +176,7 @@ func (t *tx) newRun(r activation.Run, target activation.Target) activation.Run {
 	r.Job, r.Destination, r.Audience, r.Stream = target.Job, target.Destination, target.Audience, target.Stream
 	r.Generation = target.Generation
 	if r.Key == "" {
-		r.Key = string(r.SyncType) + "/" + string(target.Destination) + "/" + string(target.Audience)
-		if target.Stream != "" {
-			r.Key += string(target.ID)
-		}
+		r.Key = keyOf(r, target)
 	}
 	r.Status, r.Attempt, r.Node, r.LeaseUntil = activation.RunPending, 0, "", time.Time{}
 	r.Seq, r.Now, r.KeySet, r.Counts, r.Timings = 0, time.Time{}, "", activation.Counts{}, nil
@@ -175,6 +184,20 @@ func (t *tx) newRun(r activation.Run, target activation.Target) activation.Run {
 	r.ErrorKind, r.ErrorCode, r.ErrorText = "", "", ""
 	r.StartedAt, r.ProgressAt, r.StalledAt, r.Stalls = t.now, t.now, time.Time{}, 0
 	return r
+}
+
+// keyOf names what a run shares with those of its kind: the sync type, the
+// destination and the audience, and for next-best-action the level, however the
+// decisions came about. What a stream feeds is told by its target.
+func keyOf(r activation.Run, target activation.Target) string {
+	key := string(r.SyncType) + "/" + string(target.Destination) + "/" + string(target.Audience)
+	if target.Stream != "" {
+		key += string(target.ID)
+	}
+	if r.SyncType == activation.SyncNextBestAction {
+		key += "/" + r.TriggeredBy
+	}
+	return key
 }
 
 func (t *tx) insertRun(r activation.Run) error {
@@ -186,20 +209,26 @@ func (t *tx) insertRun(r activation.Run) error {
 	return err
 }
 
-// withdrawOlder withdraws the Pending runs of r's target: they wait for
-// approval, hold no target, and their plans are older than r's will be. It
-// reports whether one of another key was among them, whose work r does not do.
-func (t *tx) withdrawOlder(r activation.Run) (owed bool, err error) {
+// withdrawOlder withdraws the Pending runs of r's target, of whatever kind: they
+// wait for approval, hold no target, and their plans are older than r's will be.
+// What only adds takes the place of nothing. It returns the one whose work r
+// does not do, if there is one.
+func (t *tx) withdrawOlder(r activation.Run) (owed *activation.Run, err error) {
+	if r.SyncType.OnlyAdds() && r.Release == "" {
+		return nil, nil
+	}
 	rows, err := t.query(`SELECT `+runColumns+` FROM runs r WHERE r.target_id = $1 AND r.status = 'pending'`, r.Target)
 	older, err := collect(rows, err, scanRun)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	for _, o := range older {
+	for i, o := range older {
 		if err := t.endUnsent(o.ID); err != nil {
-			return false, err
+			return nil, err
 		}
-		owed = owed || o.Key != r.Key
+		if part(r.Mode) && o.Mode != r.Mode {
+			owed = &older[i]
+		}
 	}
 	return owed, nil
 }

@@ -86,7 +86,7 @@ func (t *tx) rescheduleTarget(j activation.Job, target activation.Target) error 
 		return nil
 	}
 	if !s.due.IsZero() {
-		if err := t.setDue(target.ID, s.due.UnixMicro()); err != nil {
+		if err := t.setDue(target.ID, s.due.UnixMicro(), byTarget); err != nil {
 			return err
 		}
 	}
@@ -210,7 +210,7 @@ func (t *tx) expire(j activation.Job) error {
 	if err := t.setStanding(j, next); err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE targets SET state = 'completed', sleep_reason = NULL, sleep_until = NULL, due_at = NULL, next_at = NULL,
+	if _, err := t.exec(`UPDATE targets SET state = 'completed', sleep_reason = NULL, sleep_until = NULL, due_at = NULL, due_cause = NULL, next_at = NULL,
 		consecutive_errors = 0, failing_since = NULL WHERE job_id = $1`, j.ID); err != nil {
 		return err
 	}

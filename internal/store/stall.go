@@ -108,7 +108,7 @@ func (t *tx) restart(r activation.Run) (bool, error) {
 // limit, and somebody who is to be forgotten is never given up.
 func (t *tx) countStall(r activation.Run) error {
 	inHand := r.Node != "" && r.LeaseUntil.After(t.now)
-	if !inHand || r.SyncType == activation.SyncPIIUpdate || r.Release != "" || r.Status == activation.RunAwaiting || r.ErrorCode == activation.CodeStalled {
+	if !inHand || r.Mode == activation.ModeForget || r.Release != "" || r.Status == activation.RunAwaiting || r.ErrorCode == activation.CodeStalled {
 		return nil
 	}
 	target, err := t.target(r.Target)

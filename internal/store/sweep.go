@@ -19,7 +19,7 @@ func (s *Store) ResumeDue(ctx context.Context) (int, error) {
 		for _, j := range jobs {
 			err := t.commanded(j, activation.CommandResume, systemUser, activation.LogResumed, func(t *tx, j activation.Job) error {
 				next, err := activation.Unpaused(j.Standing(), t.now)
-				return t.resume(j, next, err)
+				return t.resume(j, next, err, byTarget)
 			})
 			if err != nil {
 				return err

@@ -75,11 +75,12 @@ const (
 const mostWaiting = 64
 
 // wantedTargets finds the targets without an open run that something speaks
-// for, by the three indexes that hold nothing else, so that finding nothing
+// for, by the four indexes that hold nothing else, so that finding nothing
 // costs nothing however many targets there are. $1 is now.
 const wantedTargets = `SELECT w.id FROM targets w WHERE ` + free + ` AND w.due_at <= $1
 	UNION SELECT w.id FROM targets w WHERE ` + free + ` AND w.next_at <= $1
-	UNION SELECT w.id FROM targets w JOIN jobs j ON j.id = w.job_id AND j.realtime WHERE ` + free + ` AND w.dirty_seq > w.done_seq`
+	UNION SELECT w.id FROM targets w JOIN jobs j ON j.id = w.job_id AND j.realtime WHERE ` + free + ` AND w.dirty_seq > w.done_seq
+	UNION SELECT w.id FROM targets w JOIN jobs j ON j.id = w.job_id AND NOT j.realtime WHERE ` + free + ` AND w.keys_seq > w.keys_done`
 
 // free is the condition under which a target w could be given a run, as the
 // indexes have it.
@@ -88,7 +89,8 @@ const free = `w.open_run IS NULL AND w.state IN ('runnable', 'sleeping') AND coa
 // DueTargets lists up to limit targets without an open run that want one now:
 // it is due by itself (due_at has come); or changes wait and the job is in real
 // time (its last run opened a minute ago, or very many wait); or the job's own
-// time has come. Only where the job may run and is not in its quiet window, or
+// time has come; or the job is on a schedule and identifiers of its members have
+// changed, which are moved every quarter of an hour. Only where the job may run and is not in its quiet window, or
 // the target is to be given up whatever its job does, the
 // target's sleep is over, the destination is enabled and its authorization is
 // not unhealthy. While a run waits for approval, only changes that it has not
@@ -112,19 +114,19 @@ func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target,
 			  AND (t.release_mode IS NOT NULL
 			    OR (j.deleted_at IS NULL AND j.state IN ('runnable', 'sleeping') AND `+loud+` AND `+alive+`))
 			  AND d.enabled AND (a.status IS NULL OR a.status <> 'unhealthy')
-			  AND (t.state = 'runnable' OR (t.state = 'sleeping'
-			    AND ((t.sleep_until <= $1 AND t.sleep_reason <> 'authorization') OR t.sleep_reason = 'approval')))
-			  AND NOT EXISTS (SELECT 1 FROM runs w WHERE w.target_id = t.id AND w.status = 'pending' AND w.seq >= t.dirty_seq)
-			  AND (t.due_at <= $1
-			    OR (j.realtime AND t.dirty_seq > t.done_seq
-			      AND (t.last_opened_at IS NULL OR t.last_opened_at <= $2 OR t.dirty_seq - t.done_seq >= $3))
-			    OR t.next_at <= $1)) t
+			  AND (`+keysWait+` OR ((t.state = 'runnable' OR (t.state = 'sleeping'
+			      AND ((t.sleep_until <= $1 AND t.sleep_reason <> 'authorization') OR t.sleep_reason = 'approval')))
+			    AND NOT EXISTS (SELECT 1 FROM runs w WHERE w.target_id = t.id AND w.status = 'pending' AND w.seq >= t.dirty_seq)
+			    AND (t.due_at <= $1
+			      OR (j.realtime AND t.dirty_seq > t.done_seq
+			        AND (t.last_opened_at IS NULL OR t.last_opened_at <= $2 OR t.dirty_seq - t.done_seq >= $3))
+			      OR t.next_at <= $1)))) t
 			LEFT JOIN (SELECT coalesce(o.authorization_id, o.id) AS account, count(*) AS waiting
 				FROM runs r JOIN destinations o ON o.id = r.destination_id WHERE r.status = 'pending' AND `+workable+`
 				GROUP BY coalesce(o.authorization_id, o.id)) q ON q.account = t.account
 			WHERE t.turn + coalesce(q.waiting, 0) <= $5
 			ORDER BY t.turn, CASE WHEN t.last_opened_at IS NULL THEN 0 ELSE 1 END, t.last_opened_at, t.id
-			LIMIT $4`, t.micros(), t.now.Add(-runGap).UnixMicro(), realTimeBacklog, limit, mostWaiting)
+			LIMIT $4`, t.micros(), t.now.Add(-runGap).UnixMicro(), realTimeBacklog, limit, mostWaiting, t.now.Add(-keysGap).UnixMicro())
 		out, err = collect(rows, err, scanTarget)
 		return err
 	})
@@ -151,7 +153,7 @@ func raise[K ~string](ctx context.Context, s *Store, seq map[K]int64, column str
 	if len(seq) == 0 {
 		return nil
 	}
-	seq, err := behind(ctx, s, seq, column)
+	seq, err := behind(ctx, s, seq, column, "dirty_seq")
 	if err != nil || len(seq) == 0 {
 		return err
 	}
@@ -175,10 +177,10 @@ func raise[K ~string](ctx context.Context, s *Store, seq map[K]int64, column str
 }
 
 // behind returns what of seq has a target to be raised, so that nothing is
-// written when nothing has changed.
-func behind[K ~string](ctx context.Context, s *Store, seq map[K]int64, column string) (map[K]int64, error) {
+// written when nothing has changed. number is the column that is raised.
+func behind[K ~string](ctx context.Context, s *Store, seq map[K]int64, column, number string) (map[K]int64, error) {
 	out := map[K]int64{}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+column+`, min(dirty_seq) FROM targets WHERE `+column+` <> '' GROUP BY `+column)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+column+`, min(`+number+`) FROM targets WHERE `+column+` <> '' GROUP BY `+column)
 	_, err = collect(rows, err, func(r scanner) (struct{}, error) {
 		var id K
 		var least int64

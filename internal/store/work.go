@@ -22,7 +22,7 @@ const refusedOf = `EXISTS (SELECT 1 FROM destinations d JOIN authorizations a ON
 
 // besideJob is the condition under which a run r heeds neither pause nor quiet
 // window: somebody is to be forgotten, or the remote audience to be given up.
-const besideJob = `(r.sync_type = 'pii_update' OR r.release_mode IS NOT NULL)`
+const besideJob = `(r.mode = 'forget' OR r.release_mode IS NOT NULL)`
 
 // quietFor is the condition under which the quiet window of its job holds a run
 // r back. Asking for answers sends nothing, so awaiting runs go on. $1 is now.
@@ -35,7 +35,7 @@ const mustEnd = `((NOT ` + besideJob + ` AND ` + runOver + `) OR ` + calledOff +
 // workable is the condition under which a run r may be worked on by somebody:
 // it is its target's open run, or it awaits answers; nobody's lease is on it;
 // its provider's wait is over, its job is neither paused nor in its quiet
-// window, which a pii_update (a forget) does not heed, and its authorization is
+// window, which a forget does not heed, and its authorization is
 // not refused; or its job is over. $1 is now.
 const workable = `r.status IN ('pending', 'running', 'awaiting')
 	AND (r.status = 'awaiting' OR EXISTS (SELECT 1 FROM targets t WHERE t.id = r.target_id AND t.open_run = r.id))
@@ -258,7 +258,7 @@ func (s *Store) ReopenRun(ctx context.Context, r activation.Run) error {
 
 // goOnWithin wakes a target whose open run goes on after a wait.
 func (t *tx) goOnWithin(r activation.Run, target activation.Target) error {
-	if target.OpenRun != r.ID || r.SyncType == activation.SyncPIIUpdate {
+	if target.OpenRun != r.ID || r.Mode == activation.ModeForget {
 		return nil
 	}
 	awake := activation.WokenFrom(activation.WokenFrom(restOf(target), activation.SleepProviderLimit), activation.SleepError)
@@ -319,8 +319,11 @@ func (s *Store) NewGeneration(ctx context.Context, r activation.Run, status acti
 		if err := t.endGone(r, status); err != nil {
 			return err
 		}
-		if err := t.must(activation.ErrFenced, `UPDATE targets SET generation = generation + 1, remote_id = '', open_run = NULL, due_at = $1
-			WHERE id = $2 AND generation = $3`, t.soon(target), target.ID, r.Generation); err != nil {
+		if err := t.must(activation.ErrFenced, `UPDATE targets SET generation = generation + 1, remote_id = '', open_run = NULL
+			WHERE id = $1 AND generation = $2`, target.ID, r.Generation); err != nil {
+			return err
+		}
+		if err := t.setDue(target.ID, t.soon(target), again(r)); err != nil {
 			return err
 		}
 		t.Enqueue(WakeTarget, string(target.ID))

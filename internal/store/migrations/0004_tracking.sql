@@ -14,10 +14,12 @@ ALTER TABLE jobs ADD COLUMN level TEXT NOT NULL DEFAULT '';
 
 -- What made a target due at due_at; keys_seq is the highest change of a member's
 -- identifiers, keys_done the one that is sent, keys_at when that last began.
-ALTER TABLE targets ADD COLUMN due_cause TEXT CHECK (due_cause IN ('manual', 'outbound', 'agent', 'repair'));
+ALTER TABLE targets ADD COLUMN due_cause TEXT CHECK (due_cause IN ('manual', 'schedule', 'real_time', 'outbound', 'agent', 'repair'));
 ALTER TABLE targets ADD COLUMN keys_seq BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE targets ADD COLUMN keys_done BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE targets ADD COLUMN keys_at BIGINT;
+CREATE INDEX targets_keys ON targets (job_id)
+  WHERE open_run IS NULL AND state IN ('runnable', 'sleeping') AND coalesce(sleep_reason, '') <> 'authorization' AND keys_seq > keys_done;
 
 -- mode is what a run does, where that is not to bring the audience in step.
 ALTER TABLE runs ADD COLUMN mode TEXT NOT NULL DEFAULT '' CHECK (mode IN ('', 'keys', 'replace', 'history', 'forget'));

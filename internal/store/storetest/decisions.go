@@ -142,7 +142,7 @@ func approvalOvertaken(w *world) {
 	// While another run is open, the answer is refused and names it.
 	asks := w.started(target)
 	w.ok(w.AwaitApproval(ctx, asks))
-	forget := activation.Run{Target: target, SyncType: activation.SyncPIIUpdate}
+	forget := activation.Run{Target: target, SyncType: activation.SyncPIIUpdate, Mode: activation.ModeForget}
 	forget, err = w.OpenRun(ctx, forget)
 	w.ok(err)
 	w.equal(activation.RunWithdrawn, w.run(asks.ID).Status)

@@ -316,7 +316,7 @@ func forgetting(w *world) {
 	target := targets[0].ID
 	forget := func(status activation.RunStatus) {
 		w.t.Helper()
-		r, err := w.OpenRun(ctx, activation.Run{Target: target, SyncType: activation.SyncPIIUpdate})
+		r, err := w.OpenRun(ctx, activation.Run{Target: target, SyncType: activation.SyncPIIUpdate, Mode: activation.ModeForget})
 		w.ok(err)
 		r, _, err = w.TakeRun(ctx, r.ID, "n1", lease)
 		w.ok(err)

@@ -209,7 +209,7 @@ func quietWindow(w *world) {
 	w.ok(w.Resume(ctx, j.ID, "ann"))
 	w.shows(j.ID, activation.JobSleeping, activation.SleepQuietWindow, six)
 	w.equal(0, len(w.due()))
-	forget, err := w.OpenRun(ctx, activation.Run{Target: targets[0].ID, SyncType: activation.SyncPIIUpdate})
+	forget, err := w.OpenRun(ctx, activation.Run{Target: targets[0].ID, SyncType: activation.SyncPIIUpdate, Mode: activation.ModeForget})
 	w.ok(err)
 	w.equal(true, slices.Contains(w.open(), forget.ID))
 	forget, _, err = w.TakeRun(ctx, forget.ID, "n1", lease)
