@@ -30,13 +30,13 @@ type audienceState struct {
 type audience struct {
 	warehouse.Rule
 	n      int // its number in membership
-	filter *filterql.Filter
+	filter *filterql.Filter // nil where members are given
 }
 
 // audiences is the declared audiences together, since rules include each other.
 type audiences struct {
 	all    []audience
-	byName map[string]*filterql.Filter // by slug and by id
+	byName map[string]*filterql.Filter // by slug and by id; nil where members are given
 	fields filterql.Fields
 }
 
@@ -44,12 +44,14 @@ type audiences struct {
 func gather(sc *schema, all []audience) (*audiences, error) {
 	as := &audiences{all: all, byName: map[string]*filterql.Filter{}, fields: ruleFields(sc)}
 	for i := range all {
-		f, err := filterql.Parse(all[i].Text)
-		if err != nil {
-			return nil, ruleError(all[i].Slug, err)
+		if !all[i].Given {
+			f, err := filterql.Parse(all[i].Text)
+			if err != nil {
+				return nil, ruleError(all[i].Slug, err)
+			}
+			all[i].filter = f
 		}
-		all[i].filter = f
-		as.byName[string(all[i].ID)] = f
+		as.byName[string(all[i].ID)] = all[i].filter
 	}
 	for _, a := range all { // a slug wins over an id that looks like it
 		as.byName[a.Slug] = a.filter
@@ -70,13 +72,26 @@ func ruleFields(sc *schema) filterql.Fields {
 func (as *audiences) compile(f *filterql.Filter, name string, now time.Time, firstParam int) (filterql.Compiled, error) {
 	c, err := filterql.Compile(f, filterql.Options{
 		Schema: as.fields, Name: name, Table: "p", Now: now, FirstParam: firstParam,
-		Resolve: func(slugOrID string) (*filterql.Filter, error) { return as.byName[slugOrID], nil },
+		Resolve: as.resolve,
 	})
 	if err != nil {
 		return c, ruleError(name, err)
 	}
 	return c, nil
 }
+
+// resolve finds the rule of an included audience.
+func (as *audiences) resolve(slugOrID string) (*filterql.Filter, error) {
+	f, known := as.byName[slugOrID]
+	if known && f == nil {
+		return nil, errGivenIncluded
+	}
+	return f, nil
+}
+
+// errGivenIncluded: members that are given follow no rule, so no rule can be
+// kept in step with them.
+var errGivenIncluded = errors.New("its members come by decisions or conversions, not by a rule, so no rule can include it")
 
 func (as *audiences) find(id activation.AudienceID) (audience, bool) {
 	i := slices.IndexFunc(as.all, func(a audience) bool { return a.ID == id })
@@ -98,7 +113,7 @@ func ruleError(slug string, err error) error {
 
 // declared reads the audiences that are declared.
 func (d *DB) declared(ctx context.Context, q queryer) (*audiences, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, n, slug, rule, version FROM audiences ORDER BY n`)
+	rows, err := q.QueryContext(ctx, `SELECT id, n, slug, rule, version, given FROM audiences ORDER BY n`)
 	if err != nil {
 		return nil, fmt.Errorf("read audiences: %w", scrub(ctx, err))
 	}
@@ -106,7 +121,7 @@ func (d *DB) declared(ctx context.Context, q queryer) (*audiences, error) {
 	var all []audience
 	for rows.Next() {
 		var a audience
-		if err := rows.Scan(&a.ID, &a.n, &a.Slug, &a.Text, &a.Version); err != nil {
+		if err := rows.Scan(&a.ID, &a.n, &a.Slug, &a.Text, &a.Version, &a.Given); err != nil {
 			return nil, fmt.Errorf("read audiences: %w", scrub(ctx, err))
 		}
 		all = append(all, a)
@@ -152,6 +167,9 @@ func (d *DB) SetAudiences(ctx context.Context, rules []warehouse.Rule, now time.
 func (d *DB) compare(ctx context.Context, tx *sql.Tx, before *audiences, rules []warehouse.Rule, now time.Time) (*audiences, []audience, error) {
 	all := make([]audience, len(rules))
 	for i, r := range rules {
+		if r.Given {
+			r.Text = ""
+		}
 		all[i].Rule = r
 		if old, ok := before.find(r.ID); ok {
 			all[i].n = old.n
@@ -169,11 +187,14 @@ func (d *DB) compare(ctx context.Context, tx *sql.Tx, before *audiences, rules [
 	}
 	var changed []audience
 	for _, a := range after.all {
+		if a.Given {
+			continue
+		}
 		to, err := after.compile(a.filter, a.Slug, now, 1)
 		if err != nil {
 			return nil, nil, err
 		}
-		if old, ok := before.find(a.ID); ok {
+		if old, ok := before.find(a.ID); ok && !old.Given {
 			from, err := before.compile(old.filter, old.Slug, now, 1)
 			if err == nil && from.SQL == to.SQL && slices.Equal(from.Args, to.Args) {
 				continue
@@ -186,19 +207,20 @@ func (d *DB) compare(ctx context.Context, tx *sql.Tx, before *audiences, rules [
 
 // storeAudiences replaces the table of audiences; change numbers stay.
 func storeAudiences(ctx context.Context, tx *sql.Tx, as *audiences) error {
-	if err := execAll(ctx, tx, `CREATE OR REPLACE TEMP TABLE audiences_before AS SELECT n, seq FROM audiences`, `DELETE FROM audiences`); err != nil {
+	if err := execAll(ctx, tx, `CREATE OR REPLACE TEMP TABLE audiences_before AS SELECT n, seq, keys_seq FROM audiences`, `DELETE FROM audiences`); err != nil {
 		return err
 	}
 	for _, a := range as.all {
-		if _, err := exec(ctx, tx, "declare audience", `INSERT INTO audiences
-			SELECT $1, $2, $3, $4, $5, coalesce((SELECT seq FROM audiences_before WHERE n = $2), 0)`, string(a.ID), a.n, a.Slug, a.Text, a.Version); err != nil {
+		if _, err := exec(ctx, tx, "declare audience", `INSERT INTO audiences (id, n, slug, rule, version, given, seq, keys_seq)
+			SELECT $1, $2, $3, $4, $5, $6, coalesce(b.seq, 0), coalesce(b.keys_seq, 0) FROM (SELECT 1) LEFT JOIN audiences_before b ON b.n = $2`,
+			string(a.ID), a.n, a.Slug, a.Text, a.Version, a.Given); err != nil {
 			return err
 		}
 	}
 	return execAll(ctx, tx, `DROP TABLE audiences_before`)
 }
 
-// Evaluate brings one audience in step in full.
+// Evaluate brings one audience in step in full; one whose members are given is.
 func (d *DB) Evaluate(ctx context.Context, id activation.AudienceID, now time.Time) error {
 	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		as, err := d.declared(ctx, tx)
@@ -208,6 +230,9 @@ func (d *DB) Evaluate(ctx context.Context, id activation.AudienceID, now time.Ti
 		a, ok := as.find(id)
 		if !ok {
 			return fmt.Errorf("audience %q: %w", id, activation.ErrNotFound)
+		}
+		if a.Given {
+			return nil
 		}
 		return evaluate(ctx, tx, as, a, now)
 	})

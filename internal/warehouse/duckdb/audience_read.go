@@ -20,6 +20,9 @@ func (d *DB) TimeDependent(ctx context.Context, id activation.AudienceID) (bool,
 	if !ok {
 		return false, fmt.Errorf("audience %q: %w", id, activation.ErrNotFound)
 	}
+	if a.Given {
+		return false, nil
+	}
 	c, err := as.compile(a.filter, a.Slug, d.now(), 1)
 	return c.TimeDependent, err
 }

@@ -283,6 +283,8 @@ func (f *folder) matches(seen map[int]int64, outcomes map[int]map[activation.Out
 
 // apply changes the ledger: rows that had a state go, rows that get one come.
 func (f *folder) apply(ctx context.Context) error {
+	// What a run that replaces all members did not get accepted (replace.go).
+	const dropped = `(s.op <> 'remove' AND s.held <> 0 AND s.outcome IN ('rejected', 'superseded') AND m.next = 'maybe')`
 	return execAll(ctx, f.tx, `CREATE OR REPLACE TEMP TABLE fold_moves AS SELECT * FROM (VALUES `+moves()+`) t(op, prior, outcome, held, next)`,
 		fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE fold_change AS
 		SELECT p.row, s.pid, s.keyset, m.next AS state,
@@ -290,10 +292,10 @@ func (f *folder) apply(ctx context.Context) error {
 		       CASE WHEN s.op <> 'remove' AND s.outcome IN ('accepted', 'unknown') THEN %[1]d
 		            WHEN s.op = 'remove' AND s.outcome = 'accepted' THEN s.held ELSE coalesce(p.held, %[1]d) END AS held,
 		       CASE WHEN s.outcome = 'accepted' THEN NULL ELSE s.code END AS code,
-		       CASE WHEN s.outcome = 'rejected' THEN coalesce(p.delivered_at, s."at") ELSE s."at" END AS delivered_at
+		       CASE WHEN %[2]s THEN %[3]d WHEN s.outcome = 'rejected' THEN coalesce(p.delivered_at, s."at") ELSE s."at" END AS delivered_at
 		FROM fold_sent s LEFT JOIN fold_prior p ON p.n = s.n
 		JOIN fold_moves m ON m.op = s.op AND m.prior = coalesce(p.state, '') AND m.outcome = s.outcome AND m.held = (s.held <> 0)
-		WHERE s.outcome IN ('accepted', 'rejected', 'unknown') AND (p.row IS NOT NULL OR m.next <> '')`, allKeys),
+		WHERE (s.outcome IN ('accepted', 'rejected', 'unknown') OR %[2]s) AND (p.row IS NOT NULL OR m.next <> '')`, allKeys, dropped, doubted),
 		fmt.Sprintf(`DELETE FROM %s WHERE rowid IN (SELECT row FROM fold_change WHERE row IS NOT NULL)`, f.target.table()),
 		fmt.Sprintf(`INSERT INTO %s SELECT %d, pid, keyset, version, fp, state, held, code, delivered_at FROM fold_change WHERE state <> ''`, f.target.table(), f.generation))
 }

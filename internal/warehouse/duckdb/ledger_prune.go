@@ -19,6 +19,9 @@ func (d *DB) Unstage(ctx context.Context, runs []activation.RunID) error {
 			if _, err := exec(ctx, tx, "drop staged rows", "DROP TABLE IF EXISTS "+stagedTable(r)); err != nil {
 				return err
 			}
+			if err := (wanting{}).keep(ctx, tx, r); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

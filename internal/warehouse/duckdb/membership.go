@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,14 +16,16 @@ import (
 //
 // All rules are evaluated by one SELECT over the touched profiles. What it finds
 // is compared with membership and written as changes: enter, exit, and keys for
-// members whose identifiers changed.
+// members whose identifiers changed. Members that are given stay while they are
+// somebody.
 func (d *DB) updateMembership(ctx context.Context, tx *sql.Tx, touched string, _ int64, now time.Time) error {
 	as, err := d.declared(ctx, tx)
 	if err != nil || len(as.all) == 0 {
 		return err
 	}
+	given := as.given()
 	as.all = d.working(ctx, as, now)
-	if len(as.all) == 0 {
+	if len(as.all)+len(given.all) == 0 {
 		return nil
 	}
 	member, args, err := as.memberOf(now)
@@ -34,6 +37,13 @@ func (d *DB) updateMembership(ctx context.Context, tx *sql.Tx, touched string, _
 			SELECT p._pid AS pid, unnest(%s) AS audience FROM profiles p WHERE p._pid IN (SELECT pid FROM %s WHERE NOT gone)
 		) WHERE audience IS NOT NULL`, member, touched), args...); err != nil {
 		return err
+	}
+	if len(given.all) > 0 {
+		if _, err := exec(ctx, tx, "keep given members", fmt.Sprintf(`INSERT INTO member_now
+			SELECT pid, audience FROM membership WHERE audience IN (%s) AND pid IN (SELECT pid FROM %s WHERE NOT gone)`, given.numbers(), touched)); err != nil {
+			return err
+		}
+		as.all = append(as.all, given.all...)
 	}
 	if err := execAll(ctx, tx, fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE member_before AS
 		SELECT m.audience, m.pid, t.keys_changed FROM membership m JOIN %s t ON t.pid = m.pid WHERE m.audience IN (%s)`, touched, as.numbers()),
@@ -50,11 +60,19 @@ func (d *DB) updateMembership(ctx context.Context, tx *sql.Tx, touched string, _
 	return execAll(ctx, tx, `DROP TABLE member_now`, `DROP TABLE member_before`)
 }
 
-// working is the audiences whose rules compile against the present schema. One
+// given is the audiences whose members are given.
+func (as *audiences) given() *audiences {
+	return &audiences{all: slices.DeleteFunc(slices.Clone(as.all), func(a audience) bool { return !a.Given })}
+}
+
+// working is the audiences with rules whose rules compile against the present schema. One
 // that a change of the schema broke keeps the members it has and stops no merge.
 func (d *DB) working(ctx context.Context, as *audiences, now time.Time) []audience {
 	var ok []audience
 	for _, a := range as.all {
+		if a.Given {
+			continue
+		}
 		if _, err := as.compile(a.filter, a.Slug, now, 1); err != nil {
 			d.log.WarnContext(ctx, "audience keeps its members: its rule does not fit the schema any more", "segment_id", string(a.ID))
 			continue
@@ -86,7 +104,7 @@ func (as *audiences) memberOf(now time.Time) (string, []any, error) {
 		list = append(list, fmt.Sprintf("CASE WHEN %s THEN %d END", c.SQL, a.n))
 		args = append(args, c.Args...)
 	}
-	return "[" + strings.Join(list, ", ") + "]", args, nil
+	return "[" + strings.Join(list, ", ") + "]::INTEGER[]", args, nil
 }
 
 // evaluate brings one audience in step in full.
@@ -128,15 +146,39 @@ func (d *DB) reevaluateAll(ctx context.Context, tx *sql.Tx, now time.Time) error
 		if err := evaluate(ctx, tx, as, a, now); err != nil {
 			return err
 		}
-		seq, err := take(ctx, tx, "change", 1)
-		if err != nil {
+		if err := markChanged(ctx, tx, a); err != nil {
 			return err
 		}
-		if _, err := exec(ctx, tx, "mark audience changed", `UPDATE audiences SET seq = $2 WHERE n = $1`, a.n, seq); err != nil {
+	}
+	for _, a := range as.given().all {
+		if err := dropGone(ctx, tx, a, now); err != nil {
+			return err
+		}
+		if err := markChanged(ctx, tx, a); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// markChanged gives an audience a change number that no member's change has:
+// anybody's membership or keys may have changed.
+func markChanged(ctx context.Context, tx *sql.Tx, a audience) error {
+	seq, err := take(ctx, tx, "change", 1)
+	if err != nil {
+		return err
+	}
+	_, err = exec(ctx, tx, "mark audience changed", `UPDATE audiences SET seq = $2, keys_seq = $2 WHERE n = $1`, a.n, seq)
+	return err
+}
+
+// dropGone lets those leave an audience who are no more.
+func dropGone(ctx context.Context, tx *sql.Tx, a audience, now time.Time) error {
+	if err := execAll(ctx, tx, fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE member_change AS
+		SELECT audience, pid, 'exit' AS event FROM membership WHERE audience = %d AND pid NOT IN (SELECT _pid FROM profiles)`, a.n)); err != nil {
+		return err
+	}
+	return applyChanges(ctx, tx, now)
 }
 
 // applyChanges numbers the rows of the temporary table member_change, logs them
@@ -155,7 +197,8 @@ func applyChanges(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		if err := execAll(ctx, tx, fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE member_log AS
 			SELECT %d + row_number() OVER () - 1 AS seq, audience, pid, event FROM member_change`, first),
 			fmt.Sprintf(`INSERT INTO membership_changes SELECT seq, audience, pid, event, %d FROM member_log`, now.UnixMicro()),
-			`UPDATE audiences a SET seq = c.seq FROM (SELECT audience, max(seq) AS seq FROM member_log GROUP BY audience) c WHERE c.audience = a.n`,
+			`UPDATE audiences a SET seq = c.seq, keys_seq = coalesce(c.keys, a.keys_seq)
+			FROM (SELECT audience, max(seq) AS seq, max(seq) FILTER (event = 'keys') AS keys FROM member_log GROUP BY audience) c WHERE c.audience = a.n`,
 			`DROP TABLE member_log`); err != nil {
 			return err
 		}

@@ -16,7 +16,9 @@ import (
 //	ledger_<n>(generation, pid, keyset, version, fp, state, held, code, delivered_at)   what a network holds of one target
 //	baseline_<n>(pid)                                 who was there when the job of a target began (reach.go)
 //	staging.run_<id>(…)                              staged rows of one run
+//	staged_wants(run, without, holdout, salt)         whom of the members a staged run did not want (wanting.go)
 //	event_cursors(target, job, seq, began, run, …)   how far the events of a target were staged (events.go)
+//	waiting_events(target, stream, seq, pid, …)      events that wait for their person (events_wait.go)
 //
 // Columns that begin with an underscore, or hold two of them, are ours: field
 // names can't. <field>__ord is the message time and number of a latest or first
@@ -49,6 +51,11 @@ var migrations = []string{
 	`ALTER TABLE event_cursors DROP prior;
 	ALTER TABLE event_cursors DROP prior_before;
 	ALTER TABLE event_cursors ADD COLUMN earlier VARCHAR DEFAULT '';`,
+	`ALTER TABLE event_cursors ADD COLUMN start BIGINT;
+	CREATE TABLE waiting_events (target VARCHAR, stream VARCHAR, seq BIGINT, happened BIGINT, pid BIGINT, looked BIGINT, keyset INTEGER, added VARCHAR, taken VARCHAR);`,
+	`ALTER TABLE audiences ADD COLUMN given BOOLEAN DEFAULT false;
+	ALTER TABLE audiences ADD COLUMN keys_seq BIGINT DEFAULT 0;
+	CREATE TABLE staged_wants (run VARCHAR, without VARCHAR, holdout INTEGER, salt VARCHAR);`,
 }
 
 func (d *DB) migrate(ctx context.Context) error {

@@ -14,8 +14,9 @@ import (
 // planner makes the plan of one run in one snapshot (delivery.md, step 2). Its
 // intermediate results are temporary tables of its own connection:
 //
-//	plan_excluded, plan_capped, plan_wanted   who of the members is not wanted, and who is (reach.go)
-//	plan_awaiting   people whose outcome the network still owes, and holders of values it may yet take away
+//	plan_heldout, plan_excluded, plan_begun, plan_capped, plan_wanted   who of the members is not wanted, and who is (reach.go)
+//	plan_awaiting   people whose outcome the network still owes, and holders of values it may yet take away;
+//	                where keys alone are moved, all others too
 //	plan_diff       audience against ledger, without what is in and stays in
 //	plan_old        ledger rows of keys that are to go, with their values
 //	plan_now        the present keys of those of plan_old who are wanted
@@ -27,7 +28,8 @@ type planner struct {
 	refresh    *refresh
 	target     target
 	generation int
-	audience   int
+	wants      wanting
+	above      []int // those of wants.without that come first in a priority list
 	keys       keySet
 	sets       map[int]keySet // all, by number
 	// present is the relation of present keys: the key set's own table, or for
@@ -37,7 +39,9 @@ type planner struct {
 	// nobody, keep, begun and limit are Nobody, Keep, Begun and Limit of the
 	// request (reach.go).
 	nobody, keep bool
-	begun        string
+	// keysOnly and replace are KeysOnly and Replace; replace is the stronger.
+	keysOnly, replace bool
+	begun             string
 	limit        *int64
 	since        int64 // what beginning found
 }
@@ -52,6 +56,9 @@ func (p *planner) plan(ctx context.Context, awaiting []warehouse.Range) error {
 	}
 	if err := p.cap(ctx); err != nil {
 		return err
+	}
+	if p.replace {
+		return p.replaceRows(ctx)
 	}
 	if err := p.diff(ctx); err != nil {
 		return err
@@ -92,6 +99,9 @@ func (p *planner) await(ctx context.Context, awaiting []warehouse.Range) error {
 	if err := p.exec(ctx, "list awaiting people", `CREATE OR REPLACE TEMP TABLE plan_awaiting (pid BIGINT)`); err != nil {
 		return err
 	}
+	if p.replace { // who is not sent is dropped, so nobody can wait
+		return nil
+	}
 	for _, r := range awaiting {
 		if err := p.exec(ctx, "list awaiting people", `INSERT INTO plan_awaiting SELECT DISTINCT pid FROM %s WHERE n BETWEEN %d AND %d`,
 			stagedTable(r.Run), r.First, r.Last); err != nil {
@@ -101,7 +111,19 @@ func (p *planner) await(ctx context.Context, awaiting []warehouse.Range) error {
 			return err
 		}
 	}
+	if p.keysOnly {
+		return p.awaitOthers(ctx)
+	}
 	return nil
+}
+
+// awaitOthers defers all but those wanted who are held and have keys, for a run
+// that moves keys and does nothing else.
+func (p *planner) awaitOthers(ctx context.Context) error {
+	return p.exec(ctx, "defer who has no keys to move", `INSERT INTO plan_awaiting
+		SELECT pid FROM (SELECT pid FROM %[1]s UNION SELECT pid FROM %[2]s) WHERE pid NOT IN (
+			SELECT k.pid FROM %[3]s k WHERE k.fp <> %[4]s AND k.pid IN %[1]s AND k.pid IN %[5]s)`,
+		p.members(), p.ledger(), p.present, noKeys, p.held())
 }
 
 // awaitValues defers the members who hold a value that the network may yet take

@@ -13,23 +13,29 @@ import (
 func (p *planner) counts(ctx context.Context) (warehouse.Plan, error) {
 	var plan warehouse.Plan
 	c := &plan.Counts
-	excluded, capped := `SELECT 0`, `SELECT 0`
+	heldOut, excluded, outranked, capped := `SELECT 0`, `SELECT 0`, `SELECT 0`, `SELECT 0`
 	if p.choosy() {
-		excluded, capped = `SELECT count(*) FROM plan_excluded`, `SELECT count(*) FROM plan_capped`
+		heldOut = `SELECT count(*) FROM plan_heldout`
+		excluded = `SELECT (SELECT count(*) FROM plan_excluded) + (SELECT count(*) FROM plan_begun
+			WHERE pid NOT IN (SELECT pid FROM plan_heldout) AND pid NOT IN (SELECT pid FROM plan_excluded))`
+		outranked = `SELECT count(*) FROM plan_excluded WHERE outranked`
+		capped = `SELECT count(*) FROM plan_capped`
 	}
-	const omitted = `wanted AND pid NOT IN (SELECT pid FROM plan_awaiting) AND (fp = %s OR state = 'refused')`
+	from := p.sources()
 	for _, q := range []struct {
 		into  *int64
 		what  string
 		query string
 	}{
 		{&c.Selected, "count members", fmt.Sprintf(`SELECT count(*) FROM %s`, p.all())},
+		{&c.HeldOut, "count held out", heldOut},
 		{&c.Excluded, "count excluded", excluded},
+		{&c.Outranked, "count outranked", outranked},
 		{&c.Capped, "count capped", capped},
-		{&c.Deferred, "count deferred", fmt.Sprintf(`SELECT count(*) FROM %s WHERE pid IN (SELECT pid FROM plan_awaiting)`, p.members())},
-		{&c.Omitted, "count omitted", fmt.Sprintf(`SELECT count(*) FROM plan_diff WHERE `+omitted, noKeys)},
-		{&c.Unchanged, "count unchanged", p.unchanged()},
-		{&plan.Holding, "count held people", p.holding()},
+		{&c.Deferred, "count deferred", from.deferred},
+		{&c.Omitted, "count omitted", from.omitted},
+		{&c.Unchanged, "count unchanged", from.unchanged},
+		{&plan.Holding, "count held people", from.holding},
 	} {
 		if err := queryRow(ctx, p.tx, q.what, q.query, nil, q.into); err != nil {
 			return plan, err
@@ -41,8 +47,29 @@ func (p *planner) counts(ctx context.Context) (warehouse.Plan, error) {
 	if err != nil {
 		return plan, err
 	}
+	if p.replace {
+		if err := queryRow(ctx, p.tx, "count who is dropped", p.dropped(), nil, &c.Remove); err != nil {
+			return plan, err
+		}
+	}
 	c.Eligible = c.Selected - c.HeldOut - c.Excluded - c.Capped
 	return plan, planLaws(*c)
+}
+
+// countSources are the queries that count some of the people.
+type countSources struct{ deferred, omitted, unchanged, holding string }
+
+func (p *planner) sources() countSources {
+	if p.replace {
+		return p.replaceSources()
+	}
+	return countSources{
+		deferred: fmt.Sprintf(`SELECT count(*) FROM %s WHERE pid IN (SELECT pid FROM plan_awaiting)`, p.members()),
+		omitted: fmt.Sprintf(`SELECT count(*) FROM plan_diff
+			WHERE wanted AND pid NOT IN (SELECT pid FROM plan_awaiting) AND (fp = %s OR state = 'refused')`, noKeys),
+		unchanged: p.unchanged(),
+		holding:   p.holding(),
+	}
 }
 
 // unchanged counts people whose present keys are in and stay in, and who take

@@ -9,17 +9,21 @@ import (
 	"usher/internal/activation"
 )
 
-// Whom a plan wants, where that is not simply the audience's members:
+// Whom a plan wants, where that is not simply the audience's members. Of each
+// member the first that fits is counted:
 //
-//	plan_excluded   members who were there when the job began, and have not left since
+//	plan_heldout    members whom the holdout keeps out
+//	plan_excluded   members of excluded audiences, or of those first in a priority list (outranked)
+//	plan_begun      members who were there when the job began, and have not left since
 //	plan_capped     members who would be newly added beyond the limit
-//	plan_wanted     members without those two
+//	plan_wanted     members without those
 //
 // The beginning of a job at a target is written once, in the transaction of the
 // first plan that asks for it: baselines(target, job, seq) says whose it is and
 // up to which membership change it was looked through, baseline_<n>(pid) who is
-// left of it. Nobody comes to it later; who leaves is dropped by the next plan,
-// and so is who the ledger turns out to hold. Another job begins anew.
+// left of it, held out and excluded or not. Nobody comes to it later; who leaves
+// is dropped by the next plan, and so is who the ledger turns out to hold.
+// Another job begins anew.
 
 func (t target) baseline() string { return fmt.Sprintf("baseline_%d", t.n) }
 
@@ -27,14 +31,16 @@ func (t target) baseline() string { return fmt.Sprintf("baseline_%d", t.n) }
 const nobody = `(SELECT NULL::BIGINT AS pid WHERE false)`
 
 // choosy reports whether some members are not wanted.
-func (p *planner) choosy() bool { return !p.nobody && (p.begun != "" || p.limit != nil) }
+func (p *planner) choosy() bool {
+	return !p.nobody && (p.begun != "" || p.limit != nil || p.wants.choosy())
+}
 
 // all is the audience's members, wanted or not, as SQL.
 func (p *planner) all() string {
 	if p.nobody {
 		return nobody
 	}
-	return fmt.Sprintf(`(SELECT pid FROM membership WHERE audience = %d)`, p.audience)
+	return p.wants.all()
 }
 
 // members is who is wanted, as SQL.
@@ -45,16 +51,26 @@ func (p *planner) members() string {
 	return p.all()
 }
 
-// choose takes those out who were members when the job began.
+// choose takes those out who are held out or excluded, or were members when the
+// job began.
 func (p *planner) choose(ctx context.Context) error {
 	if !p.choosy() {
 		return nil
 	}
-	if err := p.exclude(ctx); err != nil {
+	if err := p.exec(ctx, "list people held out", `CREATE OR REPLACE TEMP TABLE plan_heldout AS
+		SELECT pid FROM %s WHERE %s`, p.all(), heldOut("pid", p.wants.holdout)); err != nil {
 		return err
 	}
-	return p.exec(ctx, "list wanted people", `CREATE OR REPLACE TEMP TABLE plan_wanted AS
-		SELECT pid FROM %s WHERE pid NOT IN (SELECT pid FROM plan_excluded)`, p.all())
+	if err := p.exec(ctx, "list excluded people", `CREATE OR REPLACE TEMP TABLE plan_excluded AS
+		SELECT pid, pid IN (%s) AS outranked FROM %s WHERE pid IN (%s) AND pid NOT IN (SELECT pid FROM plan_heldout)`,
+		membersOf(p.above), p.all(), membersOf(p.wants.without)); err != nil {
+		return err
+	}
+	if err := p.begins(ctx); err != nil {
+		return err
+	}
+	return p.exec(ctx, "list wanted people", `CREATE OR REPLACE TEMP TABLE plan_wanted AS SELECT pid FROM %s
+		WHERE pid NOT IN (SELECT pid FROM plan_heldout) AND pid NOT IN (SELECT pid FROM plan_excluded) AND pid NOT IN (SELECT pid FROM plan_begun)`, p.all())
 }
 
 // held is the people that the network may hold by the ledger, as SQL.
@@ -62,9 +78,10 @@ func (p *planner) held() string {
 	return fmt.Sprintf(`(SELECT pid FROM %s WHERE state IN ('in', 'maybe'))`, p.ledger())
 }
 
-func (p *planner) exclude(ctx context.Context) (err error) {
+// begins finds who is left of the job's beginning.
+func (p *planner) begins(ctx context.Context) (err error) {
 	if p.begun == "" {
-		return p.exec(ctx, "list excluded people", `CREATE OR REPLACE TEMP TABLE plan_excluded (pid BIGINT)`)
+		return p.exec(ctx, "list who was there", `CREATE OR REPLACE TEMP TABLE plan_begun (pid BIGINT)`)
 	}
 	if p.since, err = p.beginning(ctx); err != nil {
 		return err
@@ -72,9 +89,9 @@ func (p *planner) exclude(ctx context.Context) (err error) {
 	from := p.all()
 	if p.since != noBeginning {
 		from = fmt.Sprintf(`(SELECT pid FROM %s WHERE pid IN %s AND pid NOT IN (
-			SELECT pid FROM membership_changes WHERE seq > %d AND audience = %d AND event = 'exit'))`, p.target.baseline(), p.all(), p.since, p.audience)
+			SELECT pid FROM membership_changes WHERE seq > %d AND audience = %d AND event = 'exit'))`, p.target.baseline(), p.all(), p.since, p.wants.audience)
 	}
-	return p.exec(ctx, "list excluded people", `CREATE OR REPLACE TEMP TABLE plan_excluded AS SELECT pid FROM %s WHERE pid NOT IN %s`, from, p.held())
+	return p.exec(ctx, "list who was there", `CREATE OR REPLACE TEMP TABLE plan_begun AS SELECT pid FROM %s WHERE pid NOT IN %s`, from, p.held())
 }
 
 // noBeginning: the job has none at this target yet.
@@ -100,21 +117,21 @@ func (p *planner) begin(ctx context.Context) error {
 		return nil
 	}
 	var seq int64
-	if err := queryRow(ctx, p.tx, "read change number", fmt.Sprintf(`SELECT seq FROM audiences WHERE n = %d`, p.audience), nil, &seq); err != nil {
+	if err := queryRow(ctx, p.tx, "read change number", fmt.Sprintf(`SELECT seq FROM audiences WHERE n = %d`, p.wants.audience), nil, &seq); err != nil {
 		return err
 	}
 	if p.since == noBeginning {
-		return execAll(ctx, p.tx, fmt.Sprintf(`CREATE OR REPLACE TABLE %s AS SELECT pid FROM plan_excluded`, p.target.baseline()),
+		return execAll(ctx, p.tx, fmt.Sprintf(`CREATE OR REPLACE TABLE %s AS SELECT pid FROM plan_begun`, p.target.baseline()),
 			fmt.Sprintf(`DELETE FROM baselines WHERE target = %d`, p.target.n),
 			fmt.Sprintf(`INSERT INTO baselines VALUES (%d, %s, %d)`, p.target.n, literal(p.begun), seq))
 	}
-	gone, err := p.count(ctx, "count who left", `SELECT (SELECT count(*) FROM %s) - (SELECT count(*) FROM plan_excluded)`, p.target.baseline())
+	gone, err := p.count(ctx, "count who left", `SELECT (SELECT count(*) FROM %s) - (SELECT count(*) FROM plan_begun)`, p.target.baseline())
 	if err != nil {
 		return err
 	}
 	var todo []string
 	if gone > 0 {
-		todo = append(todo, fmt.Sprintf(`DELETE FROM %s WHERE pid NOT IN (SELECT pid FROM plan_excluded)`, p.target.baseline()))
+		todo = append(todo, fmt.Sprintf(`DELETE FROM %s WHERE pid NOT IN (SELECT pid FROM plan_begun)`, p.target.baseline()))
 	}
 	if seq != p.since {
 		todo = append(todo, fmt.Sprintf(`UPDATE baselines SET seq = %d WHERE target = %d`, seq, p.target.n))
@@ -131,12 +148,15 @@ func (p *planner) cap(ctx context.Context) error {
 	if p.limit == nil {
 		return p.exec(ctx, "list capped people", `CREATE OR REPLACE TEMP TABLE plan_capped (pid BIGINT)`)
 	}
+	refused := fmt.Sprintf(`SELECT 1 FROM %s l WHERE l.pid = m.pid AND l.fp = k.fp AND l.state = 'refused'`, p.ledger())
+	if p.replace { // asks again about the refused
+		refused = `SELECT 1 WHERE false`
+	}
 	if err := p.exec(ctx, "list capped people", `CREATE OR REPLACE TEMP TABLE plan_capped AS
 		SELECT pid FROM (
 			SELECT m.pid, row_number() OVER (ORDER BY m.pid) AS place FROM plan_wanted m JOIN %s k ON k.pid = m.pid
-			WHERE k.fp <> %s AND m.pid NOT IN (SELECT pid FROM plan_awaiting) AND m.pid NOT IN %s
-			  AND NOT EXISTS (SELECT 1 FROM %s l WHERE l.pid = m.pid AND l.fp = k.fp AND l.state = 'refused')
-		) WHERE place > %d`, p.present, noKeys, p.held(), p.ledger(), max(0, *p.limit)); err != nil {
+			WHERE k.fp <> %s AND m.pid NOT IN (SELECT pid FROM plan_awaiting) AND m.pid NOT IN %s AND NOT EXISTS (%s)
+		) WHERE place > %d`, p.present, noKeys, p.held(), refused, max(0, *p.limit)); err != nil {
 		return err
 	}
 	return p.exec(ctx, "leave out capped people", `DELETE FROM plan_wanted WHERE pid IN (SELECT pid FROM plan_capped)`)

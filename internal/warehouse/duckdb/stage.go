@@ -16,7 +16,7 @@ import (
 //	phase, op, plain   rows are ordered by them, then by pid; plain are people who leave or newly come
 //	keyset, version, fp   the version of the person's keys the row is about
 //	prior       state of that version in the ledger when staged
-//	held        mask of keys kept back because a wanted person holds the value
+//	held        mask of keys kept back because a wanted person holds the value; of an add, whether the run replaces all
 //	present, audience   key set and audience (0 = nobody) of the run, the same in all rows
 //	k1, k2 …    the values to send
 func stagedTable(run activation.RunID) string {
@@ -55,6 +55,9 @@ func (d *DB) Stage(ctx context.Context, r warehouse.PlanRequest, stage func(acti
 				return err
 			}
 			if err := p.begin(ctx); err != nil {
+				return err
+			}
+			if err := p.wants.keep(ctx, tx, r.Run); err != nil {
 				return err
 			}
 			return p.forget(ctx)
@@ -105,12 +108,9 @@ func (d *DB) DryRun(ctx context.Context, r warehouse.PlanRequest) (warehouse.Pla
 // keys are refreshed: what comes later is left to the next run, even where this
 // one saw it already.
 func (d *DB) prepare(ctx context.Context, r warehouse.PlanRequest) (*planner, int64, error) {
-	audience, seq, err := audienceNumber(ctx, d.sql, r.Audience)
-	if err != nil && (!r.Nobody || !errors.Is(err, activation.ErrNotFound)) {
+	wants, above, seq, err := d.watch(ctx, r)
+	if err != nil {
 		return nil, 0, err
-	}
-	if r.Nobody {
-		audience = 0
 	}
 	sources, err := keySources(d.state.snapshot(), r.Keys)
 	if err != nil {
@@ -132,9 +132,9 @@ func (d *DB) prepare(ctx context.Context, r warehouse.PlanRequest) (*planner, in
 		return nil, 0, err
 	}
 	p := &planner{
-		target: t, sets: sets, generation: r.Generation, audience: audience, keys: keys, present: keys.table(),
-		nobody: r.Nobody, keep: r.Keep, begun: r.Begun, limit: r.Limit,
-		refresh: &refresh{d: d, keys: keys, set: r.Keys, sources: sources, audience: audience},
+		target: t, sets: sets, generation: r.Generation, wants: wants, above: above, keys: keys, present: keys.table(),
+		nobody: r.Nobody, keep: r.Keep, keysOnly: r.KeysOnly, replace: r.Replace, begun: r.Begun, limit: r.Limit,
+		refresh: &refresh{d: d, keys: keys, set: r.Keys, sources: sources, audience: wants.audience},
 	}
 	if !r.RefreshBefore.IsZero() {
 		p.refreshBefore = r.RefreshBefore.UnixMicro()
@@ -153,7 +153,7 @@ func (p *planner) planned(ctx context.Context, awaiting []warehouse.Range) (ware
 // stage writes plan_rows in order and returns the segments.
 func (p *planner) stage(ctx context.Context, what, name string) ([]warehouse.Segment, error) {
 	columns := fmt.Sprintf(`phase, op, plain, pid, keyset, version, fp, prior, held, %d AS present, %d AS audience, %s`,
-		p.keys.n, p.audience, p.keys.each("k%d", ", "))
+		p.keys.n, p.wants.audience, p.keys.each("k%d", ", "))
 	if err := p.exec(ctx, "stage rows", `CREATE OR REPLACE %s AS
 		SELECT row_number() OVER () AS n, * FROM (SELECT %s FROM plan_rows WHERE phase IS NOT NULL ORDER BY phase, op, plain, pid, fp)`, what, columns); err != nil {
 		return nil, err
@@ -187,15 +187,18 @@ func segments(ctx context.Context, q queryer, table string) ([]warehouse.Segment
 // forget drops the plan's temporary tables; the connection lives on.
 func (p *planner) forget(ctx context.Context) error {
 	var drops []string
-	tables := []string{"awaiting", "diff", "old", "now", "remove", "rows"}
+	tables := []string{"awaiting", "rows"}
 	if p.choosy() {
-		tables = append(tables, "excluded", "capped", "wanted")
+		tables = append(tables, "heldout", "excluded", "begun", "capped", "wanted")
+	}
+	if !p.replace {
+		tables = append(tables, "diff", "old", "now", "remove")
+		for _, i := range p.keys.identifying() {
+			tables = append(tables, fmt.Sprintf("held_%d", i))
+		}
 	}
 	for _, t := range tables {
 		drops = append(drops, "DROP TABLE plan_"+t)
-	}
-	for _, i := range p.keys.identifying() {
-		drops = append(drops, fmt.Sprintf("DROP TABLE plan_held_%d", i))
 	}
 	return execAll(ctx, p.tx, drops...)
 }

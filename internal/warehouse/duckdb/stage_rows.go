@@ -24,11 +24,17 @@ func (d *DB) Rows(ctx context.Context, r warehouse.Range, recheck bool, fn func(
 	if err != nil {
 		return err
 	}
+	var wants wanting
+	if recheck {
+		if wants, err = stagedWants(ctx, d.sql, r.Run, s.audience); err != nil {
+			return err
+		}
+	}
 	read := int64(0)
 	for first := r.First; first <= r.Last; first += rowSlice {
 		query := s.plainQuery(first, min(r.Last, first+rowSlice-1))
 		if recheck {
-			query = s.recheckQuery(first, min(r.Last, first+rowSlice-1))
+			query = s.recheckQuery(wants, first, min(r.Last, first+rowSlice-1))
 		}
 		n, err := d.readRows(ctx, query, len(s.keys.columns), fn)
 		if err != nil {
@@ -69,14 +75,14 @@ func (s stagedRun) plainQuery(first, last int64) string {
 }
 
 // recheckQuery marks rows that are no longer wanted: an add of somebody who is
-// no member any more; the removal of somebody who is one again and has keys; a
-// removal of a value that a member holds now.
-func (s stagedRun) recheckQuery(first, last int64) string {
-	members := fmt.Sprintf(`(SELECT pid FROM membership WHERE audience = %d)`, s.audience)
+// not wanted any more; the removal of somebody who is again and has keys; a
+// removal of a value that somebody wanted holds now.
+func (s stagedRun) recheckQuery(wants wanting, first, last int64) string {
+	members := fmt.Sprintf(`(SELECT pid FROM membership WHERE audience = %d AND %s)`, wants.audience, wants.condition())
 	with := fmt.Sprintf(`WITH s AS MATERIALIZED (SELECT * FROM %s WHERE n BETWEEN %d AND %d),
-		m AS MATERIALIZED (SELECT pid FROM membership WHERE audience = %d AND pid IN (SELECT pid FROM s)),
+		m AS MATERIALIZED (SELECT pid FROM %s WHERE pid IN (SELECT pid FROM s)),
 		u AS MATERIALIZED (SELECT pid FROM %s WHERE fp <> %s AND pid IN (SELECT pid FROM m))`,
-		s.table, first, last, s.audience, s.keys.table(), noKeys)
+		s.table, first, last, members, s.keys.table(), noKeys)
 	stale := []string{`(plain AND pid IN (SELECT pid FROM u))`}
 	for _, i := range s.keys.identifying() {
 		with += fmt.Sprintf(`,
