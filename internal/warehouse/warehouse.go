@@ -418,6 +418,7 @@ type EventRequest struct {
 	Wait bool
 	// Period, where it is not zero, stages the messages of a stream whose time is
 	// in it and which came before the beginning of the job, and moves no cursor.
+	// Nothing of it waits, nor is left to a later run but by Limit and Allowance.
 	Period activation.Period
 	// Again tells what of the run that staged before this one is to be staged
 	// again, because it will never be sent. nil = it sends all of it.
@@ -476,5 +477,6 @@ type Warehouse interface {
 	Audiences
 	Ledger
 	Events
+	Patience
 	Close() error
 }

@@ -20,12 +20,14 @@ import (
 //	run      who staged last, behind the place before
 //	earlier  the runs before it of which rows may be lost yet, as JSON
 //	job      whose beginning it is; another job begins anew
+//	start    where it began: all up to here is from before the job
 //
 // It advances in the transaction that writes the rows, so that an event is in
 // the rows of one run or waits, whatever crashes. A run that was staged and
 // never queued is found by Again, and the next one begins where that one did.
 // Rows that were queued and will never be sent are found by it too, whichever run
-// they are of: the next run begins with them.
+// they are of: the next run begins with them. Events that wait for their person
+// lie beside the cursor (events_wait.go).
 
 // event is the relation a run reads: what waits behind a place in the log.
 type event struct {
@@ -47,12 +49,14 @@ type cursor struct {
 	run        activation.RunID
 	before     int64
 	earlier    []earlier
+	// start is unknown of a cursor that was made before it was kept.
+	start sql.NullInt64
 }
 
 func findCursor(ctx context.Context, q queryer, t activation.TargetID) (c cursor, err error) {
 	var runs string
-	err = q.QueryRowContext(ctx, `SELECT job, seq, began, run, before, earlier FROM event_cursors WHERE target = $1`, string(t)).
-		Scan(&c.job, &c.seq, &c.began, &c.run, &c.before, &runs)
+	err = q.QueryRowContext(ctx, `SELECT job, seq, began, run, before, earlier, start FROM event_cursors WHERE target = $1`, string(t)).
+		Scan(&c.job, &c.seq, &c.began, &c.run, &c.before, &runs, &c.start)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return c, nil
@@ -72,8 +76,8 @@ func (c cursor) save(ctx context.Context, q queryer, t activation.TargetID) erro
 	if err != nil {
 		return fmt.Errorf("advance event cursor: %w", err)
 	}
-	_, err = exec(ctx, q, "advance event cursor", `INSERT INTO event_cursors (target, job, seq, began, run, before, earlier) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		string(t), c.job, c.seq, c.began, string(c.run), c.before, runs)
+	_, err = exec(ctx, q, "advance event cursor", `INSERT INTO event_cursors (target, job, seq, began, run, before, earlier, start) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		string(t), c.job, c.seq, c.began, string(c.run), c.before, runs, c.start)
 	return err
 }
 
@@ -89,11 +93,20 @@ func (d *DB) StageEvents(ctx context.Context, r warehouse.EventRequest, stage fu
 		return warehouse.Plan{}, err
 	}
 	s.stage = stage
+	if r.Wait {
+		defer d.state.ready.distrust()
+	}
 	err = s.reading(ctx, func() error {
 		return d.onOwnConnection(ctx, func(conn *sql.Conn) error {
 			return inTx(ctx, conn, func(tx *sql.Tx) error {
 				stage(activation.StageStaging)
 				if err := s.write(ctx, conn, tx, "TABLE "+stagedTable(r.Run), "staging", "run_"+string(r.Run)); err != nil {
+					return err
+				}
+				if s.history() {
+					return nil
+				}
+				if err := s.keepWaiting(ctx, conn, tx); err != nil {
 					return err
 				}
 				return s.next().save(ctx, tx, r.Target)
@@ -161,10 +174,14 @@ func (d *DB) StreamSeq(ctx context.Context) (map[string]int64, error) {
 	return out, nil
 }
 
-// ForgetEvents forgets how far the events of a target were staged.
+// ForgetEvents forgets how far the events of a target were staged, and those
+// that wait there.
 func (d *DB) ForgetEvents(ctx context.Context, t activation.TargetID) error {
 	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := exec(ctx, tx, "forget event cursor", `DELETE FROM event_cursors WHERE target = $1`, string(t))
+		if _, err := exec(ctx, tx, "forget event cursor", `DELETE FROM event_cursors WHERE target = $1`, string(t)); err != nil {
+			return err
+		}
+		_, err := exec(ctx, tx, "forget waiting events", `DELETE FROM waiting_events WHERE target = $1`, string(t))
 		return err
 	})
 }

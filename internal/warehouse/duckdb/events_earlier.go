@@ -93,15 +93,16 @@ func (c *cursor) queued() {
 
 // takeLost is the condition on seq of the rows that earlier runs will never
 // send and no later one has, as far as they fit into the run; where the rows of
-// a run are gone, of all that it staged. left is how many do not fit.
-func (s *eventStager) takeLost(ctx context.Context) (condition string, left int64, err error) {
+// a run are gone, of all that it staged. left is how many do not fit, room how
+// many more would.
+func (s *eventStager) takeLost(ctx context.Context) (condition string, left, room int64, err error) {
 	var conditions []string
 	var keep []earlier
-	room := s.r.Limit
+	room = s.limit()
 	for _, e := range s.cursor.earlier {
 		again, err := s.again(ctx, e.Run)
 		if err != nil {
-			return "", 0, err
+			return "", 0, 0, err
 		}
 		e.Taken = without(spans(again.Rows), e.Told)
 		if len(e.Taken) == 0 {
@@ -110,19 +111,19 @@ func (s *eventStager) takeLost(ctx context.Context) (condition string, left int6
 			}
 			continue
 		}
-		if n := size(e.Taken); len(conditions) > 0 && s.r.Limit > 0 && n > room {
+		if n := size(e.Taken); len(conditions) > 0 && n > room {
 			left, e.Taken = left+n, nil
 		} else {
 			one, err := s.lost(ctx, e)
 			if err != nil {
-				return "", 0, err
+				return "", 0, 0, err
 			}
 			conditions, room = append(conditions, one), room-n
 		}
 		keep = append(keep, e)
 	}
 	s.cursor.earlier = keep
-	return strings.Join(conditions, " OR "), left, nil
+	return strings.Join(conditions, " OR "), left, max(0, room), nil
 }
 
 // lost is the condition on seq of what is taken of an earlier run.
@@ -131,7 +132,8 @@ func (s *eventStager) lost(ctx context.Context, e earlier) (string, error) {
 	var there int64
 	switch err := s.tx.QueryRowContext(ctx, `SELECT count(*) FROM `+table).Scan(&there); {
 	case missingTable(err):
-		return fmt.Sprintf("seq > %d AND seq <= %d", e.Before, e.Until), nil
+		return fmt.Sprintf("seq > %d AND seq <= %d OR seq IN (SELECT seq FROM waiting_events WHERE target = %s AND taken = %s)",
+			e.Before, e.Until, literal(string(s.r.Target)), literal(string(e.Run))), nil
 	case err != nil:
 		return "", fmt.Errorf("look for staged rows: %w", scrub(ctx, err))
 	}

@@ -27,7 +27,7 @@ func (d *DB) streamEvents(ctx context.Context, q queryer, name string) (event, e
 	}
 	e.from = fmt.Sprintf(`SELECT m._seq AS seq, m._time AS happened, m._received AS received, coalesce(l.pid, m._pid) AS pid%s
 		FROM (SELECT * FROM (SELECT _seq AS seq, * FROM %s) WHERE %%s ORDER BY seq LIMIT %%d) m LEFT JOIN profile_merges l ON l.old = m._pid`, rawColumns(st), st.table())
-	e.rest = fmt.Sprintf(`SELECT count(*) FROM (SELECT _seq AS seq FROM %s) WHERE %%s`, st.table())
+	e.rest = fmt.Sprintf(`SELECT count(*) FROM (SELECT _seq AS seq, _time FROM %s) WHERE %%s`, st.table())
 	e.source = func(name string, key matchkey.Key) (string, error) {
 		switch name {
 		case warehouse.SourceID:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	driverduck "github.com/duckdb/duckdb-go/v2"
@@ -23,7 +24,10 @@ const eventSlice = 16_384
 // eventStager stages the events of one run. It reads on one connection, in one
 // snapshot, where what waits lies in the temporary table event_rows, in order:
 //
-//	n, seq, happened, received, pid, s1, s2 …   s<i> is the raw value of key i
+//	n, seq, happened, received, pid, changed, waits, s1, s2 …   s<i> is the raw value of key i
+//
+// changed is the merge that changed its person last, and waits says that it is
+// one of those that waited for their person (events_wait.go),
 //
 // and writes on another, which may be rolled back.
 type eventStager struct {
@@ -32,14 +36,19 @@ type eventStager struct {
 	keys  keySet
 	stage func(activation.Stage)
 
-	tx     *sql.Tx // of the reading
-	cursor cursor  // as the run leaves it; its seq is set in the end
+	tx     *sql.Tx          // of the reading
+	cursor cursor           // as the run leaves it; its seq is set in the end
+	undone activation.RunID // whose part in the waiting events is taken back
+	anew   bool             // another job begins
 	event  event
 	begins string // the condition on seq of what the run looks at
 	found  int64  // rows of event_rows
 
 	last int64 // number of the last event looked at
 	plan warehouse.Plan
+
+	waited   bool // event_waits has those that need not wait any longer
+	outcomes []outcome
 }
 
 func (d *DB) eventStager(ctx context.Context, r warehouse.EventRequest) (*eventStager, error) {
@@ -61,7 +70,7 @@ func (s *eventStager) reading(ctx context.Context, fn func() error) error {
 			if err := fn(); err != nil {
 				return err
 			}
-			return execAll(ctx, tx, `DROP TABLE event_rows`)
+			return execAll(ctx, tx, `DROP TABLE event_rows`, `DROP TABLE IF EXISTS event_waits`)
 		})
 	})
 }
@@ -71,7 +80,11 @@ func (s *eventStager) find(ctx context.Context) (err error) {
 	if s.cursor, err = findCursor(ctx, s.tx, s.r.Target); err != nil {
 		return err
 	}
-	if err := s.locate(ctx); err != nil {
+	locate := s.locate
+	if s.history() {
+		locate = s.locatePeriod
+	}
+	if err := locate(ctx); err != nil {
 		return err
 	}
 	s.stage(activation.StageAudiences)
@@ -84,22 +97,22 @@ func (s *eventStager) find(ctx context.Context) (err error) {
 	if waiting == 0 {
 		return execAll(ctx, s.tx, `CREATE OR REPLACE TEMP TABLE event_rows (n BIGINT)`)
 	}
-	limit := s.r.Limit
-	if limit <= 0 {
-		limit = math.MaxInt64
-	}
+	limit := s.limit()
 	s.found = min(waiting, limit)
 	s.plan.Counts.Left += max(0, waiting-limit)
 	sources, err := s.d.sources(s.r, s.event)
 	if err != nil {
 		return err
 	}
-	columns := ""
+	columns := ", false AS waits"
+	if s.waited {
+		columns = ", e.seq IN (SELECT seq FROM event_waits) AS waits"
+	}
 	for i, source := range sources {
 		columns += fmt.Sprintf(", %s AS s%d", source, i+1)
 	}
 	_, err = exec(ctx, s.tx, "find waiting events", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE event_rows AS
-		SELECT row_number() OVER (ORDER BY e.seq) AS n, e.seq, e.happened, e.received, coalesce(p._pid, 0) AS pid%s
+		SELECT row_number() OVER (ORDER BY e.seq) AS n, e.seq, e.happened, e.received, coalesce(p._pid, 0) AS pid, coalesce(p._seq, 0) AS changed%s
 		FROM (%s) e LEFT JOIN profiles p ON p._pid = e.pid ORDER BY e.seq`, columns, fmt.Sprintf(s.event.from, s.begins, limit)))
 	return err
 }
@@ -116,15 +129,21 @@ func (s *eventStager) locate(ctx context.Context) (err error) {
 		if !s.r.Backfill {
 			c.before = s.event.seq
 		}
+		c.start = sql.NullInt64{Int64: c.before, Valid: true}
+		s.anew = true
 	case c.run != s.r.Run:
 		again, err := s.again(ctx, c.run)
 		if err != nil {
 			return err
 		}
-		if !again.All {
+		if again.All {
+			s.undone = c.run
+		} else {
 			c.queued()
 		}
 		c.run = s.r.Run
+	default:
+		s.undone = c.run
 	}
 	s.cursor = c
 	if err := s.open(ctx, c.began); err != nil {
@@ -135,15 +154,31 @@ func (s *eventStager) locate(ctx context.Context) (err error) {
 }
 
 // beginning is the condition on seq of what the run looks at: all that comes
-// behind the place where it begins, and what earlier runs will never send.
+// behind the place where it begins, what earlier runs will never send, and what
+// need not wait any longer.
 func (s *eventStager) beginning(ctx context.Context) (string, error) {
-	behind := fmt.Sprintf("seq > %d", s.cursor.before)
-	lost, left, err := s.takeLost(ctx)
-	s.plan.Counts.Left = left
-	if err != nil || lost == "" {
-		return behind, err
+	begins := fmt.Sprintf("seq > %d", s.cursor.before)
+	lost, left, room, err := s.takeLost(ctx)
+	if err != nil {
+		return "", err
 	}
-	return behind + " OR " + lost, nil
+	if lost != "" {
+		begins += " OR " + lost
+	}
+	more, err := s.takeWaiting(ctx, room)
+	s.plan.Counts.Left = left + more
+	if s.waited {
+		begins += " OR seq IN (SELECT seq FROM event_waits)"
+	}
+	return begins, err
+}
+
+// limit is the most events that the run looks at.
+func (s *eventStager) limit() int64 {
+	if s.r.Limit <= 0 {
+		return math.MaxInt64
+	}
+	return s.r.Limit
 }
 
 func (s *eventStager) again(ctx context.Context, run activation.RunID) (warehouse.Again, error) {
@@ -184,12 +219,14 @@ func (s *eventStager) write(ctx context.Context, conn *sql.Conn, tx *sql.Tx, wha
 		}
 	}
 	c := &s.plan.Counts
-	c.Staged, c.Eligible = c.Add, c.Add+c.Omitted
+	c.Staged, c.Eligible = c.Add, c.Add+c.Omitted+c.Deferred
 	c.Selected = c.Eligible + c.Capped
 	if c.Add > 0 {
 		s.plan.Segments = []warehouse.Segment{{Phase: 1, Op: activation.OpAdd, Plain: true, First: 1, Last: c.Add}}
 	}
-	s.plan.Seq = s.event.seq
+	if !s.history() {
+		s.plan.Seq = s.event.seq
+	}
 	return nil
 }
 
@@ -214,7 +251,7 @@ func (s *eventStager) append(ctx context.Context, conn *sql.Conn, schema, table 
 }
 
 func (s *eventStager) slices(ctx context.Context, a *driverduck.Appender) error {
-	query := `SELECT seq, happened, received, pid`
+	query := `SELECT seq, happened, received, pid, changed, waits`
 	for i := range s.r.Keys.Keys {
 		query += fmt.Sprintf(", s%d", i+1)
 	}
@@ -242,13 +279,19 @@ type eventWriter struct {
 	values  []string
 	out     [][]byte
 	buf     []byte
+	each    matchkey.Set // the keys, of which each is enough for the others to be told
 	raw     []sql.RawBytes
 	line    []driver.Value
 }
 
 func newEventWriter(s *eventStager, a *driverduck.Appender) *eventWriter {
 	n := len(s.r.Keys.Keys)
-	return &eventWriter{eventStager: s, a: a, values: make([]string, n), out: make([][]byte, n), raw: make([]sql.RawBytes, n), line: make([]driver.Value, 13+n)}
+	each := s.r.Keys
+	each.Keys = slices.Clone(each.Keys)
+	for i := range each.Keys {
+		each.Keys[i].Identifies = true
+	}
+	return &eventWriter{eventStager: s, a: a, each: each, values: make([]string, n), out: make([][]byte, n), raw: make([]sql.RawBytes, n), line: make([]driver.Value, 13+n)}
 }
 
 // slice stages some events. full says that no more may be staged.
@@ -259,7 +302,7 @@ func (w *eventWriter) slice(ctx context.Context, query string, first int64) (ful
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	var e oneEvent
-	dest := []any{&e.seq, &e.at, &e.received, &e.pid}
+	dest := []any{&e.seq, &e.at, &e.received, &e.pid, &e.changed, &e.waits}
 	for i := range w.raw {
 		dest = append(dest, &w.raw[i])
 	}
@@ -282,31 +325,46 @@ func (w *eventWriter) slice(ctx context.Context, query string, first int64) (ful
 }
 
 // oneEvent is what is known of an event beside its values.
-type oneEvent struct{ seq, at, received, pid int64 }
+type oneEvent struct {
+	seq, at, received, pid, changed int64
+	waits                           bool
+}
 
-// one stages an event or omits it; false = it is left, for no more may be staged.
+// one stages an event, omits it or lets it wait; false = it is left, for no more
+// may be staged.
 func (w *eventWriter) one(e oneEvent) (bool, error) {
 	c := &w.plan.Counts
 	usable := (w.r.Since.IsZero() || e.at >= w.r.Since.UnixMicro()) && (w.r.Drop == nil || !w.r.Drop(time.UnixMicro(e.received).UTC()))
+	patient := usable && w.r.Wait && !w.history()
 	var fp matchkey.Fingerprint
 	if usable {
 		fp, w.buf = w.r.Keys.Compute(w.values, w.out, w.buf)
-		usable = fp != matchkey.Fingerprint{} && w.complete()
+		usable = fp != matchkey.Fingerprint{} && w.complete(w.out)
 	}
 	if !usable {
-		c.Omitted++
 		w.looked, w.last = w.looked+1, e.seq
+		if patient && w.ofEvent() {
+			c.Deferred++
+			w.defers(e)
+			return true, nil
+		}
+		c.Omitted++
+		w.done(e)
 		return true, nil
 	}
-	first := e.seq > w.cursor.before
+	first := e.waits || e.seq > w.cursor.before
 	if first && w.r.Allowance != nil && w.allowed >= *w.r.Allowance {
-		return false, nil
+		if e.waits { // it goes on waiting; what was lost may come behind it
+			w.caps(e)
+		}
+		return e.waits, nil
 	}
 	if first {
 		w.allowed++
 	}
 	c.Add++
 	w.looked, w.last = w.looked+1, e.seq
+	w.done(e)
 	fp = w.keys.fingerprint(fp)
 	copy(w.line, []driver.Value{c.Add, int32(1), string(activation.OpAdd), true, e.pid, int32(w.keys.n), nil, fp[:], nil, int64(0), int32(w.keys.n), int32(0)})
 	for i, v := range w.out {
@@ -319,10 +377,17 @@ func (w *eventWriter) one(e oneEvent) (bool, error) {
 	return true, w.a.AppendRow(w.line...)
 }
 
-// complete reports whether all required keys came out.
-func (w *eventWriter) complete() bool {
-	for i := range w.r.Keys.Keys {
-		if w.r.Keys.Keys[i].Required && w.out[i] == nil {
+// ofEvent reports whether all required keys that are the event's own came out,
+// of one that is not staged: then it lacks nothing but its person.
+func (w *eventWriter) ofEvent() bool {
+	_, w.buf = w.each.Compute(w.values, w.out, w.buf)
+	return w.complete(w.out[:w.r.Columns])
+}
+
+// complete reports whether all required keys of the first ones came out.
+func (w *eventWriter) complete(out [][]byte) bool {
+	for i := range out {
+		if w.r.Keys.Keys[i].Required && out[i] == nil {
 			return false
 		}
 	}

@@ -23,6 +23,8 @@ type state struct {
 		next int64
 		all  map[string]int64
 	}
+	// ready is what ReadyEvents has seen.
+	ready readyEvents
 }
 
 // schema is one snapshot of what is declared about the data.

@@ -21,7 +21,7 @@ import (
 // Events judges how a warehouse stages events: the messages of a stream, and the
 // people who enter and leave an audience.
 func Events(t *testing.T, open Open) {
-	for _, c := range eventCases {
+	for _, c := range slices.Concat(eventCases, waitCases, periodCases) {
 		t.Run(c.name, func(t *testing.T) {
 			w, err := open()
 			if err != nil {
@@ -35,6 +35,11 @@ func Events(t *testing.T, open Open) {
 		dir := t.TempDir()
 		few(t, "8")
 		rapid.Check(t, func(rt *rapid.T) { eachOnce(rt, dir, open) })
+	})
+	t.Run("each waiting event once", func(t *testing.T) {
+		dir := t.TempDir()
+		few(t, "8")
+		rapid.Check(t, func(rt *rapid.T) { eachAwaited(rt, dir, open) })
 	})
 }
 
@@ -164,10 +169,12 @@ func (h *herald) tells(run, stream string, want ...string) warehouse.Plan {
 	return plan
 }
 
-var eventCases = []struct {
+type eventCase struct {
 	name string
 	run  func(h *herald)
-}{
+}
+
+var eventCases = []eventCase{
 	{"a stream from its beginning", func(h *herald) {
 		h.customers("ann email=ann@x")
 		h.happen("orders", "order=1 customer=ann amount=3", "order=2 customer=bob amount=4")
