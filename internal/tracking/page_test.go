@@ -138,3 +138,18 @@ func TestPage(t *testing.T) {
 		}
 	}
 }
+
+// TestAdvice: each page's advice is one sentence of its own, without markup.
+func TestAdvice(t *testing.T) {
+	for _, list := range codes {
+		for _, code := range list {
+			advice := tracking.Advice(code)
+			if advice == "" || strings.ContainsAny(advice, "`\n") || strings.Contains(advice, ". ") {
+				t.Errorf("the advice of %s is %q", code, advice)
+			}
+		}
+	}
+	if got := tracking.Advice("NO-SUCH-CODE-001"); got != "" {
+		t.Errorf("a code without a page has the advice %q", got)
+	}
+}

@@ -25,6 +25,7 @@ type Store interface {
 	Runs(ctx context.Context, f store.RunFilter) ([]activation.Run, error)
 	Run(ctx context.Context, id activation.RunID) (activation.Run, error)
 	Items(ctx context.Context, run activation.RunID) ([]activation.Item, error)
+	ItemTallies(ctx context.Context, runs []activation.RunID) (map[activation.RunID]store.ItemTally, error)
 	Receipts(ctx context.Context, run activation.RunID) (map[activation.ItemID][]activation.Receipt, error)
 	RetryVerdict(ctx context.Context, id activation.RunID) (ok bool, reason string, err error)
 	Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error)
@@ -75,8 +76,10 @@ type Cause struct {
 	Message string `json:"message"`
 	Items   int    `json:"items"`
 	Rows    int64  `json:"rows"`
-	// Page is the page of docs/troubleshooting that says what to do.
-	Page string `json:"page"`
+	// Page is the page of docs/troubleshooting that says what to do, and Advice its
+	// first sentence of that.
+	Page   string `json:"page"`
+	Advice string `json:"advice,omitempty"`
 }
 
 // WithErrors reports whether a completed run has rows that were not simply
@@ -99,10 +102,18 @@ func (t *Tracking) List(ctx context.Context, f store.RunFilter) ([]View, error) 
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]activation.RunID, len(runs))
+	for i, r := range runs {
+		ids[i] = r.ID
+	}
+	tallies, err := t.Store.ItemTallies(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	names := t.names(ctx)
 	out := make([]View, len(runs))
 	for i, r := range runs {
-		v := View{Run: r, Laws: r.Counts.Laws()}
+		v := View{Run: r, Laws: r.Counts.Laws(), ItemsDone: int(tallies[r.ID].Done), ItemsFailed: int(tallies[r.ID].Failed)}
 		if err := names.fill(&v); err != nil {
 			return nil, err
 		}
@@ -156,7 +167,7 @@ func causes(r activation.Run, items []activation.Item, receipts map[activation.I
 	group := func(code, message string) *Cause {
 		c := by[code]
 		if c == nil {
-			c = &Cause{Code: code, Message: message, Page: Page(code)}
+			c = &Cause{Code: code, Message: message, Page: Page(code), Advice: Advice(code)}
 			by[code] = c
 		}
 		return c

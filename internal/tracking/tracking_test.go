@@ -32,6 +32,14 @@ func (b *books) Items(context.Context, activation.RunID) ([]activation.Item, err
 	return b.items, nil
 }
 
+func (b *books) ItemTallies(_ context.Context, runs []activation.RunID) (map[activation.RunID]store.ItemTally, error) {
+	out := map[activation.RunID]store.ItemTally{}
+	for _, id := range runs {
+		out[id] = store.ItemTally{Total: 5, Done: 3, Failed: 2}
+	}
+	return out, nil
+}
+
 func (b *books) Receipts(context.Context, activation.RunID) (map[activation.ItemID][]activation.Receipt, error) {
 	return b.receipts, nil
 }
@@ -114,10 +122,10 @@ func TestCauses(t *testing.T) {
 	}
 	const pages = "docs/troubleshooting/"
 	want := []tracking.Cause{
-		{Code: "META-AUTH", Message: "because of META-AUTH", Items: 2, Rows: 20, Page: pages + "meta-auth.md"},
-		{Code: "UNKNOWN-000", Message: "because of ", Items: 2, Rows: 6, Page: pages + "unknown.md"},
-		{Code: "META-DATA", Message: "refused by the network", Items: 2, Rows: 3, Page: pages + "meta-data.md"},
-		{Code: "UNPLACED", Message: "the network called these rows invalid without saying which", Items: 1, Rows: 3, Page: pages + "unplaced.md"},
+		{Code: "META-AUTH", Message: "because of META-AUTH", Items: 2, Rows: 20, Page: pages + "meta-auth.md", Advice: "Make a new system-user token, store it as a new authorization and replace the old one with it."},
+		{Code: "UNKNOWN-000", Message: "because of ", Items: 2, Rows: 6, Page: pages + "unknown.md", Advice: "Retry the run."},
+		{Code: "META-DATA", Message: "refused by the network", Items: 2, Rows: 3, Page: pages + "meta-data.md", Advice: "Correct the value at its source, or the destination's mapping if every row is refused."},
+		{Code: "UNPLACED", Message: "the network called these rows invalid without saying which", Items: 1, Rows: 3, Page: pages + "unplaced.md", Advice: "Look at the field each match key is mapped to (usher destination show ID) and at a few of its values."},
 	}
 	if !slices.Equal(v.Errors, want) {
 		t.Errorf("causes are\n%+v\nwant\n%+v", v.Errors, want)
@@ -182,7 +190,7 @@ func TestOutcomes(t *testing.T) {
 func TestNames(t *testing.T) {
 	b := &books{run: activation.Run{Status: activation.RunCompleted, Counts: activation.Counts{Unplaced: 1}}}
 	list, err := watch(b).List(t.Context(), store.RunFilter{})
-	if err != nil || len(list) != 2 || b.looked != 1 || list[1].DestinationName != "Shop" || !list[0].WithErrors() {
+	if err != nil || len(list) != 2 || b.looked != 1 || list[1].DestinationName != "Shop" || !list[0].WithErrors() || list[0].ItemsDone != 3 || list[0].ItemsFailed != 2 {
 		t.Errorf("%d runs, looked %d times, %v", len(list), b.looked, err)
 	}
 	b.err = activation.ErrNotFound
