@@ -83,6 +83,8 @@ func configFlags(c *cobra.Command) {
 	f.Int("site-per-minute", d.SitePerMinute, "questions of web pages that one address may ask in a minute; 0 = as many as it likes")
 	f.Int("guard-percent", d.GuardPercent, "share of a target's people that may be removed within 24 h without approval; 100 = off")
 	f.Duration("job-retention", d.JobRetention, "how long jobs that do not go on are kept, with their runs and logs")
+	f.String("reconcile-at", d.ReconcileAt, "time of day, in UTC, from which remote audiences are compared with their ledgers; off = never")
+	f.String("customer-field", d.CustomerField, "identifier field that decisions and paid responses name customers by (default the strongest)")
 	f.Int("max-batch", d.MaxBatch, "rows of one queue item; 0 = as many as the network takes")
 }
 
@@ -90,7 +92,7 @@ func configFlags(c *cobra.Command) {
 func loadConfig(cmd *cobra.Command, file string) (config.Config, error) {
 	flags := map[string]any{}
 	f := cmd.Flags()
-	for flag, name := range map[string]string{"listen": "listen", "data": "data", "log-level": "log_level", "log-format": "log_format", "public-url": "public_url"} {
+	for flag, name := range map[string]string{"listen": "listen", "data": "data", "log-level": "log_level", "log-format": "log_format", "public-url": "public_url", "reconcile-at": "reconcile_at", "customer-field": "customer_field"} {
 		if f.Changed(flag) {
 			v, err := f.GetString(flag)
 			if err != nil {

@@ -67,6 +67,12 @@ type Config struct {
 	// JobRetention is how long a failed, paused, completed or killed job is kept,
 	// with its runs and logs, after it entered that state. Default 2160h (90 days).
 	JobRetention time.Duration `koanf:"job_retention"`
+	// ReconcileAt is the time of day, in UTC, from which every remote audience is
+	// compared with its ledger each night. Default 03:00; off = never.
+	ReconcileAt string `koanf:"reconcile_at"`
+	// CustomerField is the identifier field that decisions and paid responses name
+	// customers by. Default the strongest identifier that is declared.
+	CustomerField string `koanf:"customer_field"`
 	// DatabaseURL is the PostgreSQL that holds the control plane, such as
 	// postgres://usher:password@host:5432/usher. Default none: it is a file in Data.
 	// There is no flag for it, since others on the machine can see flags.
@@ -81,7 +87,7 @@ func Default() Config {
 		LogLevel:     "info",
 		LogFormat:    "text",
 		GuardPercent: 20, SitePerMinute: 600,
-		JobRetention: 90 * 24 * time.Hour,
+		JobRetention: 90 * 24 * time.Hour, ReconcileAt: "03:00",
 	}
 }
 
@@ -118,7 +124,7 @@ func Load(path string, flags map[string]any) (Config, error) {
 // names are the settings there are.
 func names() map[string]struct{} {
 	out := map[string]struct{}{}
-	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "public_url", "trusted_proxies", "site_origins", "site_per_minute", "guard_percent", "max_batch", "job_retention", "database_url"} {
+	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "public_url", "trusted_proxies", "site_origins", "site_per_minute", "guard_percent", "max_batch", "job_retention", "reconcile_at", "customer_field", "database_url"} {
 		out[n] = struct{}{}
 	}
 	return out
@@ -175,6 +181,9 @@ func (c Config) Validate() error {
 	if c.JobRetention < 24*time.Hour {
 		errs = append(errs, fmt.Errorf("job_retention: %s is less than 24h", c.JobRetention))
 	}
+	if _, err := c.Night(); err != nil {
+		errs = append(errs, err)
+	}
 	if u := string(c.DatabaseURL); u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		errs = append(errs, errors.New("database_url: it must begin with postgres://, as in postgres://user:password@host:5432/name"))
 	}
@@ -190,6 +199,19 @@ func (c Config) Validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// Night is how long after midnight, UTC, the comparisons of a night begin;
+// negative where there are none.
+func (c Config) Night() (time.Duration, error) {
+	if c.ReconcileAt == "off" {
+		return -1, nil
+	}
+	t, err := time.Parse("15:04", c.ReconcileAt)
+	if err != nil {
+		return 0, fmt.Errorf("reconcile_at: %q is not a time of day such as 03:00, nor off", c.ReconcileAt)
+	}
+	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, nil
 }
 
 // Proxies are the trusted proxies as networks.

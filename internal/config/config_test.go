@@ -37,6 +37,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"every wrong one, third", "listen: nowhere\nlog_level: loud\nguard_percent: 0", "guard_percent:"},
 		{"wrong kind", "threads: many", "threads"},
 		{"no address", "public_url: usher", "public_url: it must be an address"},
+		{"no time of day", "reconcile_at: 25:00", `reconcile_at: "25:00" is not a time of day such as 03:00, nor off`},
 		{"jobs kept too shortly", "job_retention: 2h", "job_retention: 2h0m0s is less than 24h"},
 		{"too little memory", "memory_mb: 5", "memory_mb"},
 		{"another database", "database_url: mysql://u:hunter2@h/x", "database_url: it must begin with postgres://"},
