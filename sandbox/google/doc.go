@@ -23,6 +23,8 @@
 //
 //	GET    lists                  all lists with their sizes
 //	GET    lists/{id}/members     members by their identifiers
+//	POST   lists/{id}/members     {"members": [{"emailAddress": "…"}]}: bring people in
+//	POST   lists/{id}/members/remove  {"members": […]} or {"count": 3}: take people out
 //	DELETE lists/{id}             take it away behind the caller's back
 //	GET    events                 conversions that took effect
 //	GET    requests               requests and what they came to

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"usher/sandbox/behind"
 )
 
 // List is a user list as the read-back shows it.
@@ -68,17 +70,22 @@ func (n *Network) Members(id string) ([]Member, bool) {
 	}
 	out := make([]Member, 0, l.roster.size())
 	for p := range l.roster.people {
-		m := Member{Identifiers: map[string][]string{}, AddedAt: p.added}
-		for id := range p.ids {
-			m.Identifiers[id.kind] = append(m.Identifiers[id.kind], id.text)
-		}
-		for _, texts := range m.Identifiers {
-			slices.Sort(texts)
-		}
-		out = append(out, m)
+		out = append(out, p.show())
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(fmt.Sprint(a.Identifiers), fmt.Sprint(b.Identifiers)) })
 	return out, true
+}
+
+// show is the person as the read-back shows them.
+func (p *person) show() Member {
+	m := Member{Identifiers: map[string][]string{}, AddedAt: p.added}
+	for id := range p.ids {
+		m.Identifiers[id.kind] = append(m.Identifiers[id.kind], id.text)
+	}
+	for _, texts := range m.Identifiers {
+		slices.Sort(texts)
+	}
+	return m
 }
 
 // Holds reports whether a list has a member by this identifier.
@@ -200,6 +207,7 @@ func (n *Network) Control() http.Handler {
 		}
 		reply(w, map[string]any{"members": members})
 	})
+	behind.Serve(mux, "/lists", n)
 	mux.HandleFunc("DELETE /lists/{id}", func(w http.ResponseWriter, r *http.Request) {
 		if !n.DeleteList(r.PathValue("id")) {
 			http.NotFound(w, r)

@@ -66,12 +66,16 @@ func (r *roster) remove(ids []identifier) {
 // clear takes away who was added before the time.
 func (r *roster) clear(before time.Time) {
 	for p := range r.people {
-		if !p.added.Before(before) {
-			continue
+		if p.added.Before(before) {
+			r.drop(p)
 		}
-		for id := range p.ids {
-			delete(r.by, id)
-		}
-		delete(r.people, p)
 	}
+}
+
+// drop takes somebody away with all their identifiers.
+func (r *roster) drop(p *person) {
+	for id := range p.ids {
+		delete(r.by, id)
+	}
+	delete(r.people, p)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+
+	"usher/sandbox/behind"
 )
 
 // maxControlBytes bounds the body of a request to the read-back.
@@ -18,6 +20,8 @@ var errNoSegment = errors.New("there is no such segment")
 //	GET    /segments/{id}          one segment
 //	DELETE /segments/{id}          take it away behind the caller's back
 //	GET    /segments/{id}/members  its members with all values
+//	POST   /segments/{id}/members  {"members": [{"SHA256_EMAIL": "…"}]}: bring people in
+//	POST   /segments/{id}/members/remove  {"members": […]} or {"count": 3}: take people out
 //	POST   /segments/{id}/status   {"status": "EXPIRED"}; "" = by age and size again
 //	GET    /rules                  conversion rules
 //	POST   /rules                  make one or change it
@@ -49,6 +53,7 @@ func (n *Network) Control() http.Handler {
 		members, ok := n.Members(r.PathValue("id"))
 		found(w, ok, map[string]any{"members": members})
 	})
+	behind.Serve(mux, "/segments", n)
 	mux.HandleFunc("DELETE /segments/{id}", func(w http.ResponseWriter, r *http.Request) {
 		found(w, n.DeleteSegment(r.PathValue("id")), nil)
 	})

@@ -182,18 +182,26 @@ func (n *Network) Members(id string) ([]Member, bool) {
 	}
 	list := []Member{}
 	for m := range s.roster.members {
-		out := Member{IDs: map[string][]string{}, Info: maps.Clone(m.info)}
-		for _, v := range m.ids {
-			out.IDs[v.kind] = append(out.IDs[v.kind], v.value)
-		}
-		for _, values := range out.IDs {
-			slices.Sort(values)
-		}
-		list = append(list, out)
+		list = append(list, m.show())
 	}
-	slices.SortFunc(list, func(a, b Member) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	slices.SortFunc(list, func(a, b Member) int { return strings.Compare(a.text(), b.text()) })
 	return list, true
 }
+
+// show is the member as the read-back shows it.
+func (m *member) show() Member {
+	out := Member{IDs: map[string][]string{}, Info: maps.Clone(m.info)}
+	for _, v := range m.ids {
+		out.IDs[v.kind] = append(out.IDs[v.kind], v.value)
+	}
+	for _, values := range out.IDs {
+		slices.Sort(values)
+	}
+	return out
+}
+
+// text is what members are ordered by.
+func (m Member) text() string { return fmt.Sprint(m.IDs, m.Info) }
 
 // Holds reports whether a segment has a member with this id.
 func (n *Network) Holds(id, kind, value string) bool {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+
+	"usher/sandbox/behind"
 )
 
 // maxControlBytes bounds the body of a request to the read-back.
@@ -18,6 +20,8 @@ var errNoAudience = errors.New("there is no such audience")
 //	GET    audiences                audiences with their books
 //	GET    audiences/{id}           one audience
 //	GET    audiences/{id}/members   its members with all values
+//	POST   audiences/{id}/members   {"members": [{"EMAIL": "…"}]}: bring people in
+//	POST   audiences/{id}/members/remove  {"members": […]} or {"count": 3}: take people out
 //	DELETE audiences/{id}           take it away behind the caller's back
 //	POST   audiences/{id}/flag      {"flagged": true}: hold it back (471)
 //	GET    datasets/{id}/events     conversions that took effect
@@ -33,6 +37,7 @@ func (n *Network) Control() http.Handler {
 	mux.HandleFunc("GET /audiences/{id}", n.showAudience)
 	mux.HandleFunc("DELETE /audiences/{id}", n.takeAudience)
 	mux.HandleFunc("GET /audiences/{id}/members", n.showMembers)
+	behind.Serve(mux, "/audiences", n)
 	mux.HandleFunc("POST /audiences/{id}/flag", n.flag)
 	mux.HandleFunc("GET /datasets/{id}/events", func(w http.ResponseWriter, r *http.Request) {
 		list, ok := n.Conversions(r.PathValue("id"))

@@ -16,6 +16,7 @@ const (
 	eventFlag   eventKind = "flag"
 	eventTerms  eventKind = "terms"
 	eventUsers  eventKind = "users"
+	eventMeddle eventKind = "meddle" // somebody else changed who is in
 )
 
 // event is one change of the network's state. All changes are events, applied
@@ -93,6 +94,8 @@ func (n *Network) applyTo(a *audience, e event) {
 			return
 		}
 		a.waiting = append(a.waiting, matching{due: e.At.Add(n.opts.Lag), upload: e.Upload})
+	case eventMeddle:
+		a.meddled(e.At, e.Upload)
 	case eventCreate, eventTerms: // handled by apply
 	}
 }
@@ -110,14 +113,8 @@ func (a *audience) settle(now time.Time) {
 }
 
 func (a *audience) match(u *upload) {
-	row := make([]value, 0, len(u.Keys))
 	for _, cells := range u.Rows {
-		row = row[:0]
-		for i, text := range cells {
-			if c, ok := columnOf(u.Keys[i]); ok && text != "" {
-				row = append(row, value{c.as, text})
-			}
-		}
+		row := u.values(cells)
 		if u.Op != opRemove {
 			a.books.noteAdd(a.roster.add(row))
 		} else {

@@ -67,7 +67,7 @@ func (e event) validate() error {
 		if e.Settings == nil {
 			return fmt.Errorf("event %q has no settings", e.Kind)
 		}
-	case eventUsers:
+	case eventUsers, eventMeddle:
 		if e.Upload == nil {
 			return fmt.Errorf("event %q has no upload", e.Kind)
 		}

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -83,16 +84,24 @@ func (n *Network) Members(audienceID string) ([]Member, bool) {
 	}
 	a.settle(n.deps.Now())
 	list := make([]Member, 0, len(a.roster.members))
-	for _, m := range a.roster.members {
-		list = append(list, m.readBack())
+	for _, id := range a.roster.ordered() {
+		list = append(list, a.roster.members[id].readBack())
 	}
-	slices.SortFunc(list, func(x, y Member) int {
-		if c := strings.Compare(x.ExternID, y.ExternID); c != 0 {
+	return list, true
+}
+
+// ordered are the ids of the members in a fixed order: by name, then by values.
+func (r *roster) ordered() []int {
+	shown := make(map[int]Member, len(r.members))
+	for id, m := range r.members {
+		shown[id] = m.readBack()
+	}
+	return slices.SortedFunc(maps.Keys(shown), func(x, y int) int {
+		if c := strings.Compare(shown[x].ExternID, shown[y].ExternID); c != 0 {
 			return c
 		}
-		return strings.Compare(fmt.Sprint(x.Keys), fmt.Sprint(y.Keys))
+		return strings.Compare(fmt.Sprint(shown[x].Keys), fmt.Sprint(shown[y].Keys))
 	})
-	return list, true
 }
 
 func (m *member) readBack() Member {
