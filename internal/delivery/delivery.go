@@ -39,7 +39,7 @@ type Ledger interface {
 	Unstage(ctx context.Context, runs []activation.RunID) error
 }
 
-// Audiences is what delivery needs of audiences. warehouse.Audiences has it.
+// Audiences is what delivery needs of audiences. warehouse.Warehouse has it.
 type Audiences interface {
 	Evaluate(ctx context.Context, id activation.AudienceID, now time.Time) error
 	TimeDependent(ctx context.Context, id activation.AudienceID) (bool, error)

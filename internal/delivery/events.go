@@ -194,24 +194,6 @@ func (d *Delivery) previewEvents(ctx context.Context, t activation.Target, dest 
 	return summary(t.ID, plan, guardPass, 1, rowsPerItem(def, req.Keys.Keys, d.set.ItemRows)), nil
 }
 
-// syncOf is the kind of a target's runs, and what they are triggered by.
-func syncOf(def provider.Definition, t activation.Target, audience activation.Audience) (kind activation.SyncType, by string) {
-	kind, by = activation.SyncSegment, audience.Name
-	if takesEvents(def, t) {
-		kind = activation.SyncEvents
-	}
-	if w, ok := def.Workflow(t.Workflow); ok && w.SyncType != "" {
-		kind = w.SyncType
-	}
-	if t.Stream != "" {
-		by = t.Stream
-	}
-	if kind == activation.SyncOfflineConversion || kind == activation.SyncConversionAudience {
-		by = ""
-	}
-	return kind, by
-}
-
 // failsAs is an error as it counts for a run of events: there is no remote
 // audience that could be made anew, so one that is gone is a wrong setting.
 func (x *execution) failsAs(e *activation.Error) *activation.Error {

@@ -114,9 +114,9 @@ func (x *execution) read(ctx context.Context) (err error) {
 }
 
 // ended reports whether the run's job is over or its destination switched off.
-// A key change or a forget goes on whatever the state of the job.
+// Somebody is forgotten whatever the state of the job.
 func (x *execution) ended(ctx context.Context) (bool, error) {
-	if x.run.SyncType == activation.SyncPIIUpdate {
+	if x.run.Mode == activation.ModeForget {
 		return false, nil
 	}
 	if x.run.Release != "" {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"sync"
@@ -33,6 +34,20 @@ type plane struct {
 	gives    map[activation.RunID]bool // runs that want nobody
 	audience activation.AudienceID
 	job      string // whose beginning counts in the end
+	// others are the members of audiences beside the one; seqs their change numbers.
+	others map[activation.AudienceID]map[int64]bool
+	log    []changed
+	apart  func(id int64) bool // whom the job leaves out, as the test knows
+	timed  map[activation.AudienceID]bool
+	fresh  []activation.AudienceID // what was evaluated, in order
+	sick   error                   // of the next staging
+}
+
+// changed is one line of the log of changes.
+type changed struct {
+	seq      int64
+	audience activation.AudienceID
+	what     string // enter, exit, keys
 }
 
 type human struct {
@@ -63,7 +78,7 @@ type change struct {
 }
 
 func newPlane(now func() time.Time) *plane {
-	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}, begun: map[string]map[int64]bool{}, gives: map[activation.RunID]bool{}}
+	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}, begun: map[string]map[int64]bool{}, gives: map[activation.RunID]bool{}, others: map[activation.AudienceID]map[int64]bool{}, timed: map[activation.AudienceID]bool{}}
 }
 
 var (
@@ -76,9 +91,14 @@ func (p *plane) lock() func() { p.mu.Lock(); return p.mu.Unlock }
 // set makes a person so.
 func (p *plane) set(id int64, keys [2]string, member bool) {
 	defer p.lock()()
-	was := p.people[id]
-	if was == nil || was.member != member || (member && was.keys != keys) {
-		p.seq++
+	switch was := p.people[id]; {
+	case was == nil && !member:
+	case was == nil || member && !was.member:
+		p.note(p.audience, "enter")
+	case was.member && !member:
+		p.note(p.audience, "exit")
+	case member && was.keys != keys:
+		p.note(p.audience, "keys")
 	}
 	p.people[id] = &human{keys, member}
 	if !member {
@@ -86,6 +106,40 @@ func (p *plane) set(id int64, keys [2]string, member bool) {
 			delete(left, id)
 		}
 	}
+}
+
+// note writes a change into the log. p.mu is held.
+func (p *plane) note(a activation.AudienceID, what string) {
+	p.seq++
+	p.log = append(p.log, changed{p.seq, a, what})
+}
+
+// put puts somebody into another audience, or takes them out.
+func (p *plane) put(a activation.AudienceID, id int64, member bool) {
+	defer p.lock()()
+	if p.others[a] == nil {
+		p.others[a] = map[int64]bool{}
+	}
+	if p.others[a][id] != member {
+		p.note(a, map[bool]string{true: "enter", false: "exit"}[member])
+	}
+	p.others[a][id] = member
+}
+
+// out reports why somebody is not wanted although a member.
+func (p *plane) out(r warehouse.PlanRequest, id int64) (heldOut, excluded, outranked bool) {
+	in := func(list []activation.AudienceID) bool {
+		return slices.ContainsFunc(list, func(a activation.AudienceID) bool { return p.others[a][id] })
+	}
+	heldOut = r.Holdout != nil && heldBack(r.Holdout.Salt, r.Holdout.Percent, id)
+	return heldOut, !heldOut && in(r.Exclude), !heldOut && !in(r.Exclude) && in(r.Above)
+}
+
+// heldBack decides by salt and person alone.
+func heldBack(salt string, percent float64, id int64) bool {
+	h := fnv.New32a()
+	fmt.Fprint(h, salt, "/", id)
+	return float64(h.Sum32()%10_000) < percent*100
 }
 
 // held reports whether the network may hold the person under any keys.
@@ -99,14 +153,22 @@ func (p *plane) held(generation int, id int64) bool {
 }
 
 // whom decides who of the people is wanted, and counts the others.
-func (p *plane) whom(r warehouse.PlanRequest, deferred map[int64]bool) (wanted map[int64]bool, excluded map[int64]bool, capped int64) {
+func (p *plane) whom(r warehouse.PlanRequest, deferred map[int64]bool, c *activation.Counts) (wanted map[int64]bool, excluded map[int64]bool) {
 	wanted, excluded = map[int64]bool{}, map[int64]bool{}
 	var newcomers []int64
 	for id, h := range p.people {
 		left, begun := p.begun[r.Begun]
 		row := p.ledger[r.Generation][version{id, h.keys}]
+		heldOut, apart, outranked := p.out(r, id)
 		switch {
 		case !h.member || r.Nobody:
+		case heldOut:
+			c.HeldOut++
+		case outranked:
+			c.Outranked++
+			c.Excluded++
+		case apart:
+			c.Excluded++
 		case r.Begun != "" && !p.held(r.Generation, id) && (!begun || left[id]):
 			excluded[id] = true
 		default:
@@ -120,10 +182,12 @@ func (p *plane) whom(r warehouse.PlanRequest, deferred map[int64]bool) (wanted m
 	for i, id := range newcomers {
 		if int64(i) >= *r.Limit {
 			delete(wanted, id)
-			capped++
+			c.Capped++
 		}
 	}
-	return wanted, excluded, capped
+	c.Excluded += int64(len(excluded))
+	c.Selected = c.HeldOut + c.Excluded + c.Capped
+	return wanted, excluded
 }
 
 // wanted returns the key values the network must hold, and those it may hold
@@ -137,7 +201,7 @@ func (p *plane) wanted(generation int) (must, may map[string]bool) {
 			continue
 		}
 		row := p.ledger[generation][version{id, h.keys}]
-		if p.begun[p.job][id] && !p.held(generation, id) {
+		if p.begun[p.job][id] && !p.held(generation, id) || p.apart != nil && p.apart(id) {
 			continue
 		}
 		for _, v := range h.keys {
@@ -165,20 +229,57 @@ func (p *plane) known(generation int) map[string]bool {
 
 func (p *plane) Seq(context.Context) (map[activation.AudienceID]int64, error) {
 	defer p.lock()()
-	return map[activation.AudienceID]int64{p.audience: p.seq}, nil
+	return p.highest(func(changed) bool { return true }), nil
 }
 
-func (p *plane) TimeDependent(context.Context, activation.AudienceID) (bool, error) {
-	return false, nil
+func (p *plane) KeySeq(context.Context) (map[activation.AudienceID]int64, error) {
+	defer p.lock()()
+	return p.highest(func(c changed) bool { return c.what == "keys" }), nil
 }
 
-func (p *plane) Evaluate(context.Context, activation.AudienceID, time.Time) error { return nil }
+// highest is the highest number of those changes, per audience.
+func (p *plane) highest(counts func(changed) bool) map[activation.AudienceID]int64 {
+	out := map[activation.AudienceID]int64{p.audience: 0}
+	for _, c := range p.log {
+		if counts(c) {
+			out[c.audience] = c.seq
+		}
+	}
+	return out
+}
+
+func (p *plane) Waits(_ context.Context, audiences []activation.AudienceID, above int64) (warehouse.Waiting, error) {
+	defer p.lock()()
+	var w warehouse.Waiting
+	for _, c := range p.log {
+		if c.seq <= above || !slices.Contains(audiences, c.audience) {
+			continue
+		}
+		*map[string]*int64{"enter": &w.Enters, "exit": &w.Exits, "keys": &w.Keys}[c.what]++
+	}
+	return w, nil
+}
+
+func (p *plane) TimeDependent(_ context.Context, id activation.AudienceID) (bool, error) {
+	defer p.lock()()
+	return p.timed[id], nil
+}
+
+func (p *plane) Evaluate(_ context.Context, id activation.AudienceID, _ time.Time) error {
+	defer p.lock()()
+	p.fresh = append(p.fresh, id)
+	return nil
+}
 
 func (p *plane) Stage(_ context.Context, r warehouse.PlanRequest, stage func(activation.Stage)) (warehouse.Plan, error) {
 	for _, s := range []activation.Stage{activation.StagePayload, activation.StageAudiences, activation.StageStaging} {
 		stage(s)
 	}
 	defer p.lock()()
+	if err := p.sick; err != nil {
+		p.sick = nil
+		return warehouse.Plan{}, err
+	}
 	rows, wanted, excluded, plan := p.plan(r)
 	if p.late > 0 { // everybody came while the plan was made
 		p.late--
@@ -202,7 +303,9 @@ func (p *plane) DryRun(_ context.Context, r warehouse.PlanRequest) (warehouse.Pl
 
 func (p *plane) plan(r warehouse.PlanRequest) ([]change, map[int64]bool, map[int64]bool, warehouse.Plan) {
 	deferred := p.deferred(r.Awaiting)
-	member, excluded, capped := p.whom(r, deferred)
+	plan := warehouse.Plan{Seq: p.seq}
+	c := &plan.Counts
+	member, excluded := p.whom(r, deferred, c)
 	held := map[string]bool{} // values somebody wanted needs
 	for id := range member {
 		held[p.people[id].keys[0]], held[p.people[id].keys[1]] = true, true
@@ -210,10 +313,6 @@ func (p *plane) plan(r warehouse.PlanRequest) ([]change, map[int64]bool, map[int
 	ledger := p.ledger[r.Generation]
 	old := map[int64]bool{} // people with rows under other keys that must go
 	var rows []change
-	plan := warehouse.Plan{Seq: p.seq}
-	c := &plan.Counts
-	c.Excluded, c.Capped = int64(len(excluded)), capped
-	c.Selected = c.Excluded + c.Capped
 	holds := map[int64]bool{}
 	for v, row := range ledger {
 		if row.state == "in" || row.state == "maybe" {
@@ -222,6 +321,9 @@ func (p *plane) plan(r warehouse.PlanRequest) ([]change, map[int64]bool, map[int
 		h := p.people[v.person]
 		wanted := member[v.person] && h.keys == v.keys && h.keys != [2]string{}
 		if r.Keep || wanted || deferred[v.person] || row.state == "refused" {
+			continue
+		}
+		if r.KeysOnly && (!member[v.person] || h.keys == [2]string{}) {
 			continue
 		}
 		var values [2]string
@@ -254,7 +356,7 @@ func (p *plane) plan(r warehouse.PlanRequest) ([]change, map[int64]bool, map[int
 			add.op, add.phase = activation.OpReadd, 2
 		}
 		switch {
-		case deferred[id]:
+		case deferred[id], r.KeysOnly && !p.held(r.Generation, id), r.KeysOnly && h.keys == [2]string{}:
 			c.Deferred++
 		case h.keys == [2]string{} || row != nil && row.state == "refused":
 			c.Omitted++

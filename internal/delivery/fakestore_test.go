@@ -30,6 +30,8 @@ type memory struct {
 	number   int64
 	unstaged map[activation.RunID]bool
 	dueAt    map[activation.TargetID]time.Time // DueNow counts from then on
+	above    map[activation.TargetID][]activation.AudienceID
+	keysAt   map[activation.TargetID]time.Time // when keys were last looked after
 }
 
 func newMemory(now func() time.Time) *memory {
@@ -39,7 +41,7 @@ func newMemory(now func() time.Time) *memory {
 		given: map[activation.ItemID]map[int]time.Time{}, jobs: map[activation.JobID]*activation.Job{},
 		dests: map[activation.DestinationID]activation.Destination{}, auds: map[activation.AudienceID]activation.Audience{},
 		verdicts: map[activation.TargetID]activation.GuardVerdict{}, asleep: map[activation.TargetID]time.Time{}, unstaged: map[activation.RunID]bool{},
-		dueAt: map[activation.TargetID]time.Time{},
+		dueAt: map[activation.TargetID]time.Time{}, above: map[activation.TargetID][]activation.AudienceID{}, keysAt: map[activation.TargetID]time.Time{},
 	}
 }
 
@@ -182,11 +184,32 @@ func (m *memory) DueTargets(_ context.Context, _ int) ([]activation.Target, erro
 			}
 		}
 		due := t.DueNow && !m.now().Before(m.dueAt[t.ID])
-		if due || t.Release == "" && t.DirtySeq > seen {
+		live := m.jobs[t.Job].Frequency == ""
+		due = due || t.Release == "" && live && t.DirtySeq > seen
+		due = due || t.Release == "" && !live && m.timeHasCome(t)
+		due = due || t.Release == "" && !live && t.KeysSeq > t.KeysDone && m.now().Sub(m.keysAt[t.ID]) >= 15*time.Minute
+		if due {
 			out = append(out, *t)
 		}
 	}
 	return out, nil
+}
+
+func (m *memory) timeHasCome(t *activation.Target) bool {
+	return !t.NextAt.IsZero() && !m.now().Before(t.NextAt)
+}
+
+func (m *memory) RaiseKeys(_ context.Context, seq map[activation.AudienceID]int64) error {
+	defer m.lock()()
+	for _, t := range m.targets {
+		t.KeysSeq = max(t.KeysSeq, seq[t.Audience])
+	}
+	return nil
+}
+
+func (m *memory) Outranking(_ context.Context, id activation.TargetID) ([]activation.AudienceID, error) {
+	defer m.lock()()
+	return m.above[id], nil
 }
 
 func (m *memory) RaiseDirty(_ context.Context, seq map[activation.AudienceID]int64) error {
@@ -194,6 +217,9 @@ func (m *memory) RaiseDirty(_ context.Context, seq map[activation.AudienceID]int
 	for _, t := range m.targets {
 		if t.Audience != "" {
 			t.DirtySeq = max(t.DirtySeq, seq[t.Audience])
+		}
+		for _, watched := range slices.Concat(m.jobs[t.Job].Exclude, m.above[t.ID]) {
+			t.DirtySeq = max(t.DirtySeq, seq[watched])
 		}
 	}
 	return nil
@@ -239,10 +265,35 @@ func (m *memory) OpenRun(_ context.Context, r activation.Run) (activation.Run, e
 	r.ID, r.Number = activation.NewID[activation.RunID](), m.number
 	r.Job, r.Destination, r.Audience, r.Stream, r.Generation = t.Job, t.Destination, t.Audience, t.Stream, t.Generation
 	r.Status, r.StartedAt, r.Release = activation.RunPending, m.now(), t.Release
-	delete(m.dueAt, t.ID)
-	t.OpenRun, t.DueNow, t.LastOpenedAt = r.ID, false, m.now()
+	m.because(&r, t)
+	t.OpenRun, t.LastOpenedAt = r.ID, m.now()
 	m.runs[r.ID] = &r
 	return r, nil
+}
+
+// because notes what triggered a run, and takes it off its target.
+func (m *memory) because(r *activation.Run, t *activation.Target) {
+	come := m.timeHasCome(t)
+	switch due := t.DueNow && !m.now().Before(m.dueAt[t.ID]); {
+	case r.Cause != "":
+	case due && t.DueCause != "":
+		r.Cause = t.DueCause
+	case due:
+		r.Cause = activation.CauseManual
+	case come:
+		r.Cause = activation.CauseSchedule
+	default:
+		r.Cause = activation.CauseRealTime
+	}
+	m.keysAt[t.ID] = m.now()
+	if r.Mode == activation.ModeKeys && t.DueCause != activation.CauseAgent {
+		return
+	}
+	t.DueNow, t.DueCause = false, ""
+	delete(m.dueAt, t.ID)
+	if come && r.Mode == activation.ModeSync {
+		t.NextAt = t.NextAt.Add(24 * time.Hour)
+	}
 }
 
 func (m *memory) Run(_ context.Context, id activation.RunID) (activation.Run, error) {
@@ -374,10 +425,19 @@ func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End
 	if t.OpenRun == r.ID {
 		t.OpenRun = ""
 	}
-	if end.Done {
+	if end.Done && stored.Mode != activation.ModeKeys {
 		t.DoneSeq = max(t.DoneSeq, r.Seq)
 	}
-	t.DueNow = t.DueNow || end.Due || counts || r.Counts.Left > 0
+	if end.Done {
+		t.KeysDone = max(t.KeysDone, r.Seq)
+	}
+	again := end.Due || counts || r.Counts.Left > 0
+	if again && !t.DueNow && stored.Mode == activation.ModeKeys {
+		t.DueCause = activation.CauseAgent
+	} else if again {
+		t.DueCause = ""
+	}
+	t.DueNow = t.DueNow || again
 	if counts {
 		m.asleep[t.ID] = m.now().Add(time.Minute)
 	}

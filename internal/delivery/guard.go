@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"usher/internal/activation"
@@ -40,18 +42,43 @@ type guardFacts struct {
 	MinHolding int64
 }
 
-// answer decides. The share is of what the target held at the beginning of the
-// window, so that many small runs weigh as much as a big one.
+// held is what the target held at the beginning of the window, so that many small
+// runs weigh as much as a big one.
+func (f guardFacts) held() int64 { return f.Holding + f.Removed }
+
+// answer decides.
 func (f guardFacts) answer() answer {
-	held := f.Holding + f.Removed
-	over := (f.Removed+f.Planned)*100 > f.Percent*held || f.Planned >= f.Holding
+	a, _ := f.verdict()
+	return a
+}
+
+// verdict decides, and says why.
+func (f guardFacts) verdict() (a answer, why string) {
+	over := (f.Removed+f.Planned)*100 > f.Percent*f.held()
+	emptied := f.Planned >= f.Holding
 	switch {
-	case f.Planned == 0 || held < f.MinHolding || !over:
-		return guardPass
+	case f.Planned == 0:
+		return guardPass, "nobody leaves"
+	case f.held() < f.MinHolding:
+		return guardPass, fmt.Sprintf("only audiences of at least %d people are guarded", f.MinHolding)
+	case !over && !emptied:
+		return guardPass, fmt.Sprintf("no more than %d %% leave within 24 hours", f.Percent)
 	case f.Verdict.Answer == activation.Approved && f.Now.Sub(f.Verdict.At) <= guardWindow && f.Verdict.Covers(f.RemovedSince+f.Planned):
-		return guardPass
+		return guardPass, fmt.Sprintf("the removal of %d people was approved", f.Verdict.Removes)
 	case f.Verdict.Answer == activation.Declined && f.Verdict.Covers(f.Planned):
-		return guardWithhold
+		return guardWithhold, fmt.Sprintf("the removal of %d people was declined", f.Verdict.Removes)
+	case emptied:
+		return guardAsk, "nobody would be left"
 	}
-	return guardAsk
+	return guardAsk, fmt.Sprintf("more than %d %% would leave within 24 hours", f.Percent)
+}
+
+// removals are the facts as people see them.
+func (f guardFacts) removals() *Removals {
+	_, why := f.verdict()
+	r := &Removals{Reason: why, Removed: f.Removed, Planned: f.Planned, Limit: f.Percent, Minimum: f.MinHolding}
+	if f.held() > 0 {
+		r.Percent = math.Round(float64(f.Removed+f.Planned)*1000/float64(f.held())) / 10
+	}
+	return r
 }

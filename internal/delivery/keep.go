@@ -31,12 +31,12 @@ func (x *execution) keep(ctx context.Context) (_ context.Context, done func()) {
 		fence: time.AfterFunc(x.d.safeFor(x.d.now()), func() { stop(errRunFenced) }),
 		line:  &x.line, stop: stop, hushed: &x.hushed,
 		// A run that ends already, or that goes on whatever happens, needs no watch.
-		watched: x.halt != haltEnded && x.run.SyncType != activation.SyncPIIUpdate && x.run.Release == "",
+		watched: x.halt != haltEnded && x.run.Mode != activation.ModeForget && x.run.Release == "",
 		quiets:  x.run.Status != activation.RunAwaiting,
 	}
 	leave := x.d.keeper.join(context.WithoutCancel(ctx), x.d, h)
 	var released sync.WaitGroup
-	if x.run.Release != "" && x.halt != haltEnded && x.run.SyncType != activation.SyncPIIUpdate {
+	if x.run.Release != "" && x.halt != haltEnded && x.run.Mode != activation.ModeForget {
 		released.Go(func() { x.watchRelease(held, x.target.ID, stop) })
 	}
 	return held, func() {

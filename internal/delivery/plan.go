@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"usher/internal/activation"
 	"usher/internal/matchkey"
@@ -25,10 +27,12 @@ func (x *execution) plan(ctx context.Context) error {
 		return x.fail(ctx, err)
 	}
 	a := guardPass
-	if !x.ofEvents {
-		if a, err = x.d.guard(ctx, x.run, p); err != nil {
+	if !x.ofEvents && p.Counts.Remove > 0 {
+		facts, err := x.d.guard(ctx, x.run, p)
+		if err != nil {
 			return x.fail(ctx, err)
 		}
+		a = facts.answer()
 	}
 	if a == guardAsk {
 		return x.askApproval(ctx)
@@ -49,17 +53,27 @@ func (x *execution) prepare(ctx context.Context) (warehouse.Plan, error) {
 func (x *execution) begin(ctx context.Context) error {
 	now := x.d.now()
 	if x.run.Release == "" && x.run.Audience != "" {
-		timed, err := x.d.audiences.TimeDependent(ctx, x.run.Audience)
-		if err == nil && timed {
-			err = x.d.audiences.Evaluate(ctx, x.run.Audience, now)
-		}
-		if err != nil {
-			return fmt.Errorf("evaluate the audience: %w", err)
+		if err := x.d.freshen(ctx, []activation.AudienceID{x.run.Audience}, now); err != nil {
+			return err
 		}
 	}
 	x.run.Now, x.run.KeySet, x.run.Timings = now, x.keys.ID, nil
 	x.enter(activation.StagePayload)
 	return x.d.around(ctx, BeforePlan, AfterPlan, func() error { return x.d.store.SaveRun(ctx, x.run) })
+}
+
+// freshen brings those audiences in step whose rules use date math.
+func (d *Delivery) freshen(ctx context.Context, audiences []activation.AudienceID, now time.Time) error {
+	for _, id := range audiences {
+		timed, err := d.audiences.TimeDependent(ctx, id)
+		if err == nil && timed {
+			err = d.audiences.Evaluate(ctx, id, now)
+		}
+		if err != nil {
+			return fmt.Errorf("evaluate audience %q: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // stage plans and stages in the data plane. What the network still owes is read
@@ -70,6 +84,9 @@ func (x *execution) stage(ctx context.Context) (warehouse.Plan, error) {
 	}
 	req, err := x.d.planRequest(ctx, x.run, x.target, x.def, x.keys)
 	if err != nil {
+		return warehouse.Plan{}, err
+	}
+	if err := x.d.freshen(ctx, slices.Concat(req.Exclude, req.Above), x.run.Now); err != nil {
 		return warehouse.Plan{}, err
 	}
 	if x.run.Generation > 1 {
@@ -200,22 +217,23 @@ func (d *Delivery) planRequest(ctx context.Context, r activation.Run, t activati
 	return d.reach(ctx, r, t, req)
 }
 
-// guard gathers the facts for the removal guard and asks it.
-func (d *Delivery) guard(ctx context.Context, r activation.Run, p warehouse.Plan) (answer, error) {
-	if r.SyncType == activation.SyncPIIUpdate || p.Counts.Remove == 0 {
-		return guardPass, nil
+// guard gathers the facts for the removal guard. Whoever is forgotten goes
+// whatever it says, and a run that only moves keys takes nobody away.
+func (d *Delivery) guard(ctx context.Context, r activation.Run, p warehouse.Plan) (guardFacts, error) {
+	if r.Mode == activation.ModeForget || r.Mode == activation.ModeKeys {
+		return guardFacts{}, nil
 	}
 	now := d.now()
 	f := guardFacts{Holding: p.Holding, Planned: p.Counts.Remove, Now: now, Percent: d.set.GuardPercent, MinHolding: d.set.GuardMinimum}
 	var err error
 	if f.Removed, err = d.store.RemovedWithin(ctx, r.Target, now.Add(-guardWindow)); err != nil {
-		return guardAsk, fmt.Errorf("sum removals: %w", err)
+		return f, fmt.Errorf("sum removals: %w", err)
 	}
 	if f.Verdict, err = d.store.LastVerdict(ctx, r.Target); err != nil {
-		return guardAsk, fmt.Errorf("read the last verdict: %w", err)
+		return f, fmt.Errorf("read the last verdict: %w", err)
 	}
 	if f.RemovedSince, err = d.store.RemovedWithin(ctx, r.Target, f.Verdict.At); err != nil {
-		return guardAsk, fmt.Errorf("sum removals: %w", err)
+		return f, fmt.Errorf("sum removals: %w", err)
 	}
-	return f.answer(), nil
+	return f, nil
 }

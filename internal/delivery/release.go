@@ -10,13 +10,25 @@ import (
 	"usher/internal/warehouse"
 )
 
-// reach says in a plan's request whom the target's job sends: nobody where the
-// target is given up, else what the job's Reach leaves of the members.
+// reach says in a plan's request whom the run sends: nobody where the target is
+// given up, else what priority lists and the job's Exclude and Reach leave of the
+// members. What a job of events says of reach is about its events, not about the
+// audience of those whose events were accepted.
 func (d *Delivery) reach(ctx context.Context, r activation.Run, t activation.Target, req warehouse.PlanRequest) (warehouse.PlanRequest, error) {
 	if r.Release != "" {
 		req.Nobody = true
 		return req, nil
 	}
+	audience, err := d.store.Audience(ctx, t.Audience)
+	if err != nil {
+		return req, err
+	}
+	if req.Above, err = d.outranking(ctx, t.ID); err != nil {
+		return req, fmt.Errorf("read the priority lists: %w", err)
+	}
+	req.KeysOnly = r.Mode == activation.ModeKeys
+	req.Replace = r.Mode == activation.ModeReplace
+	req.Keep = audience.Kind == activation.KindConversion
 	job, err := d.store.Job(ctx, t.Job)
 	if errors.Is(err, activation.ErrNotFound) {
 		return req, nil // deleted: its runs are being ended
@@ -24,7 +36,14 @@ func (d *Delivery) reach(ctx context.Context, r activation.Run, t activation.Tar
 	if err != nil {
 		return req, err
 	}
-	req.Keep = job.BackfillOnly
+	if job.Stream != "" {
+		return req, nil
+	}
+	req.Keep = req.Keep || job.BackfillOnly
+	req.Exclude = job.Exclude
+	if job.HoldoutPercent > 0 {
+		req.Holdout = &warehouse.Holdout{Percent: job.HoldoutPercent, Salt: string(t.Audience)}
+	}
 	if job.SkipBackfill {
 		req.Begun = BegunBy(job.ID)
 	}

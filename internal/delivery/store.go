@@ -30,12 +30,14 @@ type TargetStore interface {
 	TargetsOf(ctx context.Context, job activation.JobID, audience activation.AudienceID) ([]activation.Target, error)
 	// DueTargets lists up to limit targets without an open run that want one
 	// now: due_now, or dirty_seq > done_seq where their job is real time, or the
-	// job's own time has come; only where the job is runnable or its sleep is
+	// job's own time has come, or identifiers of its members have changed and it was
+	// not looked after within the last 15 minutes; only where the job is runnable or its sleep is
 	// over, the destination is enabled and its authorization not unhealthy.
 	// due_now and changes wait until the last run was opened 60 s ago. While a
 	// run of the target waits for approval, only changes above its seq count.
 	DueTargets(ctx context.Context, limit int) ([]activation.Target, error)
-	// RaiseDirty raises dirty_seq of the targets of these audiences; never lowers.
+	// RaiseDirty raises dirty_seq of the targets of these audiences, and of those
+	// where they decide beside the target's own who is wanted; never lowers.
 	RaiseDirty(ctx context.Context, seq map[activation.AudienceID]int64) error
 	// RaiseStreams is RaiseDirty for the targets that streams feed.
 	RaiseStreams(ctx context.Context, seq map[string]int64) error
@@ -58,7 +60,8 @@ type RunStore interface {
 	// OpenRun opens r for its target: sets open_run where it is empty (else
 	// ErrConflict naming the open run's id), withdraws older Pending runs of the
 	// same key, clears due_now, numbers and inserts the run as Pending, and
-	// wakes delivery.
+	// wakes delivery. An empty cause is what made the target due. A run of mode
+	// keys or history leaves the next scheduled time and what else is due alone.
 	OpenRun(ctx context.Context, r activation.Run) (activation.Run, error)
 	// Run returns one run.
 	Run(ctx context.Context, id activation.RunID) (activation.Run, error)
@@ -96,8 +99,8 @@ type RunStore interface {
 	SaveRun(ctx context.Context, r activation.Run) error
 	// FinishRun ends the run as r.Status says, with r's counts, timings and
 	// error, clears open_run where this run holds it and gives the lease back.
-	// With end.Done it raises done_seq to the run's seq; with end.Due the target
-	// is due again. Completed resets the error count of target and job. Failed
+	// With end.Done it raises done_seq and keys_done to the run's seq, or where its
+	// mode is keys the latter alone; with end.Due the target is due again. Completed resets the error count of target and job. Failed
 	// counts an error on both by r.ErrorKind (activation.NextSleep) unless the
 	// run failed because its job ended. Awaiting is no outcome yet: the run
 	// stays and is worked on again at end.Until. An error it carries then counts

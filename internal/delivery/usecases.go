@@ -42,7 +42,7 @@ func (d *Delivery) runNow(ctx context.Context, job activation.JobID, audience ac
 	var runs []activation.Run
 	var busy []error
 	for _, t := range targets {
-		r, err := d.openRun(ctx, t)
+		r, err := d.openRun(ctx, t, activation.CauseManual)
 		switch {
 		case err == nil:
 			runs = append(runs, r)
@@ -64,7 +64,7 @@ func (d *Delivery) RunTarget(ctx context.Context, id activation.TargetID) (activ
 	if err != nil {
 		return activation.Run{}, err
 	}
-	return d.openRun(ctx, t)
+	return d.openRun(ctx, t, activation.CauseManual)
 }
 
 // Approve lets a run go on that waits for approval. It is planned again; people
@@ -109,10 +109,27 @@ type Preview struct {
 	Duration time.Duration `json:"duration"`
 	// Guard is what the removal guard would say: pass, ask or withhold.
 	Guard string `json:"guard"`
+	// Removals are what it rests on; nil for what takes events.
+	Removals *Removals `json:"removals,omitempty"`
 	// Withheld is how many removals would be kept back.
 	Withheld int64 `json:"withheld"`
 	// Sample shows a few people of each operation, masked.
 	Sample []warehouse.StagedRow `json:"sample"`
+}
+
+// Removals are the numbers that the removal guard looks at.
+type Removals struct {
+	// Reason is its answer in a sentence.
+	Reason string `json:"reason"`
+	// Removed is how many people left within the last 24 h, Planned how many more
+	// would leave, Percent how many that is of those held at the beginning.
+	Removed int64   `json:"removed_24h"`
+	Planned int64   `json:"planned"`
+	Percent float64 `json:"percent"`
+	// Limit is the share that may leave without asking, Minimum how many people a
+	// target must hold to be guarded.
+	Limit   int64 `json:"limit_percent"`
+	Minimum int64 `json:"minimum_holding"`
 }
 
 // callTime is what a call of a full batch is reckoned at for the estimate.
@@ -172,11 +189,13 @@ func (d *Delivery) preview(ctx context.Context, t activation.Target) (Preview, e
 	if err != nil {
 		return Preview{}, err
 	}
-	a, err := d.guard(ctx, r, plan)
+	facts, err := d.guard(ctx, r, plan)
 	if err != nil {
 		return Preview{}, err
 	}
-	return summary(t.ID, plan, a, def.Concurrency, rowsPerItem(def, keys.Keys, d.set.ItemRows)), nil
+	p := summary(t.ID, plan, facts.answer(), def.Concurrency, rowsPerItem(def, keys.Keys, d.set.ItemRows))
+	p.Removals = facts.removals()
+	return p, nil
 }
 
 func summary(t activation.TargetID, plan warehouse.Plan, a answer, parallel int, rows int64) Preview {

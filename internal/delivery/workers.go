@@ -52,12 +52,8 @@ func (d *Delivery) Workers() []*Worker {
 // dueTargets copies the highest change numbers from the data plane and lists
 // the targets that want a run.
 func (d *Delivery) dueTargets(ctx context.Context, limit int) ([]activation.Work, error) {
-	seq, err := d.audiences.Seq(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read change numbers: %w", err)
-	}
-	if err := d.store.RaiseDirty(ctx, seq); err != nil {
-		return nil, fmt.Errorf("raise change numbers: %w", err)
+	if err := d.raiseAudiences(ctx); err != nil {
+		return nil, err
 	}
 	if err := d.raiseStreams(ctx); err != nil {
 		return nil, err
@@ -76,6 +72,26 @@ func (d *Delivery) dueTargets(ctx context.Context, limit int) ([]activation.Work
 	return works, nil
 }
 
+// raiseAudiences copies the highest change numbers of audiences, and of the
+// identifiers of their members.
+func (d *Delivery) raiseAudiences(ctx context.Context) error {
+	seq, err := d.audiences.Seq(ctx)
+	if err != nil {
+		return fmt.Errorf("read change numbers: %w", err)
+	}
+	if err := d.store.RaiseDirty(ctx, seq); err != nil {
+		return fmt.Errorf("raise change numbers: %w", err)
+	}
+	keys, err := d.keySeq(ctx)
+	if err != nil {
+		return fmt.Errorf("read change numbers of identifiers: %w", err)
+	}
+	if err := d.raiseKeys(ctx, keys); err != nil {
+		return fmt.Errorf("raise change numbers of identifiers: %w", err)
+	}
+	return nil
+}
+
 // open is step 1 for a target that is due.
 func (d *Delivery) open(ctx context.Context, id activation.TargetID) error {
 	t, err := d.store.Target(ctx, id)
@@ -86,7 +102,7 @@ func (d *Delivery) open(ctx context.Context, id activation.TargetID) error {
 	if err != nil || early {
 		return err
 	}
-	_, err = d.openRun(ctx, t)
+	_, err = d.openRun(ctx, t, "")
 	if activation.KindOf(err) == activation.Invalid { // its job was moved meanwhile
 		return fmt.Errorf("%w: %w", activation.ErrConflict, err)
 	}
@@ -108,17 +124,23 @@ func (d *Delivery) tooEarly(ctx context.Context, t activation.Target) (bool, err
 	return d.now().Before(t.LastOpenedAt.Add(def.MinInterval)), nil
 }
 
-func (d *Delivery) openRun(ctx context.Context, t activation.Target) (activation.Run, error) {
-	kind, by, err := d.syncOf(ctx, t)
+// openRun opens a run of a target. cause says who asks for it; empty: the target
+// is due by itself.
+func (d *Delivery) openRun(ctx context.Context, t activation.Target, cause activation.Cause) (activation.Run, error) {
+	p, err := d.purposeOf(ctx, t, cause)
 	if err != nil {
 		return activation.Run{}, err
 	}
+	return d.openFor(ctx, t, p)
+}
+
+// openFor opens a run of a target for a purpose.
+func (d *Delivery) openFor(ctx context.Context, t activation.Target, p purpose) (r activation.Run, err error) {
 	if err := d.room(ctx); err != nil {
 		return activation.Run{}, err
 	}
-	var r activation.Run
 	err = d.around(ctx, BeforeOpen, AfterOpen, func() (err error) {
-		r, err = d.store.OpenRun(ctx, activation.Run{Target: t.ID, SyncType: kind, TriggeredBy: by})
+		r, err = d.store.OpenRun(ctx, activation.Run{Target: t.ID, SyncType: p.sync, TriggeredBy: p.by, Cause: p.cause, Mode: p.mode})
 		return err
 	})
 	if err != nil {
@@ -126,23 +148,6 @@ func (d *Delivery) openRun(ctx context.Context, t activation.Target) (activation
 	}
 	d.wake(KindRun, string(r.ID))
 	return r, nil
-}
-
-// syncOf is the kind of a target's runs, and what triggers them.
-func (d *Delivery) syncOf(ctx context.Context, t activation.Target) (kind activation.SyncType, by string, err error) {
-	var audience activation.Audience
-	if t.Audience != "" {
-		if audience, err = d.store.Audience(ctx, t.Audience); err != nil {
-			return "", "", err
-		}
-	}
-	dest, err := d.store.Destination(ctx, t.Destination)
-	if err != nil {
-		return "", "", err
-	}
-	_, def, _ := d.providers(ctx, dest, t.Workflow) // whether it can be built is found out by the run
-	kind, by = syncOf(def, t, audience)
-	return kind, by, nil
 }
 
 // dueRuns lists the runs to be worked on, each under the lease of its
