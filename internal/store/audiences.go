@@ -21,9 +21,11 @@ func (s *Store) Audience(ctx context.Context, id activation.AudienceID) (activat
 	return found(a, err, "audience", id)
 }
 
-// Audiences lists the audiences by slug.
+// Audiences lists the audiences by slug, those that Usher keeps as well. Retired
+// ones are there while a target has them.
 func (s *Store) Audiences(ctx context.Context) ([]activation.Audience, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+audienceColumns+` FROM audiences a ORDER BY a.slug`)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+audienceColumns+` FROM audiences a
+		WHERE a.kind <> 'retired' OR EXISTS (SELECT 1 FROM targets t WHERE t.audience_id = a.id) ORDER BY a.slug`)
 	out, err := collect(rows, err, scanAudience)
 	if err != nil {
 		return nil, fmt.Errorf("list audiences: %w", err)
@@ -125,8 +127,39 @@ func (t *tx) updateAudience(before activation.Audience, a *activation.Audience, 
 	return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "audience", SubjectID: string(a.ID), Before: encode(audienceFace(before)), After: encode(audienceFace(*a))})
 }
 
-// DeleteAudience removes an audience; ErrConflict while a target uses it.
+// DeleteAudience removes an audience; ErrConflict while a target uses it, a job
+// leaves it out or a priority list names it, and for one that Usher keeps.
 func (s *Store) DeleteAudience(ctx context.Context, id activation.AudienceID, user string) error {
-	return s.remove(ctx, "audience", string(id), user, `DELETE FROM audiences WHERE id = $1`,
-		`SELECT count(*) FROM targets WHERE audience_id = $1`, "%d targets use the audience")
+	err := s.do(ctx, func(t *tx) error {
+		a, err := scanAudience(t.row(`SELECT `+audienceColumns+` FROM audiences a WHERE a.id = $1`+t.d.ForUpdate, id))
+		if a, err = found(a, err, "audience", id); err != nil {
+			return err
+		}
+		if a.Kind != activation.KindRule {
+			return kept(a)
+		}
+		for _, use := range []struct{ count, refusal string }{
+			{`SELECT count(*) FROM targets WHERE audience_id = $1`, "%d targets use the audience"},
+			{`SELECT count(*) FROM jobs WHERE exclude LIKE '%"' || CAST($1 AS TEXT) || '"%' AND deleted_at IS NULL AND state NOT IN ('killed', 'completed')`, "%d jobs leave the audience out"},
+			{`SELECT count(*) FROM priority_lists WHERE audiences LIKE '%"' || CAST($1 AS TEXT) || '"%'`, "%d priority lists name the audience"},
+		} {
+			if n, err := t.count(use.count, id); err != nil || n > 0 {
+				return orErr(err, conflict(use.refusal, n))
+			}
+		}
+		if _, err := t.exec(`DELETE FROM watches WHERE audience_id = $1`, id); err != nil {
+			return err
+		}
+		if err := t.eventOfAudience(a, activation.EventDeleted, "deleted"); err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM audiences WHERE id = $1`, id); err != nil {
+			return err
+		}
+		return t.audit(activation.AuditEntry{Actor: user, Verb: "delete", SubjectType: "audience", SubjectID: string(id)})
+	})
+	if err != nil {
+		return fmt.Errorf("delete audience: %w", err)
+	}
+	return nil
 }

@@ -130,12 +130,13 @@ func (t *tx) endPendingAt(id activation.DestinationID) error {
 	return nil
 }
 
-// DeleteDestination removes a destination; ErrConflict while targets or jobs
-// name it.
+// DeleteDestination removes a destination; ErrConflict while targets, jobs or
+// priority lists name it.
 func (s *Store) DeleteDestination(ctx context.Context, id activation.DestinationID, user string) error {
 	return s.remove(ctx, "destination", string(id), user, `DELETE FROM destinations WHERE id = $1`,
-		`SELECT (SELECT count(*) FROM targets WHERE destination_id = $1) + (SELECT count(*) FROM jobs WHERE destination_id = $1)`,
-		"%d targets or jobs use the destination")
+		`SELECT (SELECT count(*) FROM targets WHERE destination_id = $1) + (SELECT count(*) FROM jobs WHERE destination_id = $1)
+			+ (SELECT count(*) FROM priority_lists WHERE destination_id = $1)`,
+		"%d targets, jobs or priority lists use the destination")
 }
 
 // remove deletes a row unless inUse (where given) counts users of it.

@@ -93,14 +93,17 @@ func (s *Store) MakeDue(ctx context.Context, targets []activation.TargetID, caus
 	if len(targets) == 0 {
 		return nil
 	}
-	err := s.do(ctx, func(t *tx) error { return t.makeDue(targets, cause) })
+	err := s.do(ctx, func(t *tx) error {
+		return t.makeDue(targets, cause, cause == activation.CauseManual || cause == activation.CauseRepair)
+	})
 	if err != nil {
 		return fmt.Errorf("make %d targets due: %w", len(targets), err)
 	}
 	return nil
 }
 
-func (t *tx) makeDue(targets []activation.TargetID, cause activation.Cause) error {
+// makeDue is MakeDue; rouse is whether errors are not waited for.
+func (t *tx) makeDue(targets []activation.TargetID, cause activation.Cause, rouse bool) error {
 	jobs := map[activation.JobID]activation.Job{}
 	for _, id := range targets {
 		target, err := t.target(id)
@@ -116,7 +119,7 @@ func (t *tx) makeDue(targets []activation.TargetID, cause activation.Cause) erro
 			continue
 		}
 		rest := activation.WokenFrom(restOf(target), activation.SleepSchedule)
-		if cause == activation.CauseManual || cause == activation.CauseRepair {
+		if rouse {
 			rest, _ = activation.Roused(restOf(target), false)
 		}
 		if rest != restOf(target) {

@@ -380,7 +380,6 @@ var removedEvents = map[string]struct {
 	name   string
 }{
 	"authorization": {activation.SourceAuth, `SELECT label FROM authorizations WHERE id = $1`},
-	"audience":      {activation.SourceSegment, `SELECT name FROM audiences WHERE id = $1`},
 }
 
 // removedEvent writes, before a thing is deleted, that it is; not everything

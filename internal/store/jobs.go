@@ -191,9 +191,16 @@ func (t *tx) createTargets(j activation.Job) error {
 				return err
 			}
 		}
+		target, err := t.target(id)
+		if err != nil {
+			return err
+		}
+		if err := t.watch(target); err != nil {
+			return err
+		}
 		t.Enqueue(WakeTarget, string(id))
 	}
-	return nil
+	return t.sent(j.Destination, j.Audiences)
 }
 
 func (t *tx) createTarget(j activation.Job, audience activation.AudienceID) (activation.TargetID, error) {
@@ -298,6 +305,9 @@ func (t *tx) retarget(before, after activation.Job) error {
 		if _, err := t.exec(`UPDATE targets SET job_id = NULL, due_at = NULL, due_cause = NULL, next_at = NULL WHERE job_id = $1 AND audience_id = $2`, after.ID, audience); err != nil {
 			return err
 		}
+		if err := t.sent(before.Destination, []activation.AudienceID{audience}); err != nil {
+			return err
+		}
 	}
 	fresh := after
 	fresh.Destination = before.Destination
@@ -339,6 +349,9 @@ func (t *tx) settled(job activation.Job, state activation.JobState) error {
 	switch state {
 	case activation.JobCompleted:
 		if err := t.releaseTargets(job); err != nil {
+			return err
+		}
+		if err := t.sent(job.Destination, job.Audiences); err != nil {
 			return err
 		}
 		if err := t.eventOfJob(job, activation.EventCompleted, "all its work is done"); err != nil {

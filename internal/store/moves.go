@@ -125,6 +125,9 @@ func (t *tx) kill(j activation.Job, next activation.Standing, err error) error {
 	if err := t.releaseTargets(j); err != nil {
 		return err
 	}
+	if err := t.sent(j.Destination, j.Audiences); err != nil {
+		return err
+	}
 	if err := t.endPasses(j.ID); err != nil {
 		return err
 	}
@@ -170,7 +173,8 @@ func (t *tx) deleteJob(j activation.Job, user string) error {
 }
 
 // UpdateJob changes name, description, config, fail_after, schedule and
-// continuity of a job that is not killed; config takes effect at the next run.
+// continuity of a job that is not killed; config takes effect at the next run,
+// and whom the job leaves out makes its targets due.
 func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) error {
 	return s.change(ctx, j.ID, func(t *tx, before activation.Job) error {
 		if before.State == activation.JobKilled {
@@ -196,6 +200,9 @@ func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) er
 			return err
 		}
 		if err := t.retarget(before, j); err != nil {
+			return err
+		}
+		if err := t.rewatch(before, j); err != nil {
 			return err
 		}
 		if err := t.reschedule(before, j); err != nil {

@@ -217,6 +217,9 @@ func (t *tx) expire(j activation.Job) error {
 	if err := t.releaseTargets(j); err != nil {
 		return err
 	}
+	if err := t.sent(j.Destination, j.Audiences); err != nil {
+		return err
+	}
 	if err := t.endPasses(j.ID); err != nil {
 		return err
 	}

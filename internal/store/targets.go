@@ -10,13 +10,13 @@ import (
 
 const targetColumns = `t.id, t.destination_id, t.audience_id, t.job_id, t.remote_id, t.remote_name, t.generation,
 	t.open_run, t.due_at IS NOT NULL, t.dirty_seq, t.done_seq, t.state, t.sleep_reason, t.sleep_until,
-	t.consecutive_errors, t.failing_since, t.last_opened_at, t.next_at, t.release_mode, t.created_at, t.stream, t.workflow, t.due_cause, t.keys_seq, t.keys_done`
+	t.consecutive_errors, t.failing_since, t.last_opened_at, t.next_at, t.release_mode, t.created_at, t.stream, t.workflow, t.due_cause, t.keys_seq, t.keys_done, t.due_at`
 
 func scanTarget(r scanner) (activation.Target, error) {
 	var t activation.Target
 	err := r.Scan(&t.ID, &t.Destination, word[activation.AudienceID]{&t.Audience}, word[activation.JobID]{&t.Job}, &t.RemoteID, &t.RemoteName, &t.Generation,
 		word[activation.RunID]{&t.OpenRun}, &t.DueNow, &t.DirtySeq, &t.DoneSeq, &t.State, word[activation.SleepReason]{&t.SleepReason}, stamp{&t.SleepUntil},
-		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.NextAt}, word[activation.OnEnd]{&t.Release}, stamp{&t.CreatedAt}, &t.Stream, &t.Workflow, word[activation.Cause]{&t.DueCause}, &t.KeysSeq, &t.KeysDone)
+		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.NextAt}, word[activation.OnEnd]{&t.Release}, stamp{&t.CreatedAt}, &t.Stream, &t.Workflow, word[activation.Cause]{&t.DueCause}, &t.KeysSeq, &t.KeysDone, stamp{&t.DueAt})
 	return t, err
 }
 
@@ -136,20 +136,21 @@ func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target,
 	return out, nil
 }
 
-// RaiseDirty raises dirty_seq of the targets of these audiences, and wakes
-// those it raised. It never lowers.
+// RaiseDirty raises dirty_seq of the targets of these audiences and of those that
+// watch them, and wakes those it raised. It never lowers.
 func (s *Store) RaiseDirty(ctx context.Context, seq map[activation.AudienceID]int64) error {
-	return raise(ctx, s, seq, "audience_id")
+	return raise(ctx, s, seq, "audience_id", ` OR id IN (SELECT w.target_id FROM watches w WHERE w.audience_id = $2)`)
 }
 
 // RaiseStreams is RaiseDirty for the targets that streams feed, by their highest
 // message number.
 func (s *Store) RaiseStreams(ctx context.Context, seq map[string]int64) error {
-	return raise(ctx, s, seq, "stream")
+	return raise(ctx, s, seq, "stream", "")
 }
 
-// raise raises dirty_seq of the targets whose column names what has changed.
-func raise[K ~string](ctx context.Context, s *Store, seq map[K]int64, column string) error {
+// raise raises dirty_seq of the targets whose column names what has changed, and
+// of those that watch it.
+func raise[K ~string](ctx context.Context, s *Store, seq map[K]int64, column, watching string) error {
 	if len(seq) == 0 {
 		return nil
 	}
@@ -159,7 +160,7 @@ func raise[K ~string](ctx context.Context, s *Store, seq map[K]int64, column str
 	}
 	err = s.do(ctx, func(t *tx) error {
 		for what, n := range seq {
-			rows, err := t.query(`UPDATE targets SET dirty_seq = $1 WHERE `+column+` = $2 AND dirty_seq < $1 RETURNING id`, n, string(what))
+			rows, err := t.query(`UPDATE targets SET dirty_seq = $1 WHERE (`+column+` = $2`+watching+`) AND dirty_seq < $1 RETURNING id`, n, string(what))
 			ids, err := collect(rows, err, scanID)
 			if err != nil {
 				return err
@@ -180,7 +181,11 @@ func raise[K ~string](ctx context.Context, s *Store, seq map[K]int64, column str
 // written when nothing has changed. number is the column that is raised.
 func behind[K ~string](ctx context.Context, s *Store, seq map[K]int64, column, number string) (map[K]int64, error) {
 	out := map[K]int64{}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+column+`, min(`+number+`) FROM targets WHERE `+column+` <> '' GROUP BY `+column)
+	watched := ""
+	if number == "dirty_seq" && column == "audience_id" {
+		watched = ` UNION ALL SELECT w.audience_id, min(t.dirty_seq) FROM watches w JOIN targets t ON t.id = w.target_id GROUP BY w.audience_id`
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+column+`, min(`+number+`) FROM targets WHERE `+column+` <> '' GROUP BY `+column+watched)
 	_, err = collect(rows, err, func(r scanner) (struct{}, error) {
 		var id K
 		var least int64
