@@ -113,7 +113,9 @@ type Target struct {
 	Generation int    `json:"generation"`
 	OpenRun    RunID  `json:"open_run"`
 	DueNow     bool   `json:"due_now"`
-	// DueCause is what made it due, where that was neither schedule nor changes.
+	// DueAt is from when on it is due, where DueNow is set.
+	DueAt time.Time `json:"-"`
+	// DueCause is what made it due; "" = a person, where DueNow is set.
 	DueCause Cause `json:"due_cause,omitempty"`
 	DirtySeq int64 `json:"dirty_seq"`
 	DoneSeq  int64 `json:"done_seq"`
