@@ -156,7 +156,9 @@ func (m *memory) Allowance(_ context.Context, id activation.TargetID) (*int64, e
 
 func (m *memory) Target(_ context.Context, id activation.TargetID) (activation.Target, error) {
 	defer m.lock()()
-	return get(m.targets, id)
+	t, err := get(m.targets, id)
+	t.DueAt = m.dueAt[id]
+	return t, err
 }
 
 func (m *memory) TargetsOf(_ context.Context, job activation.JobID, audience activation.AudienceID) ([]activation.Target, error) {

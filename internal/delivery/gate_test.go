@@ -17,6 +17,13 @@ func (g *gatedStore) RaiseDirty(ctx context.Context, seq map[activation.Audience
 	return g.worldStore.RaiseDirty(ctx, seq)
 }
 
+func (g *gatedStore) RaiseKeys(ctx context.Context, seq map[activation.AudienceID]int64) error {
+	if err := g.p.alive(); err != nil {
+		return err
+	}
+	return g.worldStore.RaiseKeys(ctx, seq)
+}
+
 func (g *gatedStore) SetRemote(ctx context.Context, t activation.TargetID, generation int, remote string) error {
 	if err := g.p.alive(); err != nil {
 		return err

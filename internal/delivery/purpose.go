@@ -46,9 +46,10 @@ func (w want) scheduled() bool {
 // in step at once; a scheduled job brings nobody and takes nobody before its time.
 func (w want) keys() (mode activation.RunMode, only bool) {
 	t := w.target
-	asked := t.DueNow && t.DueCause == activation.CauseAgent
+	due := t.DueNow && !t.DueAt.After(w.now)
+	asked := due && t.DueCause == activation.CauseAgent
 	switch {
-	case t.Release != "", w.scheduled(), t.DueNow && !asked:
+	case t.Release != "", w.scheduled(), due && !asked:
 		return activation.ModeSync, false
 	case w.realTime:
 		entered := w.own.Enters+w.own.Exits+w.others.Enters+w.others.Exits > 0
@@ -98,7 +99,7 @@ func (d *Delivery) onlyKeys(ctx context.Context, t activation.Target) (activatio
 		return activation.ModeSync, false, err
 	}
 	w := want{target: t, realTime: job.RealTime(), now: d.now()}
-	if w.realTime && !t.DueNow {
+	if w.realTime {
 		others, err := d.deciding(ctx, t, job)
 		if err != nil {
 			return activation.ModeSync, false, err
@@ -117,7 +118,7 @@ func (d *Delivery) onlyKeys(ctx context.Context, t activation.Target) (activatio
 // deciding lists the audiences that decide, beside a target's own, who is wanted
 // there: those its job leaves out and those before it in a priority list.
 func (d *Delivery) deciding(ctx context.Context, t activation.Target, job activation.Job) ([]activation.AudienceID, error) {
-	above, err := d.outranking(ctx, t.ID)
+	above, err := d.store.Outranking(ctx, t.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read the priority lists: %w", err)
 	}

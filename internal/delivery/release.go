@@ -23,7 +23,7 @@ func (d *Delivery) reach(ctx context.Context, r activation.Run, t activation.Tar
 	if err != nil {
 		return req, err
 	}
-	if req.Above, err = d.outranking(ctx, t.ID); err != nil {
+	if req.Above, err = d.store.Outranking(ctx, t.ID); err != nil {
 		return req, fmt.Errorf("read the priority lists: %w", err)
 	}
 	req.KeysOnly = r.Mode == activation.ModeKeys

@@ -39,6 +39,11 @@ type TargetStore interface {
 	// RaiseDirty raises dirty_seq of the targets of these audiences, and of those
 	// where they decide beside the target's own who is wanted; never lowers.
 	RaiseDirty(ctx context.Context, seq map[activation.AudienceID]int64) error
+	// RaiseKeys raises keys_seq of the targets of these audiences; never lowers.
+	RaiseKeys(ctx context.Context, seq map[activation.AudienceID]int64) error
+	// Outranking lists the audiences that come before the target's in a priority
+	// list of its destination and that a living job sends there.
+	Outranking(ctx context.Context, target activation.TargetID) ([]activation.AudienceID, error)
 	// RaiseStreams is RaiseDirty for the targets that streams feed.
 	RaiseStreams(ctx context.Context, seq map[string]int64) error
 	// SetRemote stores the first remote id of a target's generation.

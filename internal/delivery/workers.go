@@ -86,7 +86,7 @@ func (d *Delivery) raiseAudiences(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read change numbers of identifiers: %w", err)
 	}
-	if err := d.raiseKeys(ctx, keys); err != nil {
+	if err := d.store.RaiseKeys(ctx, keys); err != nil {
 		return fmt.Errorf("raise change numbers of identifiers: %w", err)
 	}
 	return nil
