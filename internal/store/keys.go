@@ -35,7 +35,7 @@ func (s *Store) RaiseKeys(ctx context.Context, seq map[activation.AudienceID]int
 		for audience, n := range seq {
 			rows, err := t.query(`UPDATE targets AS t SET keys_seq = $1,
 				keys_done = CASE WHEN EXISTS (SELECT 1 FROM runs r WHERE r.target_id = t.id AND r.sync_type = 'events') THEN $1 ELSE t.keys_done END
-				WHERE t.audience_id = $2 AND t.keys_seq < $1 RETURNING t.id`, n, audience)
+				WHERE t.audience_id = $2 AND t.keys_seq < $1 RETURNING id`, n, audience)
 			ids, err := collect(rows, err, scanID)
 			if err != nil {
 				return err
