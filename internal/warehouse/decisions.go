@@ -26,6 +26,8 @@ type DecideRequest struct {
 	Now time.Time
 	// Dry decides and moves nobody.
 	Dry bool
+	// Stay: who is eligible for no choice stays where they are.
+	Stay bool
 }
 
 // Decision is what was decided for one person.

@@ -2,7 +2,7 @@
 // with their raw messages, profiles, audience membership, match keys, staged
 // changes and ledgers. Everything personal is in here and nowhere else.
 //
-// It owns the types and the five interfaces; duckdb implements them, and
+// It owns the types and the interfaces; duckdb implements them, and
 // warehousetest is the suite every implementation passes. It knows nothing of
 // jobs, schedules, networks or HTTP. It is built for the crash between two
 // databases: every method that is told of something done may be told again.
@@ -477,6 +477,8 @@ type Warehouse interface {
 	Audiences
 	Ledger
 	Events
+	Given
 	Patience
+	Replaces
 	Close() error
 }

@@ -29,7 +29,7 @@ type audienceState struct {
 // audience is a declared audience.
 type audience struct {
 	warehouse.Rule
-	n      int // its number in membership
+	n      int              // its number in membership
 	filter *filterql.Filter // nil where members are given
 }
 

@@ -99,7 +99,17 @@ func (d *DB) withAudiences(ctx context.Context, where string, args ...any) ([]wa
 
 // Seq returns the highest membership change number per audience.
 func (d *DB) Seq(ctx context.Context) (map[activation.AudienceID]int64, error) {
-	rows, err := d.sql.QueryContext(ctx, `SELECT id, seq FROM audiences`)
+	return d.changeNumbers(ctx, `SELECT id, seq FROM audiences`)
+}
+
+// KeySeq returns the number of the highest change of a member's identifiers, per
+// audience. A rebuild, which may have changed anybody's, is one of each.
+func (d *DB) KeySeq(ctx context.Context) (map[activation.AudienceID]int64, error) {
+	return d.changeNumbers(ctx, `SELECT id, keys_seq FROM audiences`)
+}
+
+func (d *DB) changeNumbers(ctx context.Context, query string) (map[activation.AudienceID]int64, error) {
+	rows, err := d.sql.QueryContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("read change numbers: %w", scrub(ctx, err))
 	}
@@ -117,4 +127,29 @@ func (d *DB) Seq(ctx context.Context) (map[activation.AudienceID]int64, error) {
 		return nil, fmt.Errorf("read change numbers: %w", scrub(ctx, err))
 	}
 	return all, nil
+}
+
+// Waits counts the changes of audiences above a change number. A rebuild counts
+// as one change of keys of each.
+func (d *DB) Waits(ctx context.Context, audiences []activation.AudienceID, above int64) (warehouse.Waiting, error) {
+	var w warehouse.Waiting
+	numbers, _, err := d.audienceNumbers(ctx)
+	if err != nil {
+		return w, err
+	}
+	var ns []int
+	for _, id := range audiences {
+		if n, declared := numbers[id]; declared {
+			ns = append(ns, n)
+		}
+	}
+	if len(ns) == 0 {
+		return w, nil
+	}
+	err = queryRow(ctx, d.sql, "count changes that wait", fmt.Sprintf(`WITH c AS MATERIALIZED
+		(SELECT seq, event FROM membership_changes WHERE seq > $1 AND audience IN (%[1]s))
+		SELECT count(*) FILTER (event = 'enter'), count(*) FILTER (event = 'exit'), count(*) FILTER (event = 'keys')
+			+ (SELECT count(*) FROM audiences WHERE n IN (%[1]s) AND keys_seq > $1 AND keys_seq NOT IN (SELECT seq FROM c)) FROM c`, joinNumbers(ns)),
+		[]any{above}, &w.Enters, &w.Exits, &w.Keys)
+	return w, err
 }

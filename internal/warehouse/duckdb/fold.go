@@ -177,6 +177,16 @@ type foldException struct {
 
 // load makes fold_sent and fold_prior.
 func (f *folder) load(ctx context.Context) error {
+	if err := f.sent(ctx); err != nil {
+		return err
+	}
+	return execAll(ctx, f.tx, fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE fold_prior AS
+		SELECT s.n, l.rowid AS row, l.state, l.held, l.version, l.code, l.delivered_at
+		FROM %s l JOIN fold_sent s ON l.pid = s.pid AND l.fp = s.fp WHERE l.generation = %d`, f.target.table(), f.generation))
+}
+
+// sent makes fold_sent.
+func (f *folder) sent(ctx context.Context) error {
 	var ranges []foldRange
 	exceptions := []foldException{}
 	lowest, highest := f.items[f.batch[0]].First, f.items[f.batch[0]].Last
@@ -198,10 +208,7 @@ func (f *folder) load(ctx context.Context) error {
 		SELECT r.i, s.n, s.op, s.pid, s.keyset, s.version, s.fp, s.held, coalesce(x.outcome, r.outcome) AS outcome, x.code, r."at"
 		FROM (SELECT * FROM %s WHERE n BETWEEN %d AND %d) s
 		JOIN fold_items r ON s.n BETWEEN r.first AND r.last AND s.op = r.op
-		LEFT JOIN fold_exceptions x ON x.i = r.i AND x.n = s.n`, f.staged, lowest, highest),
-		fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE fold_prior AS
-		SELECT s.n, l.rowid AS row, l.state, l.held, l.version, l.code, l.delivered_at
-		FROM %s l JOIN fold_sent s ON l.pid = s.pid AND l.fp = s.fp WHERE l.generation = %d`, f.target.table(), f.generation))
+		LEFT JOIN fold_exceptions x ON x.i = r.i AND x.n = s.n`, f.staged, lowest, highest))
 }
 
 // table makes a temporary table of a JSON list.

@@ -42,8 +42,8 @@ type planner struct {
 	// keysOnly and replace are KeysOnly and Replace; replace is the stronger.
 	keysOnly, replace bool
 	begun             string
-	limit        *int64
-	since        int64 // what beginning found
+	limit             *int64
+	since             int64 // what beginning found
 }
 
 // plan fills plan_rows.

@@ -88,12 +88,16 @@ func (s *shop) customers(lines ...string) {
 	s.loader.Load(s.t, fmt.Sprintf("load-%d", s.loads), "customers", rows...)
 }
 
-// declare sets the audiences, each written "slug: rule".
+// declare sets the audiences, each written "slug: rule", or "slug: given".
 func (s *shop) declare(lines ...string) error {
 	var rules []warehouse.Rule
 	for _, line := range lines {
 		slug, text, _ := strings.Cut(line, ": ")
-		rules = append(rules, warehouse.Rule{ID: idOf(slug), Slug: slug, Text: text, Version: 1})
+		rule := warehouse.Rule{ID: idOf(slug), Slug: slug, Text: text, Version: 1}
+		if rule.Given = text == "given"; rule.Given {
+			rule.Text = ""
+		}
+		rules = append(rules, rule)
 	}
 	return s.SetAudiences(context.Background(), rules, shopNow)
 }

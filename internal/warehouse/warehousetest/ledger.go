@@ -107,6 +107,13 @@ func (a *account) deliver(outcome activation.Outcome, want ...string) {
 
 func (a *account) fold(run string, plan warehouse.Plan, outcome activation.Outcome) []warehouse.FoldResult {
 	a.t.Helper()
+	results, err := a.Fold(context.Background(), a.items(run, plan, outcome))
+	a.must(err)
+	return results
+}
+
+// items are one per segment, all with one outcome.
+func (a *account) items(run string, plan warehouse.Plan, outcome activation.Outcome) []warehouse.FoldItem {
 	var items []warehouse.FoldItem
 	for i, s := range plan.Segments {
 		items = append(items, warehouse.FoldItem{
@@ -114,9 +121,7 @@ func (a *account) fold(run string, plan warehouse.Plan, outcome activation.Outco
 			Generation: a.generation, Op: s.Op, First: s.First, Last: s.Last, Outcome: outcome, At: shopNow,
 		})
 	}
-	results, err := a.Fold(context.Background(), items)
-	a.must(err)
-	return results
+	return items
 }
 
 func (a *account) check(run string, plan warehouse.Plan, results []warehouse.FoldResult, outcome activation.Outcome) {
