@@ -139,6 +139,7 @@ func Definition() provider.Definition {
 		Async:          true,
 		Deletes:        true,
 		Opens:          true,
+		Sizes:          true,
 		NewDestination: NewLists,
 	}
 }
@@ -311,7 +312,7 @@ func conversionsWorkflow() provider.Workflow {
 			d.MaxRows, d.Refresh = maxEvents, 0
 			// A transaction of an action counts once, however often it is sent.
 			d.Replay, d.ReplayWindow = provider.ReplayDeduplicated, replayWindow
-			d.Deletes, d.Opens = false, false
+			d.Deletes, d.Opens, d.Sizes = false, false, false
 			d.NewDestination = NewConversions
 		},
 	}

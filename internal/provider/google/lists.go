@@ -42,6 +42,7 @@ type userList struct {
 	Duration    string    `json:"membershipDuration,omitempty"`
 	Status      string    `json:"membershipStatus,omitempty"`
 	Info        *listInfo `json:"ingestedUserListInfo,omitempty"`
+	Size        *sizeInfo `json:"sizeInfo,omitempty"` // it is Google's to fill
 }
 
 type listInfo struct {

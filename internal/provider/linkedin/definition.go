@@ -79,6 +79,7 @@ func Definition() provider.Definition {
 		Replay:         provider.ReplayHarmless,
 		Concurrency:    4,
 		Opens:          true,
+		Sizes:          true,
 		NewDestination: New,
 	}
 }
@@ -89,7 +90,7 @@ func Definition() provider.Definition {
 func adjustForConversions(d *provider.Definition) {
 	d.RuleSet = conversionRules()
 	d.Replay, d.ReplayWindow = provider.ReplayNever, 0
-	d.Opens = false
+	d.Opens, d.Sizes = false, false
 	d.NewDestination = NewConversions
 }
 

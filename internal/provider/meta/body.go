@@ -9,16 +9,38 @@ import (
 	"usher/internal/provider"
 )
 
+// session is the upload session that a batch belongs to.
+type session struct {
+	id    int64
+	seq   int
+	last  bool
+	total int64
+}
+
+// sessionOf is that of a batch without its rejected rows: its own, or the one of
+// the replacement that it is a part of.
+func sessionOf(b provider.Batch, rejected int) session {
+	if r := b.Replace; r != nil {
+		return session{id: r.Session, seq: r.Number, last: r.Number == r.Of, total: r.Rows}
+	}
+	return session{id: sessionID(b.Item, b.Attempt), seq: 1, last: true, total: int64(b.Rows() - rejected)}
+}
+
 // appendUsers appends the body of a users call, without the rejected rows. It is
 // written by hand because it is most of the work of a delivery. A value that is
 // none becomes "". A removal does not carry LOOKALIKE_VALUE; limited data use
 // counts for it too, since it is the same people's data.
 func appendUsers(dst []byte, b provider.Batch, l limits, rejected []activation.Exception) []byte {
 	columns := columnsOf(b)
+	of := sessionOf(b, len(rejected))
 	dst = append(dst, `{"session":{"session_id":`...)
-	dst = strconv.AppendInt(dst, sessionID(b.Item, b.Attempt), 10)
-	dst = append(dst, `,"batch_seq":1,"last_batch_flag":true,"estimated_num_total":`...)
-	dst = strconv.AppendInt(dst, int64(b.Rows()-len(rejected)), 10)
+	dst = strconv.AppendInt(dst, of.id, 10)
+	dst = append(dst, `,"batch_seq":`...)
+	dst = strconv.AppendInt(dst, int64(of.seq), 10)
+	dst = append(dst, `,"last_batch_flag":`...)
+	dst = strconv.AppendBool(dst, of.last)
+	dst = append(dst, `,"estimated_num_total":`...)
+	dst = strconv.AppendInt(dst, of.total, 10)
 	dst = append(dst, `},"payload":{"schema":[`...)
 	for i, c := range columns {
 		if i > 0 {

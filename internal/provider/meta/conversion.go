@@ -26,7 +26,7 @@ func adjustConversions(d *provider.Definition) {
 	d.MaxRows = maxEvents
 	// The network drops an event that has the name and id of one before.
 	d.Replay, d.ReplayWindow = provider.ReplayDeduplicated, eventMemory
-	d.Deletes, d.Opens = false, false
+	d.Deletes, d.Opens, d.Sizes, d.Replaces = false, false, false, false
 	d.NewDestination = func(deps provider.Deps) (provider.Destination, error) {
 		m, err := openAccount(deps)
 		if err != nil {

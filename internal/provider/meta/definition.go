@@ -83,6 +83,8 @@ func Definition() provider.Definition {
 		Concurrency:    4,
 		Deletes:        true,
 		Opens:          true,
+		Sizes:          true,
+		Replaces:       true,
 		NewDestination: New,
 	}
 }

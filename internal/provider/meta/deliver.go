@@ -20,6 +20,9 @@ import (
 // audience is value-based.
 func (m *destination) Deliver(ctx context.Context, b provider.Batch) (activation.Receipt, error) {
 	rows := b.Rows()
+	if b.Replace != nil {
+		return m.replace(ctx, b)
+	}
 	if rows == 0 {
 		return activation.Receipt{}, nil
 	}

@@ -32,6 +32,7 @@ var (
 	classDataset     = class{"META-DATASET", activation.Invalid, "meta shows no such data set to this token: check the id and the token's role on it"}
 	classEvent       = class{"META-EVENT", activation.Invalid, "meta would refuse the event"}
 	classValue       = class{"META-VALUE", activation.Invalid, "the person has no value, and the audience is value-based"}
+	classReplace     = class{"META-REPLACE", activation.Invalid, "meta refuses a batch of a replacement that may be in already, and its session does not tell"}
 	classRequest     = class{"META-REQUEST", activation.Invalid, "meta refuses the request"}
 	classSettings    = class{"META-SETTINGS", activation.Invalid, "a setting is wrong"}
 )
@@ -40,7 +41,7 @@ var (
 var classes = []class{
 	classAuth, classPermission, classTerms, classAccount, classShare, classThrottle, classBlocked,
 	classUnavailable, classAnswer, classGone, classFlagged, classData, classSize, classTooSmall,
-	classDataset, classEvent, classValue, classRequest, classSettings,
+	classDataset, classEvent, classValue, classReplace, classRequest, classSettings,
 }
 
 // Codes are the codes of the errors this provider returns.

@@ -182,6 +182,11 @@ func tlsConfig(mode, host, root string) (*tls.Config, error) {
 func (d *destination) with(ctx context.Context, what func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, d.timeout, errTimeLimit)
 	defer cancel()
+	return d.connected(ctx, what)
+}
+
+// connected runs what on a connection of its own, for as long as the context lasts.
+func (d *destination) connected(ctx context.Context, what func(context.Context, *pgx.Conn) error) error {
 	if ctx.Err() != nil {
 		return asError(ctx, ctx.Err(), false)
 	}

@@ -72,9 +72,11 @@ func Definition() provider.Definition {
 		MaxBytes:    maxBytes,
 		Replay:      provider.ReplayHarmless,
 		Opens:       true,
+		Lists:       true,
+		Replaces:    true,
 		Concurrency: 2,
 		NewDestination: func(d provider.Deps) (provider.Destination, error) {
-			return newDestination(d, nil)
+			return newPeople(d)
 		},
 	}
 }
@@ -115,7 +117,8 @@ func eventsWorkflow() provider.Workflow {
 			column(columnMessage, "Message", "$message", "The message itself; JSON, else empty."),
 		},
 		Adjust: func(d *provider.Definition) {
-			d.NewDestination = func(deps provider.Deps) (provider.Destination, error) { return newDestination(deps, eventColumns) }
+			d.Lists, d.Replaces = false, false
+			d.NewDestination = func(deps provider.Deps) (provider.Destination, error) { return newEvents(deps) }
 		},
 	}
 	return w

@@ -30,10 +30,10 @@ func (d *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 	}
 	p, err := d.prepare(b)
 	if err != nil {
-		return activation.Receipt{}, err
+		return activation.Receipt{}, refusal(b, err)
 	}
 	refused := p.refused
-	if len(p.ordinals) > 0 {
+	if len(p.ordinals) > 0 || b.Replace != nil {
 		err = d.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 			t, err := d.read(ctx, tx, name)
 			switch {
@@ -48,7 +48,7 @@ func (d *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 		})
 	}
 	if err != nil {
-		return activation.Receipt{}, err
+		return activation.Receipt{}, refusal(b, err)
 	}
 	slices.Sort(refused)
 	rc := activation.Receipt{Accepted: int64(rows - len(refused)), Rejected: int64(len(refused))}
@@ -81,6 +81,9 @@ type prepared struct {
 
 func (d *destination) prepare(b provider.Batch) (p prepared, err error) {
 	rows, idAt := b.Rows(), -1
+	if b.Replace != nil && (d.events != nil || b.Op != activation.OpAdd || b.Replace.Session <= 0) {
+		return p, wrong("replace", "a replacement adds people in a session with a number")
+	}
 	if rows > maxRows {
 		return p, tooLarge(fmt.Sprintf("%d rows, at most %d", rows, maxRows))
 	}
@@ -124,7 +127,7 @@ func (d *destination) checkColumn(name string) error {
 	if err := checkName("mapping", name); err != nil {
 		return err
 	}
-	ours := slices.Concat(system, []string{columnSynced, columnLeft})
+	ours := slices.Concat(system, []string{columnSynced, columnLeft, columnSession})
 	for _, c := range d.events {
 		ours = append(ours, c.name)
 	}
@@ -145,13 +148,16 @@ func (d *destination) write(ctx context.Context, tx pgx.Tx, name string, t table
 	if marks {
 		want = append(slices.Clip(want), column{columnLeft, typeTime})
 	}
+	if b.Replace != nil {
+		want = append(slices.Clip(want), column{columnSession, typeNumber})
+	}
 	if err := d.shape(ctx, tx, name, t, want, p.key); err != nil {
 		return nil, err
 	}
 	if err := stage(ctx, tx, b, p); err != nil {
 		return nil, err
 	}
-	question := d.upsert(name, t, p)
+	question := d.upsert(name, t, p, b.Replace)
 	if b.Op == activation.OpRemove {
 		change, stays := d.remove(name, p), ""
 		if marks {
@@ -166,7 +172,11 @@ func (d *destination) write(ctx context.Context, tx pgx.Tx, name string, t table
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(left, pgx.RowTo[int64])
+	refused, err := pgx.CollectRows(left, pgx.RowTo[int64])
+	if err == nil && b.Replace != nil && b.Replace.Number == b.Replace.Of {
+		err = d.endReplacement(ctx, tx, name, t, p, b.Replace.Session, marks)
+	}
+	return refused, err
 }
 
 func (p prepared) at(name string) int {
@@ -209,7 +219,7 @@ func rowValues(n int64, keys []matchkey.Key, row [][]byte) []any {
 // upsert writes the staged rows, ordered by id so that no two batches wait for
 // each other's rows, and returns the ordinals that were not written. Of two rows
 // with one id the later one counts.
-func (d *destination) upsert(name string, t table, p prepared) string {
+func (d *destination) upsert(name string, t table, p prepared, replace *provider.Replace) string {
 	var into, from, set []string
 	for i, c := range p.columns {
 		into, from = append(into, quoted(c.name)), append(from, "s."+staged(i)+"::"+c.kind)
@@ -218,6 +228,10 @@ func (d *destination) upsert(name string, t table, p prepared) string {
 		}
 	}
 	set = append(set, quoted(columnSynced)+" = pg_catalog.now()")
+	if replace != nil {
+		into, from = append(into, quoted(columnSession)), append(from, strconv.FormatInt(replace.Session, 10))
+		set = append(set, quoted(columnSession)+" = excluded."+quoted(columnSession))
+	}
 	if slices.ContainsFunc(t.columns, func(c column) bool { return c.name == columnLeft }) {
 		set = append(set, quoted(columnLeft)+" = NULL")
 	}
@@ -231,14 +245,40 @@ func (d *destination) upsert(name string, t table, p prepared) string {
 
 // mark empties our columns of who left and says when.
 func (d *destination) mark(name string, t table, p prepared) string {
+	return d.leave(name, t, p) + ` FROM pg_temp.usher_batch s
+		WHERE t.` + quoted(p.key) + ` = s.` + staged(p.at(p.key)) + ` AND t.` + quoted(columnLeft) + ` IS NULL`
+}
+
+// leave begins the statement that marks rows.
+func (d *destination) leave(name string, t table, p prepared) string {
 	set := []string{quoted(columnLeft) + " = pg_catalog.now()", quoted(columnSynced) + " = pg_catalog.now()"}
 	for _, c := range p.columns {
 		if c.name != p.key && slices.ContainsFunc(t.columns, func(have column) bool { return have.name == c.name }) {
 			set = append(set, quoted(c.name)+" = NULL")
 		}
 	}
-	return `UPDATE ` + d.qualified(name) + ` t SET ` + strings.Join(set, ", ") + ` FROM pg_temp.usher_batch s
-		WHERE t.` + quoted(p.key) + ` = s.` + staged(p.at(p.key)) + ` AND t.` + quoted(columnLeft) + ` IS NULL`
+	return `UPDATE ` + d.qualified(name) + ` t SET ` + strings.Join(set, ", ")
+}
+
+// endReplacement deletes or marks the rows that no batch of the session wrote, in
+// the transaction of its last one. Sent again it finds none.
+func (d *destination) endReplacement(ctx context.Context, tx pgx.Tx, name string, t table, p prepared, session int64, marks bool) error {
+	who := ` WHERE t.` + quoted(columnSession) + ` IS DISTINCT FROM $1`
+	statement := `DELETE FROM ` + d.qualified(name) + ` t` + who
+	if marks {
+		statement = d.leave(name, t, p) + who + ` AND t.` + quoted(columnLeft) + ` IS NULL`
+	}
+	_, err := tx.Exec(ctx, statement, session)
+	return err
+}
+
+// refusal is the error of a batch: one of a replacement cannot be halved, so what
+// would be refused whole is refused for good.
+func refusal(b provider.Batch, err error) error {
+	if b.Replace == nil {
+		return err
+	}
+	return notABatch(err)
 }
 
 // remove deletes the rows of who left.

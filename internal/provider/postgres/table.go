@@ -18,9 +18,10 @@ import (
 
 // The types of columns.
 const (
-	typeText = "text"
-	typeTime = "timestamp with time zone"
-	typeJSON = "jsonb"
+	typeText   = "text"
+	typeNumber = "bigint"
+	typeTime   = "timestamp with time zone"
+	typeJSON   = "jsonb"
 )
 
 // column is a column of a table of ours.
@@ -30,6 +31,9 @@ type column struct{ name, kind string }
 const (
 	columnSynced = "synced_at"
 	columnLeft   = "left_at"
+	// columnSession is there once all members were replaced: by which session a
+	// row was written then.
+	columnSession = "replace_session"
 )
 
 // maxName is the most bytes of a name ("4.1.1. Identifiers and Key Words").

@@ -113,6 +113,12 @@ type Harness struct {
 	// Unmade: an audience is a name. The first person makes it, and what was taken
 	// away is made again by the next one; so none is ever gone.
 	Unmade bool
+	// Shown is the least number of people of whom the network tells how many they
+	// are. Only for a Sizer.
+	Shown int
+	// Irreplaceable is why the network does not replace the members of an audience
+	// of these settings, although the definition says it does; "" = it does.
+	Irreplaceable string
 	// Skip names cases that do not fit the network, with the reason. The transport
 	// decides which may be named.
 	Skip map[string]string
@@ -128,7 +134,7 @@ type check struct {
 
 // checks are all cases, in the order they run.
 func checks() []check {
-	return slices.Concat(receiptChecks(), faultChecks(), audienceChecks(), limitChecks(), pollChecks())
+	return slices.Concat(receiptChecks(), faultChecks(), audienceChecks(), limitChecks(), pollChecks(), readChecks(), replaceChecks())
 }
 
 // Cases are the names of all cases.
@@ -159,7 +165,11 @@ func Run(t *testing.T, h Harness) {
 const TransportLine = "conformance transport: "
 
 // mayNotFit are cases that a definition may make senseless.
-var mayNotFit = []string{caseReplay, caseSharedKey, caseDeleted, caseNotDeleted, caseOpens, caseWithoutRequired}
+var mayNotFit = []string{
+	caseReplay, caseSharedKey, caseDeleted, caseNotDeleted, caseOpens, caseWithoutRequired,
+	caseListed, caseListedEmpty, caseListedGone, caseListedStops, caseListedMany, caseSized, caseSizedGone,
+	caseReplaced, caseReplacedAgain, caseReplacedLost, caseReplacedCut, caseReplacedWhole,
+}
 
 // MustRun are the cases of a kind that no network of the transport may skip.
 func MustRun(kind provider.Kind, t Transport) []string {

@@ -21,6 +21,7 @@ import (
 	"usher/internal/provider"
 	"usher/internal/provider/google"
 	"usher/internal/provider/providertest"
+	"usher/sandbox/behind"
 	"usher/sandbox/fault"
 	sandbox "usher/sandbox/google"
 )
@@ -41,6 +42,7 @@ func Harness() providertest.Harness {
 		Open:     func() (providertest.Network, error) { return Open() },
 		Person:   person,
 		Shared:   "email_address",
+		Shown:    100,
 		Skip: map[string]string{
 			"a poll of a network that answers at once": "google answers later",
 		},
@@ -268,6 +270,35 @@ func (n *Network) Audiences() int { return len(n.google.Lists()) }
 
 // Delete takes the list away.
 func (n *Network) Delete(id provider.RemoteID) { n.google.DeleteList(string(id)) }
+
+// Put brings people in behind the provider's back.
+func (n *Network) Put(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	n.google.PutMembers(string(id), members(keys, values))
+}
+
+// Drop takes people out behind the provider's back.
+func (n *Network) Drop(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	n.google.DropMembers(string(id), members(keys, values))
+}
+
+// members are people as the network has them.
+func members(keys []matchkey.Key, values [][]byte) []behind.Member {
+	var out []behind.Member
+	for row := range slices.Chunk(values, len(keys)) {
+		m := behind.Member{}
+		for i, k := range keys {
+			switch kind := kinds[k.Name]; {
+			case row[i] == nil || kind == "":
+			case k.Hash:
+				m[kind] = fmt.Sprintf("%x", row[i])
+			default:
+				m[kind] = string(row[i])
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
 
 // Got counts the conversions with the transaction.
 func (n *Network) Got(id string) int {

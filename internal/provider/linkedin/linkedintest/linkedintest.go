@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"usher/internal/provider"
 	"usher/internal/provider/linkedin"
 	"usher/internal/provider/providertest"
+	"usher/sandbox/behind"
 	"usher/sandbox/fault"
 	sandboxlinkedin "usher/sandbox/linkedin"
 )
@@ -39,6 +41,7 @@ func Harness() providertest.Harness {
 		Open:       func() (providertest.Network, error) { return Open() },
 		Person:     person,
 		Shared:     "SHA256_EMAIL",
+		Shown:      300,
 		Skip: map[string]string{
 			"one row is counted invalid without an index": "linkedin answers for each row",
 			"an answer that comes late":                   "linkedin answers at once",
@@ -203,6 +206,38 @@ func (n *Network) Size(id provider.RemoteID) int {
 	s, _ := n.far.Segment(string(id))
 	return s.Members
 }
+
+// Put brings people in behind the provider's back.
+func (n *Network) Put(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	n.far.PutMembers(string(id), members(keys, values))
+}
+
+// Drop takes people out behind the provider's back.
+func (n *Network) Drop(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	n.far.DropMembers(string(id), members(keys, values))
+}
+
+// members are people as the network has them.
+func members(keys []matchkey.Key, values [][]byte) []behind.Member {
+	var out []behind.Member
+	for row := range slices.Chunk(values, len(keys)) {
+		m := behind.Member{}
+		for i, k := range keys {
+			switch {
+			case row[i] == nil:
+			case k.Hash:
+				m[k.Name] = fmt.Sprintf("%x", row[i])
+			default:
+				m[k.Name] = string(row[i])
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// Wait lets two days pass, in which a segment is built.
+func (n *Network) Wait() { n.passed.Add(int64(48 * time.Hour)) }
 
 // Audiences counts the segments.
 func (n *Network) Audiences() int { return len(n.far.Segments()) }

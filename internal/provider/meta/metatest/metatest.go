@@ -14,6 +14,7 @@ import (
 	"usher/internal/provider/meta"
 	"usher/internal/provider/providertest"
 	"usher/sandbox"
+	"usher/sandbox/behind"
 	"usher/sandbox/fault"
 	sandboxmeta "usher/sandbox/meta"
 )
@@ -31,6 +32,7 @@ func Harness() providertest.Harness {
 		Open:       func() (providertest.Network, error) { return Open(), nil },
 		Person:     person,
 		Shared:     "EMAIL",
+		Shown:      1001,
 		Skip: map[string]string{
 			"one row is rejected at its index":   "meta counts invalid rows and names none",
 			"an answer that comes late":          "meta answers at once",
@@ -44,6 +46,7 @@ func Harness() providertest.Harness {
 func ValueHarness() providertest.Harness {
 	h := Harness()
 	h.Needed = "LOOKALIKE_VALUE"
+	h.Irreplaceable = "meta does not replace the members of value-based audiences"
 	h.Settings = map[string]string{
 		"is_value_based": "true", "retention_days": "180", "opt_out_link": "https://example.com/opt-out", "dataset_id": sandboxmeta.DefaultDataset,
 		"audience_labels": "HIGH_VALUE_CUSTOMERS", "data_processing_options": "LDU", "data_processing_options_country": "1", "data_processing_options_state": "1000",
@@ -125,7 +128,7 @@ func Open() *Network {
 	box := sandbox.New(sandbox.Options{Seed: 1, Meta: sandboxmeta.Options{
 		Tokens: []sandboxmeta.Token{{Value: token}}, AppSecret: secret, Accounts: []string{account},
 	}})
-	return &Network{box: box, server: httptest.NewServer(box.Handler()), path: "*/users"}
+	return &Network{box: box, server: httptest.NewServer(box.Handler()), path: "*/users*"}
 }
 
 // Deps are those of the account.
@@ -201,6 +204,35 @@ func (n *Network) Audiences() int { return len(n.box.Meta().Audiences()) }
 
 // Delete takes the audience away.
 func (n *Network) Delete(id provider.RemoteID) { n.box.Meta().DeleteAudience(string(id)) }
+
+// Put brings people in behind the provider's back.
+func (n *Network) Put(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	n.box.Meta().PutMembers(string(id), members(keys, values))
+}
+
+// Drop takes people out behind the provider's back.
+func (n *Network) Drop(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	n.box.Meta().DropMembers(string(id), members(keys, values))
+}
+
+// members are people as the network has them.
+func members(keys []matchkey.Key, values [][]byte) []behind.Member {
+	var out []behind.Member
+	for row := range slices.Chunk(values, len(keys)) {
+		m := behind.Member{}
+		for i, k := range keys {
+			switch {
+			case row[i] == nil:
+			case k.Hash:
+				m[k.Name] = fmt.Sprintf("%x", row[i])
+			default:
+				m[k.Name] = string(row[i])
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
 
 // Order is the events that took effect, by their ids.
 func (n *Network) Order() []string {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -269,6 +270,38 @@ func (n *Network) Holds(id provider.RemoteID, key matchkey.Key, value []byte) bo
 // Size counts the rows.
 func (n *Network) Size(id provider.RemoteID) int {
 	return n.count(`SELECT count(*)::text FROM ` + n.table(id) + ` WHERE ` + n.present(id))
+}
+
+// Put writes rows past the provider.
+func (n *Network) Put(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	for row := range slices.Chunk(values, len(keys)) {
+		var names, texts []string
+		for i, k := range keys {
+			if row[i] != nil {
+				names, texts = append(names, pgx.Identifier{k.Name}.Sanitize()), append(texts, literal(k, row[i]))
+			}
+		}
+		n.Do(`INSERT INTO ` + n.table(id) + ` (` + strings.Join(names, ", ") + `) VALUES (` + strings.Join(texts, ", ") + `)`)
+	}
+}
+
+// Drop deletes rows past the provider.
+func (n *Network) Drop(id provider.RemoteID, keys []matchkey.Key, values ...[]byte) {
+	for row := range slices.Chunk(values, len(keys)) {
+		for i, k := range keys {
+			if k.Identifies {
+				n.Do(`DELETE FROM ` + n.table(id) + ` WHERE ` + pgx.Identifier{k.Name}.Sanitize() + ` = ` + literal(k, row[i]))
+			}
+		}
+	}
+}
+
+func literal(k matchkey.Key, value []byte) string {
+	text := string(value)
+	if k.Hash {
+		text = fmt.Sprintf("%x", value)
+	}
+	return `'` + strings.ReplaceAll(text, `'`, `''`) + `'`
 }
 
 // Audiences counts the tables.

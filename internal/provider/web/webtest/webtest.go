@@ -49,6 +49,8 @@ func Harness() providertest.Harness {
 			"throttled for a time":                        noCall,
 			"throttled without a time":                    noCall,
 			"cancelled during the call":                   noCall,
+			"no answer in a replacement":                  noCall,
+			"a batch of a replacement is not halved":      "the table refuses no batch within the limits",
 			"check finds a bad token":                     noCredential,
 			"token refused in the middle of a run":        noCredential,
 			"a bad token is not a gone audience":          noCredential,
