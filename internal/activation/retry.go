@@ -13,6 +13,8 @@ const (
 	CodeJobEnded = "JOB-ENDED"
 	// CodeNotAttempted: the item was not sent because its run failed before.
 	CodeNotAttempted = "NOT-ATTEMPTED"
+	// CodeReplaceCut: a full replace was cut in the middle.
+	CodeReplaceCut = "REPLACE-CUT"
 	// CodeTakenOver: the item was under way when its node lost the run.
 	CodeTakenOver = "TAKEN-OVER"
 )
@@ -52,6 +54,8 @@ func RetryRule(f RetryFacts) (ok bool, reason string) {
 		return false, "the remote audience is no longer the same; the next run fills the new one"
 	case r.ErrorCode == CodeCounts || r.ErrorCode == CodeJobEnded:
 		return false, "the run did not fail at the destination; the next run plans afresh"
+	case r.ErrorCode == CodeReplaceCut:
+		return false, "a full replace was cut in the middle; the next run brings the audience in step"
 	case r.Stage != StageRemote && r.Stage != StageMembers:
 		return false, "the run did not fail at the destination; the next run plans afresh"
 	case f.OpenRun != 0:

@@ -46,6 +46,11 @@ type Audiences interface {
 	Seq(ctx context.Context) (map[activation.AudienceID]int64, error)
 }
 
+// Given takes people into audiences without a rule.
+type Given interface {
+	Accept(ctx context.Context, audience activation.AudienceID, items []warehouse.FoldItem) (entered int64, err error)
+}
+
 // Providers builds the client of a destination for one of its provider's
 // workflows, and tells the definition as it is for that.
 type Providers func(ctx context.Context, d activation.Destination, workflow string) (provider.Destination, provider.Definition, error)
@@ -84,6 +89,10 @@ type Settings struct {
 	Plans int
 	// FoldItems is how many final items are folded in one transaction. Default 64.
 	FoldItems int
+	// ReconcileAt is the time of day (UTC, since midnight) from which all targets are
+	// compared with what their networks tell. Default 3 h, 24 h = midnight, below 0 =
+	// never.
+	ReconcileAt time.Duration
 }
 
 func (s Settings) withDefaults() Settings {
@@ -99,6 +108,9 @@ func (s Settings) withDefaults() Settings {
 	or(&s.FoldItems, 64)
 	or(&s.Plans, 2)
 	or(&s.KeepRows, 24*time.Hour)
+	if s.ReconcileAt == 0 {
+		s.ReconcileAt = 3 * time.Hour
+	}
 	return s
 }
 
@@ -116,9 +128,14 @@ type Config struct {
 	Ledger    Ledger
 	Audiences Audiences
 	// Events stages what takes events; nil = nothing does.
-	Events    Events
+	Events Events
+	// Drifts compares ledgers with what networks name; nil = only sizes are compared.
+	Drifts    warehouse.Drifts
 	Providers Providers
-	Log       *slog.Logger
+	// Declare tells the data plane of audiences that were made a moment ago; nil =
+	// it knows by itself.
+	Declare func(ctx context.Context) error
+	Log     *slog.Logger
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 	// Wake tells the engine that something may be due; nil = the sweep finds it.
@@ -146,6 +163,13 @@ type Delivery struct {
 	room      func(ctx context.Context) error
 	set       Settings
 
+	track    TrackStore
+	given    Given
+	replacer warehouse.Replaces
+	patient  warehouse.Patience
+	drifts   warehouse.Drifts
+	announce func(ctx context.Context) error
+
 	faults Faults
 
 	plans  chan struct{} // one per run being planned
@@ -155,6 +179,12 @@ type Delivery struct {
 	reached   map[CrashPoint]int
 	slots     map[string]chan struct{} // by lease
 	evaluated map[activation.AudienceID]time.Time
+	declared  map[activation.AudienceID]bool // conversion audiences the data plane was told of
+	readied   time.Time                      // when events that wait were last looked at
+
+	reconciled time.Time // when targets to compare were last looked for
+	tried      map[activation.TargetID]time.Time
+	comparing  map[activation.TargetID]bool
 }
 
 // New returns a Delivery. It starts nothing; the engine runs its Workers.
@@ -163,6 +193,15 @@ func New(cfg Config) *Delivery {
 		node: cfg.Node, store: cfg.Store, ledger: cfg.Ledger, audiences: cfg.Audiences, events: cfg.Events, providers: cfg.Providers,
 		log: cfg.Log, now: cfg.Now, wake: cfg.Wake, room: cfg.Room, faults: cfg.Faults, set: cfg.Settings.withDefaults(),
 		reached: map[CrashPoint]int{}, slots: map[string]chan struct{}{}, evaluated: map[activation.AudienceID]time.Time{},
+		drifts: cfg.Drifts, announce: cfg.Declare, declared: map[activation.AudienceID]bool{},
+		tried: map[activation.TargetID]time.Time{}, comparing: map[activation.TargetID]bool{},
+	}
+	d.track, _ = cfg.Store.(TrackStore)
+	d.given, _ = cfg.Audiences.(Given)
+	d.replacer, _ = cfg.Ledger.(warehouse.Replaces)
+	d.patient, _ = cfg.Events.(warehouse.Patience)
+	if d.announce == nil {
+		d.announce = func(context.Context) error { return nil }
 	}
 	d.plans = make(chan struct{}, d.set.Plans)
 	if d.log == nil {

@@ -76,6 +76,10 @@ func eventKeysID(w provider.Workflow, person matchkey.RuleSet, keys matchkey.Set
 	return fmt.Sprintf("%s-%x", w.Name, h.Sum(nil)[:8])
 }
 
+// paidResponses is the stream of answers to ads. They may come before the person
+// is known, and wait until then.
+const paidResponses = "paid_responses"
+
 // mostEvents is the most events that one run looks at: its rows are cut into
 // items at once, and later ones wait for their end.
 const mostEvents = 100_000
@@ -100,6 +104,10 @@ func (d *Delivery) eventRequest(ctx context.Context, r activation.Run, t activat
 			req.Since = d.now().Add(-age)
 		}
 	}
+	if r.Mode == activation.ModeHistory {
+		return ofPeriod(req, r.Period), nil
+	}
+	req.Wait = t.Stream == paidResponses
 	if job.DropQuiet {
 		req.Drop = func(at time.Time) bool {
 			from, until := schedule.Quiet(job.Schedule, at)
@@ -172,7 +180,10 @@ func (x *execution) stageEvents(ctx context.Context) (warehouse.Plan, error) {
 	if err != nil {
 		return p, fmt.Errorf("stage events: %w", err)
 	}
-	x.run.Counts, x.run.Seq, x.run.StagedAt = p.Counts, p.Seq, x.d.now()
+	x.run.Counts, x.run.StagedAt = p.Counts, x.d.now()
+	if x.run.Mode != activation.ModeHistory { // which is no part of what waits
+		x.run.Seq = p.Seq
+	}
 	return p, planLaws(p)
 }
 
@@ -264,6 +275,35 @@ func (d *Delivery) raiseStreams(ctx context.Context) error {
 	}
 	if err := d.store.RaiseStreams(ctx, maps.Clone(seq)); err != nil {
 		return fmt.Errorf("raise message numbers: %w", err)
+	}
+	return nil
+}
+
+// readyLook is how often it is looked whether events that wait for their person
+// could be sent.
+const readyLook = time.Minute
+
+// raiseReady makes the targets due where events have waited for a person who is
+// known now.
+func (d *Delivery) raiseReady(ctx context.Context) error {
+	d.mu.Lock()
+	idle := d.track == nil || d.patient == nil || d.now().Sub(d.readied) < readyLook
+	if !idle {
+		d.readied = d.now()
+	}
+	d.mu.Unlock()
+	if idle {
+		return nil
+	}
+	ready, err := d.patient.ReadyEvents(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the events that wait: %w", err)
+	}
+	if len(ready) == 0 {
+		return nil
+	}
+	if err := d.track.MakeDue(ctx, ready, activation.CauseRealTime); err != nil {
+		return fmt.Errorf("make targets due whose events have waited: %w", err)
 	}
 	return nil
 }

@@ -35,7 +35,11 @@ type execution struct {
 	gone       bool        // the remote audience that the run gives up is not there any more
 	unfoldable bool        // the ledger refused the counts
 	polled     bool        // what was due was asked for
+	looked     bool        // how far the run is was read in this attempt
+	resumed    bool        // something was sent before this attempt
+	dueAgain   bool        // a run that was called off wants another one
 	hushed     atomic.Bool // the job's quiet window has begun
+	session    session     // of a full replace
 	patience   patience
 	line       line
 	halt       halt
@@ -150,7 +154,7 @@ func (x *execution) steps(ctx context.Context) error {
 		if s == stepFinish {
 			return x.finish(ctx, p)
 		}
-		if x.hushed.Load() && s.sends() {
+		if x.hushed.Load() && s.sends() && !(p.replaces && p.begun()) {
 			return activation.ErrQuiet
 		}
 		if err := x.do(ctx, s, p); err != nil {
@@ -200,12 +204,13 @@ func (x *execution) look(ctx context.Context) (progress, error) {
 	if err != nil {
 		return progress{}, err
 	}
-	return progress{
+	p := progress{
 		awaiting:   x.run.Status == activation.RunAwaiting,
 		cut:        wasCut(x.run.Stage),
 		rekeyed:    x.halt == haltNone && x.run.KeySet != x.keys.ID,
 		remote:     x.remote,
-		replays:    x.mayReplay(),
+		replays:    x.mayReplay() && !x.replaces(),
+		replaces:   x.replaces(),
 		unfoldable: x.unfoldable,
 		events:     x.ofEvents,
 		pollDue:    !x.polled,
@@ -213,7 +218,14 @@ func (x *execution) look(ctx context.Context) (progress, error) {
 		deletes:    x.run.Release == activation.EndDelete && x.run.Counts.Withheld == 0 && !x.ofEvents,
 		halt:       x.halt,
 		items:      items,
-	}, nil
+	}
+	if x.replaces() {
+		if !x.looked {
+			x.looked, x.resumed = true, p.begun()
+		}
+		p.resumed, x.session = x.resumed, sessionOf(x.run, items)
+	}
+	return p, nil
 }
 
 // wasCut reports whether a run in this stage has its items in the store: they

@@ -41,6 +41,8 @@ type plane struct {
 	timed  map[activation.AudienceID]bool
 	fresh  []activation.AudienceID // what was evaluated, in order
 	sick   error                   // of the next staging
+	// took are the versions that the network took of runs that replace everybody.
+	took map[activation.RunID]map[version]bool
 }
 
 // changed is one line of the log of changes.
@@ -78,7 +80,7 @@ type change struct {
 }
 
 func newPlane(now func() time.Time) *plane {
-	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}, begun: map[string]map[int64]bool{}, gives: map[activation.RunID]bool{}, others: map[activation.AudienceID]map[int64]bool{}, timed: map[activation.AudienceID]bool{}}
+	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}, begun: map[string]map[int64]bool{}, gives: map[activation.RunID]bool{}, others: map[activation.AudienceID]map[int64]bool{}, timed: map[activation.AudienceID]bool{}, took: map[activation.RunID]map[version]bool{}}
 }
 
 var (
@@ -286,6 +288,9 @@ func (p *plane) Stage(_ context.Context, r warehouse.PlanRequest, stage func(act
 		rows, plan = nil, warehouse.Plan{Counts: activation.Counts{Selected: plan.Counts.Selected, Eligible: plan.Counts.Eligible, Deferred: plan.Counts.Eligible}}
 	}
 	p.staged[r.Run], p.gives[r.Run] = rows, r.Nobody
+	if delete(p.took, r.Run); r.Replace {
+		p.took[r.Run] = map[version]bool{}
+	}
 	if r.Begun != "" && !r.Nobody {
 		p.begun[r.Begun] = excluded
 	}
@@ -306,6 +311,10 @@ func (p *plane) plan(r warehouse.PlanRequest) ([]change, map[int64]bool, map[int
 	plan := warehouse.Plan{Seq: p.seq}
 	c := &plan.Counts
 	member, excluded := p.whom(r, deferred, c)
+	if r.Replace {
+		rows := p.replaceAll(r, member, &plan)
+		return rows, member, excluded, plan
+	}
 	held := map[string]bool{} // values somebody wanted needs
 	for id := range member {
 		held[p.people[id].keys[0]], held[p.people[id].keys[1]] = true, true
@@ -473,11 +482,16 @@ func (p *plane) foldItem(it warehouse.FoldItem) warehouse.FoldResult {
 			}
 		case outcome == activation.Unknown:
 			ledger[c.of] = &holding{state: "maybe", values: c.of.keys}
+		case outcome == activation.Rejected && p.took[it.Run] != nil && before:
+			row.state = "maybe"
 		case outcome == activation.Rejected && (c.op == activation.OpRemove || row != nil):
 		case outcome == activation.Rejected:
 			ledger[c.of] = &holding{state: "refused"}
 		case c.op != activation.OpRemove:
 			ledger[c.of] = &holding{state: "in", values: c.of.keys}
+			if took := p.took[it.Run]; took != nil {
+				took[c.of] = true
+			}
 		case row != nil:
 			for i, v := range c.values {
 				if v != "" {

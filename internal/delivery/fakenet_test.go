@@ -42,6 +42,9 @@ type network struct {
 	came map[string]time.Time
 	// ear hears events instead of keeping audiences; nil = it keeps audiences.
 	ear *ear
+	// session is the last full replace of each audience; odd what must never be in one.
+	session map[string]*replacing
+	odd     string
 	// gate is asked before each call; a dead process makes no calls.
 	gate func() error
 }
@@ -65,7 +68,7 @@ type owed struct {
 func newNetwork(now func() time.Time, seed uint64) *network {
 	return &network{
 		now: now, rand: rand.New(rand.NewPCG(seed, seed)), audiences: map[string]map[string]bool{}, markers: map[string]string{},
-		owed: map[string]*owed{}, asked: map[string]int{}, came: map[string]time.Time{}, gate: func() error { return nil },
+		owed: map[string]*owed{}, asked: map[string]int{}, came: map[string]time.Time{}, session: map[string]*replacing{}, gate: func() error { return nil },
 	}
 }
 
@@ -127,6 +130,9 @@ func (n *network) Deliver(ctx context.Context, b provider.Batch) (activation.Rec
 	}
 	if n.audiences[string(b.Remote)] == nil {
 		return activation.Receipt{}, &activation.Error{Kind: activation.Gone, Code: "NET-GONE", Message: "no such audience"}
+	}
+	if b.Replace != nil {
+		n.follow(b)
 	}
 	rc, applied, err := n.answer(b)
 	c := call{item: b.Item, attempt: b.Attempt, op: b.Op, applied: applied, sure: err == nil}
@@ -264,6 +270,10 @@ func (n *network) apply(remote string, b provider.Batch, but int64) {
 		return
 	}
 	n.note(b, but)
+	if b.Replace != nil {
+		n.replace(remote, b, but)
+		return
+	}
 	audience := n.audiences[remote]
 	for i := range b.Rows() {
 		if int64(i) == but || audience == nil {
@@ -385,6 +395,6 @@ func (n *network) definition(replay provider.Replay) provider.Definition {
 		Name: "fake", RuleSet: matchkey.RuleSet{Name: "fake/1", Keys: []matchkey.Key{
 			{Name: "EMAIL", Identifies: true, Normalize: plain}, {Name: "PHONE", Identifies: true, Normalize: plain},
 		}},
-		MaxRows: 4, Replay: replay, ReplayWindow: time.Hour, Concurrency: 2, Async: n.async, Deletes: true,
+		MaxRows: 4, Replay: replay, ReplayWindow: time.Hour, Concurrency: 2, Async: n.async, Deletes: true, Replaces: !n.async,
 	}
 }

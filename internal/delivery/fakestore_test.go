@@ -32,6 +32,7 @@ type memory struct {
 	dueAt    map[activation.TargetID]time.Time // DueNow counts from then on
 	above    map[activation.TargetID][]activation.AudienceID
 	keysAt   map[activation.TargetID]time.Time // when keys were last looked after
+	tracked  tracked
 }
 
 func newMemory(now func() time.Time) *memory {
@@ -825,7 +826,7 @@ func (m *memory) Retry(_ context.Context, id activation.RunID, _ string) error {
 		}
 	}
 	if r.Status != activation.RunFailed || r.Generation != t.Generation || t.OpenRun != "" || len(m.items[id]) == 0 ||
-		r.ErrorCode == activation.CodeCounts || r.ErrorCode == activation.CodeJobEnded || r.Stage != activation.StageRemote && r.Stage != activation.StageMembers {
+		r.ErrorCode == activation.CodeCounts || r.ErrorCode == activation.CodeJobEnded || r.ErrorCode == activation.CodeReplaceCut || r.Stage != activation.StageRemote && r.Stage != activation.StageMembers {
 		return activation.ErrConflict
 	}
 	for i := range m.items[id] {

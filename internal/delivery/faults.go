@@ -58,6 +58,14 @@ const (
 	AfterRest        CrashPoint = "after_rest"         //
 	BeforeRelease    CrashPoint = "before_release"     // before a run that waits is given back
 	AfterRelease     CrashPoint = "after_release"      //
+	BeforeConversion CrashPoint = "before_conversion"  // before the target of a conversion audience is there
+	AfterConversion  CrashPoint = "after_conversion"   //
+	BeforeAccept     CrashPoint = "before_accept"      // before people are brought into it
+	AfterAccept      CrashPoint = "after_accept"       // they are, and the run has not ended
+	BeforeReplaced   CrashPoint = "before_replaced"    // everybody is sent; before the others leave the ledger
+	AfterReplaced    CrashPoint = "after_replaced"     //
+	BeforeDoubt      CrashPoint = "before_doubt"       // before the ledger knows of a replacement that was cut
+	AfterDoubt       CrashPoint = "after_doubt"        //
 	BeforeFinish     CrashPoint = "before_finish"      // step 10
 	AfterFinish      CrashPoint = "after_finish"       //
 )
@@ -68,7 +76,8 @@ var CrashPoints = []CrashPoint{
 	BeforeQueue, AfterQueue, BeforeRemote, AfterRemoteCall, AfterRemote, BeforeGeneration, AfterGeneration,
 	BeforeDelete, AfterDelete, BeforeClaim, AfterClaim, BeforeDeliver, AfterDeliver, BeforeReceipt, AfterReceipt,
 	BeforeFold, AfterFold, AfterMarkFolded, BeforeReplay, AfterReplay, BeforeEndItems, AfterEndItems,
-	BeforePoll, AfterPoll, AfterPollReceipt, BeforeReopen, AfterReopen, BeforeRest, AfterRest, BeforeRelease, AfterRelease, BeforeFinish, AfterFinish,
+	BeforePoll, AfterPoll, AfterPollReceipt, BeforeReopen, AfterReopen, BeforeRest, AfterRest, BeforeRelease, AfterRelease,
+	BeforeConversion, AfterConversion, BeforeAccept, AfterAccept, BeforeReplaced, AfterReplaced, BeforeDoubt, AfterDoubt, BeforeFinish, AfterFinish,
 }
 
 // Faults is called each time a crash point is reached. A test makes it end the

@@ -35,6 +35,12 @@ func (x *execution) finish(ctx context.Context, p progress) error {
 	if err := x.released(ctx, &end); err != nil {
 		return err
 	}
+	if err := x.convert(ctx, p); err != nil {
+		return err
+	}
+	if err := x.settleReplace(ctx, p); err != nil {
+		return err
+	}
 	x.endTimings()
 	if x.run.Status.Final() {
 		x.run.EndedAt = x.d.now()
@@ -65,6 +71,8 @@ func (x *execution) count(ctx context.Context, p progress) error {
 	case p.awaiting:
 	case !p.cut, x.ofEvents:
 		c.InAfter = c.InBefore
+	case x.replaces() && p.begun() && !p.whole(c): // the ledger may be in doubt already
+		c.InAfter = c.InBefore + c.BecameIn - c.LeftIn
 	default:
 		if c.InAfter, err = x.d.ledger.InRows(ctx, x.run.ID, x.run.Target, x.run.Generation); err != nil {
 			return fmt.Errorf("measure the ledger: %w", err)
@@ -112,6 +120,11 @@ func (x *execution) outcome(p progress) End {
 	case x.halt == haltEnded:
 		x.run.Status, x.run.ErrorCode, x.run.ErrorText = activation.RunFailed, activation.CodeJobEnded, "the job ended while the run was under way"
 		return End{}
+	case x.halt == haltCalledOff:
+		x.run.Status = activation.RunWithdrawn
+		return End{Due: x.dueAgain}
+	case x.replaces() && p.begun() && !p.whole(x.run.Counts) && (x.failure == nil || x.failure.Code != activation.CodeCounts):
+		return x.cutShort()
 	case p.any(activation.ItemAwaiting):
 		x.run.Status = activation.RunAwaiting
 		return End{Done: !failed}

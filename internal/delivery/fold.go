@@ -103,9 +103,13 @@ func (x *execution) forsake(ctx context.Context, p progress) error {
 	if err != nil {
 		return err
 	}
+	code, why := activation.CodeJobEnded, "the job ended before the network answered"
+	if x.replaces() {
+		code, why = activation.CodeReplaceCut, "a full replace waits for no answer"
+	}
 	for _, it := range p.items {
 		if it.State == activation.ItemAwaiting {
-			if err := x.giveUpOn(ctx, it, receiptOf(it, receipts[it.ID]), activation.CodeJobEnded, "the job ended before the network answered"); err != nil {
+			if err := x.giveUpOn(ctx, it, receiptOf(it, receipts[it.ID]), code, why); err != nil {
 				return err
 			}
 		}

@@ -34,6 +34,11 @@ func (x *execution) plan(ctx context.Context) error {
 		}
 		a = facts.answer()
 	}
+	if x.replaces() {
+		if err := x.mayBegin(ctx, p, a); err != nil || x.halt == haltCalledOff {
+			return err
+		}
+	}
 	if a == guardAsk {
 		return x.askApproval(ctx)
 	}
@@ -232,6 +237,7 @@ func (d *Delivery) guard(ctx context.Context, r activation.Run, p warehouse.Plan
 	if f.Verdict, err = d.store.LastVerdict(ctx, r.Target); err != nil {
 		return f, fmt.Errorf("read the last verdict: %w", err)
 	}
+	f.Verdict = ownVerdict(r, f.Verdict)
 	if f.RemovedSince, err = d.store.RemovedWithin(ctx, r.Target, f.Verdict.At); err != nil {
 		return f, fmt.Errorf("sum removals: %w", err)
 	}

@@ -54,6 +54,8 @@ const (
 	haltNone halt = ""
 	// haltFailed: an error ended it.
 	haltFailed halt = "failed"
+	// haltCalledOff: a full replace is not sent after all.
+	haltCalledOff halt = "called off"
 	// haltEnded: its job was killed, deleted or has failed, or its destination
 	// is switched off.
 	haltEnded halt = "ended"
@@ -83,8 +85,11 @@ type progress struct {
 	gone bool
 	// deletes: the run ends with the deletion of its remote audience.
 	deletes bool
-	halt    halt
-	items   []activation.Item
+	// replaces: the rows are one whole at the network, taken in order. resumed:
+	// something was sent before this attempt.
+	replaces, resumed bool
+	halt              halt
+	items             []activation.Item
 }
 
 // next decides the next step. It is the whole of the order of a run.
@@ -95,6 +100,10 @@ func (p progress) next() step {
 		return stepPlan
 	case !p.cut:
 		return stepFinish
+	case queued && p.severed():
+		return stepWithdraw
+	case p.replaces && p.any(activation.ItemAwaiting): // nobody waits for what comes later
+		return stepForsake
 	case queued && p.halt == haltFailed:
 		return stepGiveUp
 	case queued && (p.halt == haltEnded || p.gone):

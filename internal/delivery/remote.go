@@ -61,7 +61,7 @@ func (x *execution) lookUp(ctx context.Context) (provider.RemoteID, error) {
 
 // wanted is what the remote audience of the run should be.
 func (x *execution) wanted(ctx context.Context) (provider.Audience, error) {
-	a := provider.Audience{Marker: marker(x.target), Name: x.target.RemoteName, Remote: provider.RemoteID(x.target.RemoteID), Config: x.job.Config, Keys: x.keys.Keys}
+	a := provider.Audience{Marker: marker(x.target), Name: x.target.RemoteName, Remote: provider.RemoteID(x.target.RemoteID), Config: settingsOf(x.def, x.job, x.target), Keys: x.keys.Keys}
 	name := x.target.Stream
 	if x.target.Audience != "" {
 		audience, err := x.d.store.Audience(ctx, x.target.Audience)
@@ -103,7 +103,7 @@ func (x *execution) waitFor(ctx context.Context, e *activation.Error) error {
 	if until.IsZero() {
 		until = x.d.now().Add(longestTrouble)
 	}
-	if wait := until.Sub(x.d.now()); wait <= shortestPause {
+	if wait := until.Sub(x.d.now()); wait <= shortestPause || x.holds(wait) {
 		return sleep(ctx, wait)
 	}
 	return &pause{until}

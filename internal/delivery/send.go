@@ -37,9 +37,10 @@ func (x *execution) send(ctx context.Context, items []activation.Item) error {
 	return x.conclude(ctx, all)
 }
 
-// atOnce is how many items may be under way. Events are sent in order.
+// atOnce is how many items may be under way. Events and the batches of a full
+// replace are sent in order.
 func (x *execution) atOnce() int {
-	if x.ofEvents {
+	if x.ofEvents || x.replaces() {
 		return 1
 	}
 	return max(1, x.def.Concurrency)
@@ -49,7 +50,8 @@ func (x *execution) atOnce() int {
 func (x *execution) goOn(ctx context.Context, all []sent) bool {
 	return ctx.Err() == nil && len(all) < x.d.set.FoldItems &&
 		!slices.ContainsFunc(all, func(s sent) bool {
-			return s.err != nil || s.ruling.effect != effectNone || x.ofEvents && s.ruling.move != moveRecord // what is left comes first
+			return s.err != nil || s.ruling.effect != effectNone || x.ofEvents && s.ruling.move != moveRecord || // what is left comes first
+				x.replaces() && s.ruling.state != activation.ItemDelivered
 		})
 }
 
@@ -117,7 +119,11 @@ func (x *execution) deliver(ctx context.Context, it activation.Item) (ruling, sk
 	case b.Rows() == 0:
 		return ruling{move: moveRecord, state: activation.ItemSuperseded, effect: effectNone}, skipped, nil
 	case x.def.MaxBytes > 0 && bodySize(b) > x.def.MaxBytes && it.Rows() > 1:
-		return ruling{move: moveHalve, effect: effectNone}, nil, nil
+		r := ruling{move: moveHalve, effect: effectNone}
+		if x.replaces() {
+			r = x.judgeReplace(r, it)
+		}
+		return r, nil, nil
 	}
 	if err := x.d.at(ctx, BeforeDeliver); err != nil {
 		return ruling{}, nil, err
@@ -129,6 +135,9 @@ func (x *execution) deliver(ctx context.Context, it activation.Item) (ruling, sk
 	r := judge(int64(b.Rows()), rc, sendErr)
 	if x.ofEvents {
 		r = x.judgeEvents(r, sendErr)
+	}
+	if x.replaces() {
+		r = x.judgeReplace(r, it)
 	}
 	if r.move == moveHalve && it.Rows() == 1 {
 		r.move = moveRequeue
@@ -146,7 +155,10 @@ func (x *execution) batch(ctx context.Context, it activation.Item) (provider.Bat
 	if b.Op == activation.OpReadd {
 		b.Op = activation.OpAdd
 	}
-	recheck := !x.ofEvents && x.d.now().Sub(x.run.StagedAt) > x.d.set.Recheck
+	if x.replaces() {
+		b.Replace = x.session.mark(it)
+	}
+	recheck := !x.ofEvents && !x.replaces() && x.d.now().Sub(x.run.StagedAt) > x.d.set.Recheck
 	b.Values = make([][]byte, 0, it.Rows()*int64(len(b.Keys)))
 	var skipped skips
 	err := x.d.ledger.Rows(ctx, warehouse.Range{Run: it.Run, First: it.First, Last: it.Last}, recheck, func(row warehouse.KeyRow) error {

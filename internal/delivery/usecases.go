@@ -165,6 +165,11 @@ func (d *Delivery) PlanTarget(ctx context.Context, id activation.TargetID) (Prev
 }
 
 func (d *Delivery) preview(ctx context.Context, t activation.Target) (Preview, error) {
+	return d.previewWith(ctx, t, func(*warehouse.Plan) {})
+}
+
+// previewWith previews a run whose plan is changed by what is not planned yet.
+func (d *Delivery) previewWith(ctx context.Context, t activation.Target, change func(*warehouse.Plan)) (Preview, error) {
 	dest, err := d.store.Destination(ctx, t.Destination)
 	if err != nil {
 		return Preview{}, err
@@ -189,6 +194,7 @@ func (d *Delivery) preview(ctx context.Context, t activation.Target) (Preview, e
 	if err != nil {
 		return Preview{}, err
 	}
+	change(&plan)
 	facts, err := d.guard(ctx, r, plan)
 	if err != nil {
 		return Preview{}, err

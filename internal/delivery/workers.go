@@ -15,6 +15,8 @@ const (
 	KindRun = "run"
 	// KindEvaluate: an audience whose rule uses date math is to be brought in step.
 	KindEvaluate = "evaluate"
+	// KindReconcile: a target is to be compared with what its network tells.
+	KindReconcile = "reconcile"
 	// KindUnstage: a run's staged rows are needed no more.
 	KindUnstage = "unstage"
 )
@@ -45,6 +47,7 @@ func (d *Delivery) Workers() []*Worker {
 		{KindTarget, d.dueTargets, func(ctx context.Context, id string) error { return d.open(ctx, activation.TargetID(id)) }},
 		{KindRun, d.dueRuns, func(ctx context.Context, id string) error { return d.execute(ctx, activation.RunID(id)) }},
 		{KindEvaluate, d.dueAudiences, func(ctx context.Context, id string) error { return d.evaluate(ctx, activation.AudienceID(id)) }},
+		{KindReconcile, d.dueReconciliations, func(ctx context.Context, id string) error { return d.reconcile(ctx, activation.TargetID(id)) }},
 		{KindUnstage, d.dueUnstage, func(ctx context.Context, id string) error { return d.unstage(ctx, activation.RunID(id)) }},
 	}
 }
@@ -56,6 +59,9 @@ func (d *Delivery) dueTargets(ctx context.Context, limit int) ([]activation.Work
 		return nil, err
 	}
 	if err := d.raiseStreams(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.raiseReady(ctx); err != nil {
 		return nil, err
 	}
 	if d.room(ctx) != nil {

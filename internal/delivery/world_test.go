@@ -147,8 +147,12 @@ func (w *world) boot() {
 	if w.events != nil {
 		events = &gatedEvents{w.events, p}
 	}
+	var st delivery.Store = &gatedStore{w.store, p}
+	if tracks, ok := w.store.(delivery.TrackStore); ok {
+		st = trackedStore{&gatedStore{w.store, p}, &gatedTrack{tracks, p}}
+	}
 	p.Delivery = delivery.New(delivery.Config{
-		Node: fmt.Sprint("n", w.born), Store: &gatedStore{w.store, p}, Ledger: &gatedPlane{w.plane, p}, Audiences: w.plane, Events: events,
+		Node: fmt.Sprint("n", w.born), Store: st, Ledger: &gatedPlane{w.plane, p}, Audiences: w.plane, Events: events,
 		Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return w.net, w.def, nil
 		},
@@ -271,7 +275,10 @@ func (w *world) check(ctx context.Context) string {
 	if t.OpenRun != "" && open == 0 {
 		return "the target names a run that is not open"
 	}
-	return w.sentTwice()
+	w.net.mu.Lock()
+	odd := w.net.odd
+	w.net.mu.Unlock()
+	return odd + w.sentTwice()
 }
 
 func (w *world) badReceipts() bool { return w.net.chaosHas("bad receipt") }
