@@ -32,6 +32,13 @@ type Store interface {
 	UpdateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error)
 	DeleteAudience(ctx context.Context, id activation.AudienceID, user string) error
 
+	Hierarchy(ctx context.Context) (activation.Hierarchy, error)
+	PriorityList(ctx context.Context, id activation.PriorityListID) (activation.PriorityList, error)
+	PriorityLists(ctx context.Context, d activation.DestinationID) ([]activation.PriorityList, error)
+	CreatePriorityList(ctx context.Context, l activation.PriorityList, user string) (activation.PriorityList, error)
+	UpdatePriorityList(ctx context.Context, l activation.PriorityList, user string) (activation.PriorityList, error)
+	DeletePriorityList(ctx context.Context, id activation.PriorityListID, user string) error
+
 	Authorization(ctx context.Context, id activation.AuthorizationID) (activation.Authorization, error)
 	Authorizations(ctx context.Context) ([]activation.Authorization, error)
 	CreateAuthorization(ctx context.Context, a activation.Authorization, user string) (activation.Authorization, error)

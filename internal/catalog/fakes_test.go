@@ -141,7 +141,7 @@ func wrong(t *testing.T, err error, fields ...string) {
 		t.Fatalf("error is %v, want an invalid one", err)
 	}
 	message := activation.SafeMessage(err)
-	var all *catalog.WrongError
+	var all interface{ Each() []*activation.Error }
 	if !errors.As(err, &all) {
 		t.Fatalf("%v does not tell its fields", err)
 	}

@@ -309,6 +309,9 @@ func (c *Catalog) checkExport(ctx context.Context, p *problems, j *activation.Jo
 	if j.Exclude, err = c.excluded(ctx, p, spec); err != nil {
 		return err
 	}
+	if spec.Level != "" {
+		return c.levelAudiences(ctx, p, j, spec, workflow, def)
+	}
 	if len(spec.Audiences) == 0 {
 		p.add("segment_ids", "at least one audience is needed, or a level of the next-best-action hierarchy")
 	}

@@ -49,7 +49,7 @@ func TestWrongJobs(t *testing.T) {
 			s := right
 			c.change(&s)
 			_, err := w.CreateJob(t.Context(), s, "ann")
-			var all *catalog.WrongError
+			var all interface{ Each() []*activation.Error }
 			if !errors.As(err, &all) {
 				t.Fatalf("error is %v", err)
 			}

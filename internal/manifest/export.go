@@ -73,6 +73,17 @@ func (m *Manifest) Export(ctx context.Context) (map[string]string, error) {
 		}
 		e.add("jobs/"+fileName(j.Name)+".yaml", doc)
 	}
+	lists, err := m.Catalog.PriorityLists(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lists {
+		doc := priorityListDoc{Kind: kindPriorityList, Name: l.Name, Destination: names[l.Destination]}
+		for _, id := range l.Audiences {
+			doc.Audiences = append(doc.Audiences, slugs[id])
+		}
+		e.add("priority-lists.yaml", doc)
+	}
 	return e.files, e.err
 }
 

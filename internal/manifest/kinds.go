@@ -9,9 +9,10 @@ const (
 	kindTemplate      = "template"
 	kindDestination   = "destination"
 	kindJob           = "job"
+	kindPriorityList  = "priority_list"
 )
 
-var kinds = []string{kindAuthorization, kindField, kindStream, kindAudience, kindTemplate, kindDestination, kindJob}
+var kinds = []string{kindAuthorization, kindField, kindStream, kindAudience, kindTemplate, kindDestination, kindJob, kindPriorityList}
 
 // An authorizationDoc says that credentials of this label must be there.
 type authorizationDoc struct {
@@ -102,6 +103,14 @@ type jobDoc struct {
 	Tag            string         `yaml:"tag,omitempty"`
 	Hidden         bool           `yaml:"hidden,omitempty"`
 	VerboseLogging bool           `yaml:"verbose_logging,omitempty"`
+}
+
+// A priorityListDoc orders audiences of a destination.
+type priorityListDoc struct {
+	Kind        string   `yaml:"kind"`
+	Name        string   `yaml:"name"`
+	Destination string   `yaml:"destination"` // name
+	Audiences   []string `yaml:"audiences"`   // slugs, the strongest first
 }
 
 // fieldNames are the keys of a file for the fields that the catalog names

@@ -109,7 +109,7 @@ func (w *world) audience(ctx context.Context, d audienceDoc, s *Step, user strin
 	if err != nil {
 		return err
 	}
-	want.ID, want.Version, want.CreatedAt, want.UpdatedAt = have.ID, have.Version, have.CreatedAt, have.UpdatedAt
+	want.ID, want.Kind, want.Version, want.CreatedAt, want.UpdatedAt = have.ID, have.Kind, have.Version, have.CreatedAt, have.UpdatedAt
 	if canonical(want.Rule) == canonical(have.Rule) {
 		want.Rule = have.Rule
 	}
@@ -195,6 +195,42 @@ func (w *world) destination(ctx context.Context, d destinationDoc, s *Step, user
 		s.Note = "everybody's old keys are taken away and the new ones added at the next run"
 	}
 	_, err = w.cat.UpdateDestination(ctx, want, user)
+	return err
+}
+
+func (w *world) priorityList(ctx context.Context, d priorityListDoc, s *Step, user string) error {
+	destinations, err := w.cat.Store.Destinations(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(destinations, func(o activation.Destination) bool { return o.Name == d.Destination })
+	if i < 0 {
+		return &activation.Error{Kind: activation.Invalid, Field: "destination_id", Message: "there is no destination of this name, neither here nor in the files"}
+	}
+	want := activation.PriorityList{Name: d.Name, Destination: destinations[i].ID}
+	all, err := w.cat.PriorityLists(ctx, "")
+	if err != nil {
+		return err
+	}
+	i = slices.IndexFunc(all, func(o activation.PriorityList) bool { return o.Name == d.Name })
+	if i < 0 {
+		s.Action = Create
+		_, err := w.cat.CreatePriorityList(ctx, want, d.Audiences, user)
+		return err
+	}
+	have := all[i]
+	want.ID, want.CreatedAt, want.UpdatedAt = have.ID, have.CreatedAt, have.UpdatedAt
+	for _, slug := range d.Audiences {
+		a, err := w.cat.Audience(ctx, slug)
+		if err != nil && !errors.Is(err, activation.ErrNotFound) {
+			return err
+		}
+		want.Audiences = append(want.Audiences, a.ID)
+	}
+	if s.compare(have, want) {
+		return nil
+	}
+	_, err = w.cat.UpdatePriorityList(ctx, want, d.Audiences, user)
 	return err
 }
 

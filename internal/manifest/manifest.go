@@ -184,6 +184,8 @@ func (w *world) do(ctx context.Context, t thing, s *Step, user string) (Problems
 		err = w.destination(ctx, *d, s, user)
 	case *jobDoc:
 		err = w.job(ctx, *d, s, user)
+	case *priorityListDoc:
+		err = w.priorityList(ctx, *d, s, user)
 	}
 	return t.problems(err)
 }

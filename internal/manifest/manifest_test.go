@@ -94,6 +94,8 @@ name: Home
 workflow: meta_custom_audience
 destination: Shop
 audiences: [home]
+exclude: [big-spenders]
+holdout_percent: 12.5
 ---
 kind: job
 name: Tell the shop
@@ -101,6 +103,11 @@ workflow: webhook-triggers
 destination: Shop's endpoint
 audiences: [home]
 config: {template_id: Chat message, audience_events: enters_only}
+`,
+		"lists.yaml": `kind: priority_list
+name: Spenders first
+destination: Shop
+audiences: [big-spenders, home]
 `,
 		"b.yaml": `kind: audience
 slug: big-spenders
@@ -193,7 +200,7 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if count(plan, manifest.Create) != 12 || len(plan) != 13 {
+	if count(plan, manifest.Create) != 13 || len(plan) != 14 {
 		t.Fatalf("the plan is %+v", plan)
 	}
 	w.isEmpty()
@@ -264,7 +271,7 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 14 {
+	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 15 {
 		t.Errorf("its own export changes something: %+v", again)
 	}
 	other := newWorld(t, "Our Meta")
@@ -372,7 +379,7 @@ func TestOrder(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		steps, err := w.Plan(context.Background(), map[string]string{"x.yaml": strings.Join(rapid.Permutation(docs).Draw(t, "docs"), "\n---\n")})
-		if err != nil || count(steps, manifest.Create) != 12 {
+		if err != nil || count(steps, manifest.Create) != 13 {
 			t.Fatalf("%v: %+v", err, steps)
 		}
 	})

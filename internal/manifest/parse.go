@@ -165,7 +165,7 @@ func readThing(file string, n ast.Node) (thing, *Problem) {
 	t.kind = head.Kind
 	docs := map[string]any{
 		kindAuthorization: &authorizationDoc{}, kindField: &fieldDoc{}, kindStream: &streamDoc{}, kindAudience: &audienceDoc{},
-		kindTemplate: &templateDoc{}, kindDestination: &destinationDoc{}, kindJob: &jobDoc{},
+		kindTemplate: &templateDoc{}, kindDestination: &destinationDoc{}, kindJob: &jobDoc{}, kindPriorityList: &priorityListDoc{},
 	}
 	doc, ok := docs[head.Kind]
 	if !ok {
@@ -179,7 +179,7 @@ func readThing(file string, n ast.Node) (thing, *Problem) {
 	if t.name == "" {
 		return refuse("%s", map[string]string{
 			kindAuthorization: "label is needed", kindAudience: "slug is needed", kindJob: "name and workflow are needed",
-			kindField: "name is needed", kindStream: "name is needed", kindTemplate: "name is needed", kindDestination: "name is needed",
+			kindField: "name is needed", kindStream: "name is needed", kindTemplate: "name is needed", kindDestination: "name is needed", kindPriorityList: "name is needed",
 		}[t.kind])
 	}
 	return t, nil
@@ -199,6 +199,8 @@ func nameOf(doc any) string {
 	case *templateDoc:
 		return d.Name
 	case *destinationDoc:
+		return d.Name
+	case *priorityListDoc:
 		return d.Name
 	case *jobDoc:
 		if d.Name == "" || d.Workflow == "" {

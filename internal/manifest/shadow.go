@@ -21,6 +21,34 @@ type shadow struct {
 	templates    []activation.Template
 	destinations []activation.Destination
 	jobs         []activation.Job
+	lists        []activation.PriorityList
+}
+
+func (s *shadow) Hierarchy(ctx context.Context) (activation.Hierarchy, error) {
+	return s.real.Hierarchy(ctx)
+}
+
+func (s *shadow) PriorityList(ctx context.Context, id activation.PriorityListID) (activation.PriorityList, error) {
+	if i := slices.IndexFunc(s.lists, func(l activation.PriorityList) bool { return l.ID == id }); i >= 0 {
+		return s.lists[i], nil
+	}
+	return s.real.PriorityList(ctx, id)
+}
+
+func (s *shadow) PriorityLists(ctx context.Context, d activation.DestinationID) ([]activation.PriorityList, error) {
+	all, err := s.real.PriorityLists(ctx, d)
+	return overlaid(all, s.lists, func(l activation.PriorityList) activation.PriorityListID { return l.ID }), err
+}
+
+func (s *shadow) CreatePriorityList(_ context.Context, l activation.PriorityList, _ string) (activation.PriorityList, error) {
+	l.ID = activation.NewID[activation.PriorityListID]()
+	s.lists = append(s.lists, l)
+	return l, nil
+}
+
+func (s *shadow) UpdatePriorityList(_ context.Context, l activation.PriorityList, _ string) (activation.PriorityList, error) {
+	s.lists = overlaid(s.lists, []activation.PriorityList{l}, func(l activation.PriorityList) activation.PriorityListID { return l.ID })
+	return l, nil
 }
 
 func (s *shadow) Authorization(ctx context.Context, id activation.AuthorizationID) (activation.Authorization, error) {

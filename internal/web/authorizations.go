@@ -251,7 +251,10 @@ func (c *Console) testAuthorization(v visit) (view, error) {
 func (c *Console) replaceAuthorization(v visit) (view, error) {
 	id, with := activation.AuthorizationID(v.PathValue("id")), activation.AuthorizationID(v.post("with"))
 	done, err := c.Catalog.ReplaceAuthorization(v.Context(), id, with, v.post("new_audiences") != "", v.who.Name)
-	var wrong *catalog.WrongError
+	var wrong interface {
+		error
+		Each() []*activation.Error
+	}
 	if errors.As(err, &wrong) {
 		var texts []string
 		for _, one := range wrong.Each() {

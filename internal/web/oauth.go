@@ -79,7 +79,10 @@ func (c *Console) consented(v visit) (view, error) {
 // unlessInternal has what declarations and networks refuse told on the page that
 // the person came from.
 func unlessInternal(err error) error {
-	var wrong *catalog.WrongError
+	var wrong interface {
+		error
+		Each() []*activation.Error
+	}
 	if errors.As(err, &wrong) {
 		return &activation.Error{Kind: activation.Invalid, Code: activation.CodeOf(err), Message: wrong.Error()}
 	}
