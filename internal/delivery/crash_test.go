@@ -23,6 +23,8 @@ type situation struct {
 	leave  bool             // most people leave
 	end    activation.OnEnd // the job is killed
 	events bool             // the target takes events
+	swap   bool             // everybody is replaced
+	thanks bool             // whoever's event was accepted comes into an audience
 }
 
 var situations = []situation{
@@ -40,6 +42,17 @@ var situations = []situation{
 	{name: "deleted, outcome unknown", replay: provider.ReplayNever, only: "timeout after", chaos: 0.5, end: activation.EndDelete},
 	{name: "deleted, answers later", replay: provider.ReplayNever, async: true, end: activation.EndDelete},
 	{name: "emptied, audience gone", replay: provider.ReplayHarmless, only: "gone", chaos: 0.5, end: activation.EndEmpty},
+	{name: "replaced", replay: provider.ReplayHarmless, swap: true},
+	{name: "replaced, most people leave", replay: provider.ReplayHarmless, swap: true, leave: true},
+	{name: "replaced, outcome unknown", replay: provider.ReplayHarmless, only: "timeout after", chaos: 0.3, swap: true},
+	{name: "replaced, somebody is rejected", replay: provider.ReplayNever, only: "reject", chaos: 0.7, swap: true},
+	{name: "replaced, taken in part", replay: provider.ReplayHarmless, only: "unsent row", chaos: 0.5, swap: true},
+	{name: "replaced, refused whole", replay: provider.ReplayHarmless, only: "refuse whole", chaos: 0.5, swap: true},
+	{name: "replaced, down", replay: provider.ReplayHarmless, only: "html", chaos: 0.9, swap: true},
+	{name: "replaced, long wait", replay: provider.ReplayHarmless, only: "throttle long", chaos: 0.5, swap: true},
+	{name: "replaced, audience gone", replay: provider.ReplayHarmless, only: "gone", chaos: 0.3, swap: true},
+	{name: "events, with an audience of conversions", replay: provider.ReplayNever, events: true, thanks: true},
+	{name: "events, outcome unknown, with an audience of conversions", replay: provider.ReplayHarmless, only: "timeout after", chaos: 0.5, events: true, thanks: true},
 	{name: "events, all well", replay: provider.ReplayNever, events: true},
 	{name: "events, outcome unknown, dropped when repeated", replay: provider.ReplayDeduplicated, only: "timeout after", chaos: 0.5, events: true},
 	{name: "events, outcome unknown, never repeated", replay: provider.ReplayNever, only: "timeout before", chaos: 0.5, events: true},
@@ -76,6 +89,9 @@ func TestEveryCrashPoint(t *testing.T) {
 
 // world is a world of fakes for the situation.
 func (s situation) world(seed uint64) *world {
+	if s.thanks {
+		return thanking(seed, s.replay)
+	}
 	if s.events {
 		return hearing(seed, s.replay, s.async)
 	}
@@ -106,6 +122,11 @@ func (w *world) crashIn(ctx context.Context, s situation, p delivery.CrashPoint,
 	if s.leave {
 		for id := range int64(16) {
 			w.plane.set(id, [2]string{fmt.Sprint("x", id)}, false)
+		}
+	}
+	if s.swap {
+		if _, err := w.proc.ReplaceTarget(ctx, w.target, "ann"); err != nil && w.proc.alive() == nil {
+			return "replace: " + err.Error()
 		}
 	}
 	for range 6 {

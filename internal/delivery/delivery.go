@@ -44,6 +44,8 @@ type Audiences interface {
 	Evaluate(ctx context.Context, id activation.AudienceID, now time.Time) error
 	TimeDependent(ctx context.Context, id activation.AudienceID) (bool, error)
 	Seq(ctx context.Context) (map[activation.AudienceID]int64, error)
+	KeySeq(ctx context.Context) (map[activation.AudienceID]int64, error)
+	Waits(ctx context.Context, audiences []activation.AudienceID, above int64) (warehouse.Waiting, error)
 }
 
 // Given takes people into audiences without a rule.

@@ -179,7 +179,7 @@ func (w *world) crashTelling(ctx context.Context, r *rand.Rand, s situation, p d
 	if err := w.settleEvents(ctx); err != nil {
 		return err.Error() + w.story()
 	}
-	if wrong := w.check(ctx) + w.told(); wrong != "" {
+	if wrong := w.check(ctx) + w.told() + w.thanked(); wrong != "" {
 		return wrong + w.story()
 	}
 	return ""

@@ -24,16 +24,22 @@ type journal struct {
 	rows   map[activation.RunID][]int
 	runs   []activation.RunID // in the order of their first staging
 	wrong  string             // what must never be
+	given  map[activation.AudienceID]map[string]bool
+	waited map[int]bool // events that were passed over because their person was not known
 }
 
 // note is something that happened to somebody.
 type note struct {
 	id, who string
 	usable  bool
+	// stranger: the person is not known yet.
+	stranger bool
+	// past is the time of what came before the job began; zero for what came since.
+	past time.Time
 }
 
 func newJournal(p *plane) *journal {
-	return &journal{plane: p, has: map[int]activation.RunID{}, rows: map[activation.RunID][]int{}}
+	return &journal{plane: p, has: map[int]activation.RunID{}, rows: map[activation.RunID][]int{}, given: map[activation.AudienceID]map[string]bool{}, waited: map[int]bool{}}
 }
 
 var _ delivery.Events = (*journal)(nil)
@@ -42,12 +48,15 @@ var _ delivery.Events = (*journal)(nil)
 func (j *journal) happen(who string, usable bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.events = append(j.events, note{fmt.Sprint("event", len(j.events)), who, usable})
+	j.events = append(j.events, note{id: fmt.Sprint("event", len(j.events)), who: who, usable: usable})
 }
 
 func (j *journal) StageEvents(ctx context.Context, r warehouse.EventRequest, stage func(activation.Stage)) (warehouse.Plan, error) {
 	for _, s := range []activation.Stage{activation.StagePayload, activation.StageAudiences, activation.StageStaging} {
 		stage(s)
+	}
+	if r.Period != (activation.Period{}) {
+		return j.stagePast(r), nil
 	}
 	if !slices.Contains(j.runs, r.Run) {
 		j.runs = append(j.runs, r.Run)
@@ -60,7 +69,11 @@ func (j *journal) StageEvents(ctx context.Context, r warehouse.EventRequest, sta
 	var p warehouse.Plan
 	j.rows[r.Run] = nil
 	for n, e := range j.events {
-		if _, taken := j.has[n]; taken {
+		if _, taken := j.has[n]; taken || !e.past.IsZero() {
+			continue
+		}
+		if e.stranger && r.Wait {
+			j.waited[n] = true
 			continue
 		}
 		if r.Limit > 0 && p.Counts.Selected >= 5 { // a small limit shows more
@@ -69,7 +82,7 @@ func (j *journal) StageEvents(ctx context.Context, r warehouse.EventRequest, sta
 		}
 		j.has[n] = r.Run
 		p.Counts.Selected, p.Counts.Eligible = p.Counts.Selected+1, p.Counts.Eligible+1
-		if !e.usable {
+		if !e.usable || e.stranger {
 			p.Counts.Omitted++
 			continue
 		}
@@ -200,6 +213,7 @@ func (j *journal) verdict(e *ear, sure, once, inOrder bool) string {
 	}
 	for _, o := range j.events {
 		switch n := count[o.id]; {
+		case !o.past.IsZero() || o.stranger:
 		case o.usable && n == 0 && sure:
 			return o.id + " was lost"
 		case n > 1 && once:

@@ -104,8 +104,8 @@ func (d *Delivery) onlyKeys(ctx context.Context, t activation.Target) (activatio
 		if err != nil {
 			return activation.ModeSync, false, err
 		}
-		if w.own, err = d.waits(ctx, []activation.AudienceID{t.Audience}, t.DoneSeq); err == nil && len(others) > 0 {
-			w.others, err = d.waits(ctx, others, t.DoneSeq)
+		if w.own, err = d.audiences.Waits(ctx, []activation.AudienceID{t.Audience}, t.DoneSeq); err == nil && len(others) > 0 {
+			w.others, err = d.audiences.Waits(ctx, others, t.DoneSeq)
 		}
 		if err != nil {
 			return activation.ModeSync, false, fmt.Errorf("look at what has changed: %w", err)

@@ -88,7 +88,7 @@ func (d *Delivery) raiseAudiences(ctx context.Context) error {
 	if err := d.store.RaiseDirty(ctx, seq); err != nil {
 		return fmt.Errorf("raise change numbers: %w", err)
 	}
-	keys, err := d.keySeq(ctx)
+	keys, err := d.audiences.KeySeq(ctx)
 	if err != nil {
 		return fmt.Errorf("read change numbers of identifiers: %w", err)
 	}
