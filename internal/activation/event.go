@@ -52,6 +52,8 @@ const (
 	EventRejected EventType = "rejected_rows"
 	// EventUnusual: a run's counts are far from those of the runs before.
 	EventUnusual EventType = "unusual_counts"
+	// EventDrifted: a network does not hold what was sent to it.
+	EventDrifted EventType = "drifted"
 	// EventPurgeDue: an ended job will be purged in a week.
 	EventPurgeDue EventType = "purge_due"
 )
@@ -59,7 +61,7 @@ const (
 // EventTypes lists the types, in the order the docs use.
 var EventTypes = []EventType{
 	EventCreated, EventUpdated, EventDeleted, EventStarted, EventCompleted, EventPaused, EventResumed, EventKilled, EventErred, EventFailed,
-	EventRecovered, EventStalled, EventApproval, EventUnhealthy, EventExpiring, EventRejected, EventUnusual, EventPurgeDue,
+	EventRecovered, EventStalled, EventApproval, EventUnhealthy, EventExpiring, EventRejected, EventUnusual, EventDrifted, EventPurgeDue,
 }
 
 // Event is one thing that happened which somebody may want to be told. Events

@@ -11,7 +11,7 @@ import (
 
 // wrongs are the types of event that make an alert fire.
 var wrongs = []activation.EventType{
-	activation.EventErred, activation.EventFailed, activation.EventStalled, activation.EventApproval, activation.EventUnhealthy, activation.EventUnusual,
+	activation.EventErred, activation.EventFailed, activation.EventStalled, activation.EventApproval, activation.EventUnhealthy, activation.EventUnusual, activation.EventDrifted,
 }
 
 // ends are the types of event after which there is nothing left to be wrong.

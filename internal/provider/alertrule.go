@@ -23,7 +23,7 @@ const (
 // it does not.
 var ImportantTypes = []activation.EventType{
 	activation.EventErred, activation.EventFailed, activation.EventStalled, activation.EventApproval, activation.EventUnhealthy,
-	activation.EventExpiring, activation.EventRejected, activation.EventUnusual, activation.EventPurgeDue,
+	activation.EventExpiring, activation.EventRejected, activation.EventUnusual, activation.EventDrifted, activation.EventPurgeDue,
 }
 
 // defaultRejected is the share of rejected rows, in percent, that is told where

@@ -23,7 +23,7 @@ var sourceWords = map[activation.Source]string{
 var typeWords = map[activation.EventType]string{
 	activation.EventErred: "has an error", activation.EventFailed: "failed", activation.EventRecovered: "works again", activation.EventStalled: "made no progress",
 	activation.EventApproval: "waits for approval", activation.EventUnhealthy: "does not work any more", activation.EventExpiring: "ends soon", activation.EventRejected: "had rows rejected",
-	activation.EventUnusual: "had unusual counts", activation.EventPurgeDue: "will be purged in a week", "test": "sends a test notice",
+	activation.EventUnusual: "had unusual counts", activation.EventDrifted: "does not match its network", activation.EventPurgeDue: "will be purged in a week", "test": "sends a test notice",
 }
 
 // Title is the notice in one line of plain text: what happened to what.

@@ -68,8 +68,10 @@ func destinationFace(d activation.Destination) any {
 
 // UpdateDestination changes name, authorization, account, mapping, config and
 // enabled; the provider stays. Enabling wakes its targets; switching it off
-// withdraws their Pending runs, of which nothing was sent. A destination whose
-// targets exist keeps its account, for their remote audiences are there.
+// withdraws their Pending runs, of which nothing was sent. Where the mapping
+// changes, or a setting that keys may depend on, its targets are due for that. A
+// destination whose targets exist keeps its account, for their remote audiences
+// are there.
 func (s *Store) UpdateDestination(ctx context.Context, d activation.Destination, user string) (activation.Destination, error) {
 	err := s.do(ctx, func(t *tx) error {
 		before, err := scanDestination(t.row(`SELECT `+destinationColumns+` FROM destinations d WHERE d.id = $1`+t.d.ForUpdate, d.ID))
@@ -95,6 +97,11 @@ func (s *Store) UpdateDestination(ctx context.Context, d activation.Destination,
 				return err
 			}
 		}
+		if encode(before.Mapping) != encode(d.Mapping) || encode(before.Config) != encode(d.Config) {
+			if err := t.rekey(d.ID); err != nil {
+				return err
+			}
+		}
 		t.Enqueue(WakeTarget, "")
 		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "destination", SubjectID: string(d.ID), Before: encode(destinationFace(before)), After: encode(destinationFace(d))})
 	})
@@ -102,6 +109,22 @@ func (s *Store) UpdateDestination(ctx context.Context, d activation.Destination,
 		return activation.Destination{}, fmt.Errorf("update destination: %w", err)
 	}
 	return d, nil
+}
+
+// rekey makes the targets at a destination due that hold people under keys which
+// may be others now.
+func (t *tx) rekey(id activation.DestinationID) error {
+	rows, err := t.query(`SELECT t.id FROM targets t WHERE t.destination_id = $1 AND t.last_opened_at IS NOT NULL AND t.stream = ''
+		AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.target_id = t.id AND r.sync_type = 'events') ORDER BY t.id`, id)
+	ids, err := collect(rows, err, scanID)
+	if err != nil {
+		return err
+	}
+	targets := make([]activation.TargetID, len(ids))
+	for i, target := range ids {
+		targets[i] = activation.TargetID(target)
+	}
+	return t.makeDue(targets, activation.CauseAgent, false)
 }
 
 // endPendingAt withdraws the Pending runs of the targets at a destination. Those

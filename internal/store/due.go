@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"usher/internal/activation"
 )
@@ -139,16 +138,15 @@ func (t *tx) makeDue(targets []activation.TargetID, cause activation.Cause, rous
 // causeOf is the cause of a run of a target that names none: what the target is
 // due for, or that its time has come, or that something has changed.
 func (t *tx) causeOf(target activation.Target) (activation.Cause, error) {
-	var dueAt time.Time
 	var realTime bool
-	if err := t.row(`SELECT t.due_at, coalesce(j.realtime, FALSE) FROM targets t LEFT JOIN jobs j ON j.id = t.job_id WHERE t.id = $1`, target.ID).
-		Scan(stamp{&dueAt}, &realTime); err != nil {
+	if err := t.row(`SELECT EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.realtime)`, string(target.Job)).Scan(&realTime); err != nil {
 		return "", err
 	}
+	due := target.DueNow && !target.DueAt.After(t.now)
 	switch {
-	case !dueAt.IsZero() && !dueAt.After(t.now) && target.DueCause != "":
+	case due && target.DueCause != "":
 		return target.DueCause, nil
-	case !dueAt.IsZero() && !dueAt.After(t.now):
+	case due:
 		return activation.CauseManual, nil
 	case !target.NextAt.IsZero() && !target.NextAt.After(t.now):
 		return activation.CauseSchedule, nil

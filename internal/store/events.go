@@ -16,7 +16,7 @@ import (
 
 // health are the types of event that say how a subject is; the newest of them
 // is how it is now.
-const health = `('error', 'failed', 'stalled', 'approval', 'unusual_counts', 'unhealthy', 'recovered')`
+const health = `('error', 'failed', 'stalled', 'approval', 'unusual_counts', 'drifted', 'unhealthy', 'recovered')`
 
 const eventColumns = `e.id, e.at, e.source, e.type, e.subject_id, e.subject_name, e.level, e.code, e.message, e.run, e.per_mille`
 

@@ -191,13 +191,6 @@ func (t *tx) createTargets(j activation.Job) error {
 				return err
 			}
 		}
-		target, err := t.target(id)
-		if err != nil {
-			return err
-		}
-		if err := t.watch(target); err != nil {
-			return err
-		}
 		t.Enqueue(WakeTarget, string(id))
 	}
 	return t.sent(j.Destination, j.Audiences)

@@ -19,6 +19,7 @@ type RunFilter struct {
 	Audience    activation.AudienceID
 	Target      activation.TargetID
 	TriggeredBy string
+	Cause       []activation.Cause
 	// Since and Until bound the start: since included, until not.
 	Since, Until time.Time
 	// Before is the number to page on from: only older runs; 0 = the newest.
@@ -36,6 +37,7 @@ func (f RunFilter) where() *where {
 	equal(w, "r.audience_id", f.Audience)
 	equal(w, "r.target_id", f.Target)
 	equal(w, "r.triggered_by", f.TriggeredBy)
+	in(w, "r.cause", f.Cause)
 	w.compare("r.started_at", ">=", f.Since)
 	w.compare("r.started_at", "<", f.Until)
 	if len(f.Providers) > 0 {

@@ -238,16 +238,7 @@ func (s *Store) Outranking(ctx context.Context, id activation.TargetID) ([]activ
 		if target, err = found(target, err, "target", id); err != nil || target.Audience == "" {
 			return err
 		}
-		stronger, err := t.stronger(target)
-		if err != nil || len(stronger) == 0 {
-			return err
-		}
-		sent, err := t.sentAt(target.Destination, stronger)
-		for _, audience := range stronger {
-			if sent[audience] {
-				out = append(out, audience)
-			}
-		}
+		out, err = t.outranking(target)
 		return err
 	})
 	if err != nil {
@@ -256,18 +247,20 @@ func (s *Store) Outranking(ctx context.Context, id activation.TargetID) ([]activ
 	return out, nil
 }
 
-// stronger lists the audiences before a target's own, wherever they are sent.
-func (t *tx) stronger(target activation.Target) ([]activation.AudienceID, error) {
+func (t *tx) outranking(target activation.Target) ([]activation.AudienceID, error) {
 	lists, err := t.lists(target.Destination)
 	if err != nil {
 		return nil, err
 	}
+	var first []activation.AudienceID
 	for _, l := range lists {
-		if first := before(l.Audiences, target.Audience); len(first) > 0 {
-			return first, nil
-		}
+		first = append(first, before(l.Audiences, target.Audience)...)
 	}
-	return nil, nil
+	if len(first) == 0 {
+		return nil, nil
+	}
+	sent, err := t.sentAt(target.Destination, first)
+	return slices.DeleteFunc(first, func(x activation.AudienceID) bool { return !sent[x] }), err
 }
 
 // sentAt returns which of some audiences a living job sends at a destination.
@@ -284,9 +277,9 @@ func (t *tx) sentAt(d activation.DestinationID, audiences []activation.AudienceI
 	return sent, err
 }
 
-// sent makes due the targets at a destination that come behind audiences which
-// a job has begun, or ceased, to send there: those take people, or take them no
-// more.
+// sent does what follows when a job has begun, or ceased, to send audiences to a
+// destination: their targets watch what they have to, and those that come behind
+// them are due, for people are taken from them, or no more.
 func (t *tx) sent(d activation.DestinationID, audiences []activation.AudienceID) error {
 	if d == "" || len(audiences) == 0 {
 		return nil
@@ -301,12 +294,15 @@ func (t *tx) sent(d activation.DestinationID, audiences []activation.AudienceID)
 			behind = append(behind, l.Audiences[i+1:]...)
 		}
 	}
-	targets, err := t.targetsAt(d, behind)
+	targets, err := t.targetsAt(d, append(behind, audiences...))
 	if err != nil {
 		return err
 	}
 	var due []activation.TargetID
 	for _, target := range targets {
+		if err := t.watch(target); err != nil {
+			return err
+		}
 		if !slices.Contains(audiences, target.Audience) {
 			due = append(due, target.ID)
 		}

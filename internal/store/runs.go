@@ -55,54 +55,58 @@ func (t *tx) run(id activation.RunID) (activation.Run, error) {
 // not, it leaves sleep and errors of the target alone. What a run does not do,
 // because it forgets, only moves keys or sends the past, stays due.
 func (s *Store) OpenRun(ctx context.Context, r activation.Run) (activation.Run, error) {
-	given := r
-	err := s.do(ctx, func(t *tx) error {
-		target, err := t.target(given.Target)
-		if err != nil {
-			return err
-		}
-		forget := given.Mode == activation.ModeForget
-		r = given
-		if !forget {
-			r.Release = target.Release
-		}
-		aside, err := t.mayOpen(target, forget || r.Release != "", forget)
-		if err != nil {
-			return err
-		}
-		if r.Cause == "" {
-			if r.Cause, err = t.causeOf(target); err != nil {
-				return err
-			}
-		}
-		r = t.newRun(r, target)
-		owed, err := t.withdrawOlder(r)
-		if err != nil {
-			return err
-		}
-		if err := t.row(`UPDATE counters SET value = value + 1 WHERE name = 'run' RETURNING value`).Scan(&r.Number); err != nil {
-			return fmt.Errorf("number the run: %w", err)
-		}
-		if err := t.insertRun(r); err != nil {
-			return err
-		}
-		if err := t.takeTarget(r, target, aside); err != nil {
-			return err
-		}
-		if owed != nil && !aside {
-			if err := t.setDue(r.Target, t.now.Add(runGap).UnixMicro(), again(*owed)); err != nil {
-				return err
-			}
-		}
-		if err := t.opened(r); err != nil {
-			return err
-		}
-		t.Enqueue(WakeRun, string(r.ID))
-		return nil
+	var opened activation.Run
+	err := s.do(ctx, func(t *tx) (err error) {
+		opened, err = t.openRun(r)
+		return err
 	})
 	if err != nil {
 		return activation.Run{}, fmt.Errorf("open run: %w", err)
 	}
+	return opened, nil
+}
+
+func (t *tx) openRun(r activation.Run) (activation.Run, error) {
+	target, err := t.target(r.Target)
+	if err != nil {
+		return r, err
+	}
+	forget := r.Mode == activation.ModeForget
+	if !forget {
+		r.Release = target.Release
+	}
+	aside, err := t.mayOpen(target, forget || r.Release != "", forget)
+	if err != nil {
+		return r, err
+	}
+	if r.Cause == "" {
+		if r.Cause, err = t.causeOf(target); err != nil {
+			return r, err
+		}
+	}
+	r = t.newRun(r, target)
+	owed, err := t.withdrawOlder(r)
+	if err != nil {
+		return r, err
+	}
+	if err := t.row(`UPDATE counters SET value = value + 1 WHERE name = 'run' RETURNING value`).Scan(&r.Number); err != nil {
+		return r, fmt.Errorf("number the run: %w", err)
+	}
+	if err := t.insertRun(r); err != nil {
+		return r, err
+	}
+	if err := t.takeTarget(r, target, aside); err != nil {
+		return r, err
+	}
+	if owed != nil && !aside {
+		if err := t.setDue(r.Target, t.now.Add(runGap).UnixMicro(), again(*owed)); err != nil {
+			return r, err
+		}
+	}
+	if err := t.opened(r); err != nil {
+		return r, err
+	}
+	t.Enqueue(WakeRun, string(r.ID))
 	return r, nil
 }
 

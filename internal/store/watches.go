@@ -8,38 +8,67 @@ import (
 
 // A target watches the audiences that decide, beside its own, who is wanted
 // there: those that its job leaves out, and those that come first in a priority
-// list. Whatever changes in them makes it dirty. Whether a job sends the latter
-// is asked when a run is planned, so that watching one too many costs a run and
-// watching one too few cannot be.
+// list. Whatever changes in them makes it dirty. They are exactly those that a
+// plan reads: one too few would go unnoticed, and a change of one too many would
+// never be done with.
 
-// watch notes what a target watches.
+// watch notes what a target watches. Where it watches less than before, what the
+// others made dirty is so no more; what is dirty still is raised again.
 func (t *tx) watch(target activation.Target) error {
-	if _, err := t.exec(`DELETE FROM watches WHERE target_id = $1`, target.ID); err != nil || target.Audience == "" {
-		return err
+	if target.Audience == "" {
+		return nil
 	}
-	audiences, err := t.stronger(target)
+	rows, err := t.query(`SELECT audience_id FROM watches WHERE target_id = $1`, target.ID)
+	had, err := collect(rows, err, scanID)
 	if err != nil {
 		return err
 	}
-	if target.Job != "" {
-		job, err := t.job(target.Job)
-		if err != nil {
-			return err
-		}
-		audiences = append(slices.Clone(audiences), job.Exclude...)
+	watched, err := t.watched(target)
+	if err != nil {
+		return err
 	}
-	for i, audience := range audiences {
-		if audience == target.Audience || slices.Contains(audiences[:i], audience) {
+	for _, audience := range watched {
+		if slices.Contains(had, string(audience)) {
 			continue
-		}
-		if n, err := t.count(`SELECT count(*) FROM audiences WHERE id = $1`, audience); err != nil || n == 0 {
-			return orErr(err, invalid("exclude", "there is no audience %q to leave out", audience))
 		}
 		if _, err := t.exec(`INSERT INTO watches (target_id, audience_id) VALUES ($1, $2)`, target.ID, audience); err != nil {
 			return err
 		}
 	}
+	for _, audience := range had {
+		if slices.Contains(watched, activation.AudienceID(audience)) {
+			continue
+		}
+		if _, err := t.exec(`DELETE FROM watches WHERE target_id = $1 AND audience_id = $2`, target.ID, audience); err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE targets SET dirty_seq = done_seq WHERE id = $1 AND dirty_seq > done_seq`, target.ID); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// watched lists what a target has to watch.
+func (t *tx) watched(target activation.Target) ([]activation.AudienceID, error) {
+	out, err := t.outranking(target)
+	if err != nil || target.Job == "" {
+		return out, err
+	}
+	job, err := t.job(target.Job)
+	if err != nil {
+		return nil, err
+	}
+	for _, audience := range job.Exclude {
+		if audience == target.Audience || slices.Contains(out, audience) {
+			continue
+		}
+		if n, err := t.count(`SELECT count(*) FROM audiences WHERE id = $1`, audience); err != nil || n == 0 {
+			return nil, orErr(err, invalid("exclude", "there is no audience %q to leave out", audience))
+		}
+		out = append(out, audience)
+	}
+	return out, nil
 }
 
 // rewatch has the targets of a job watch what it leaves out now. They are due
