@@ -20,7 +20,8 @@ type RunFilter struct {
 	Target      activation.TargetID
 	TriggeredBy string
 	Cause       []activation.Cause
-	// Since and Until bound the start: since included, until not.
+	// Since and Until bound the start: since included, until not. Lists are in the
+	// order of numbers, so no index is chosen for it (hence the + before it).
 	Since, Until time.Time
 	// Before is the number to page on from: only older runs; 0 = the newest.
 	Before int64
@@ -38,8 +39,8 @@ func (f RunFilter) where() *where {
 	equal(w, "r.target_id", f.Target)
 	equal(w, "r.triggered_by", f.TriggeredBy)
 	in(w, "r.cause", f.Cause)
-	w.compare("r.started_at", ">=", f.Since)
-	w.compare("r.started_at", "<", f.Until)
+	w.compare("+r.started_at", ">=", f.Since)
+	w.compare("+r.started_at", "<", f.Until)
 	if len(f.Providers) > 0 {
 		inner := &where{args: w.args}
 		in(inner, "d.provider", f.Providers)
@@ -50,12 +51,16 @@ func (f RunFilter) where() *where {
 }
 
 // Runs lists runs, newest first. Page on with Before = the last one's number.
+// Which runs fit is found in indexes alone; then so many runs are read as are
+// listed.
 func (s *Store) Runs(ctx context.Context, f RunFilter) ([]activation.Run, error) {
 	w := f.where()
 	if f.Before > 0 {
 		w.add("r.number < $%d", f.Before)
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+runColumns+` FROM runs r`+w.sql()+` ORDER BY r.number DESC LIMIT `+w.next(orDefault(f.Limit, 50)), w.args...)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+runColumns+` FROM runs r WHERE r.number IN (
+			SELECT r.number FROM runs r`+w.sql()+` ORDER BY r.number DESC LIMIT `+w.next(orDefault(f.Limit, 50))+`)
+		ORDER BY r.number DESC`, w.args...)
 	out, err := collect(rows, err, scanRun)
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)

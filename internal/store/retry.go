@@ -22,6 +22,32 @@ func (s *Store) RetryVerdict(ctx context.Context, id activation.RunID) (ok bool,
 	return ok, reason, nil
 }
 
+// Verdict is whether something is allowed, and why not.
+type Verdict struct {
+	OK     bool
+	Reason string
+}
+
+// RetryVerdicts is RetryVerdict of several runs at once.
+func (s *Store) RetryVerdicts(ctx context.Context, ids []activation.RunID) (map[activation.RunID]Verdict, error) {
+	out := make(map[activation.RunID]Verdict, len(ids))
+	if len(ids) == 0 {
+		return out, nil
+	}
+	err := s.view(ctx, func(t *tx) error {
+		all, err := t.allRetryFacts(ids, byPerson)
+		for _, f := range all {
+			ok, reason := activation.RetryRule(f)
+			out[f.Run.ID] = Verdict{OK: ok, Reason: reason}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("retry verdicts of %d runs: %w", len(ids), err)
+	}
+	return out, nil
+}
+
 // Retry moves a run Failed -> Running, attempt + 1, its failed and unknown items
 // to queued, and takes open_run; the start time stays. ErrConflict, with the reason as its
 // message, where it is withheld. A failed or sleeping target becomes runnable,
@@ -115,20 +141,37 @@ func (t *tx) retryJob(id activation.JobID) error {
 
 // retryFacts gathers what the Retry rule looks at.
 func (t *tx) retryFacts(id activation.RunID, who retrier) (activation.RetryFacts, error) {
-	r, err := t.run(id)
-	if err != nil {
-		return activation.RetryFacts{}, err
+	all, err := t.allRetryFacts([]activation.RunID{id}, who)
+	if err != nil || len(all) == 0 {
+		return activation.RetryFacts{}, orErr(err, fmt.Errorf("run %q: %w", id, activation.ErrNotFound))
 	}
-	f := activation.RetryFacts{Run: r}
-	if f.Job, f.JobGone, err = t.jobState(r.Job); err != nil {
-		return f, err
-	}
-	err = t.row(`SELECT t.generation, coalesce(o.number, 0), coalesce(a.status, 'healthy'),
-			(SELECT coalesce(max(l.number), 0) FROM runs l WHERE l.target_id = t.id AND l.number > $2 AND l.staged_at IS NOT NULL),
-			(SELECT count(*) FROM items i WHERE i.run_id = $1 AND i.state IN `+string(who)+`)
-		FROM targets t JOIN destinations d ON d.id = t.destination_id
-		LEFT JOIN authorizations a ON a.id = d.authorization_id
-		LEFT JOIN runs o ON o.id = t.open_run
-		WHERE t.id = $3`, r.ID, r.Number, r.Target).Scan(&f.Generation, &f.OpenRun, &f.Auth, &f.Later, &f.Left)
-	return f, err
+	return all[0], nil
 }
+
+// allRetryFacts gathers it of several runs at once; a run that is not there has
+// none. Of those that have not failed no more is looked at than the rule needs.
+func (t *tx) allRetryFacts(ids []activation.RunID, who retrier) ([]activation.RetryFacts, error) {
+	var w where
+	in(&w, "r.id", ids)
+	rows, err := t.query(`SELECT coalesce(j.state, 'killed'), j.id IS NULL OR j.deleted_at IS NOT NULL, t.generation, coalesce(o.number, 0), coalesce(a.status, 'healthy'),
+			CASE WHEN r.status = 'failed' THEN coalesce((SELECT l.number FROM runs l WHERE l.target_id = r.target_id AND l.number > r.number AND l.staged_at IS NOT NULL ORDER BY l.number DESC LIMIT 1), 0) ELSE 0 END,
+			CASE WHEN r.status = 'failed' THEN (SELECT count(*) FROM items i WHERE i.run_id = r.id AND i.state IN `+string(who)+`) ELSE 0 END, `+runColumns+`
+		FROM runs r JOIN targets t ON t.id = r.target_id JOIN destinations d ON d.id = t.destination_id
+		LEFT JOIN jobs j ON j.id = r.job_id
+		LEFT JOIN authorizations a ON a.id = d.authorization_id
+		LEFT JOIN runs o ON o.id = t.open_run`+w.sql(), w.args...)
+	return collect(rows, err, func(row scanner) (activation.RetryFacts, error) {
+		var f activation.RetryFacts
+		var err error
+		f.Run, err = scanRun(behindOf{row, []any{&f.Job, &f.JobGone, &f.Generation, &f.OpenRun, &f.Auth, &f.Later, &f.Left}})
+		return f, err
+	})
+}
+
+// behindOf is a row of which some columns come before those that are scanned.
+type behindOf struct {
+	scanner
+	first []any
+}
+
+func (b behindOf) Scan(dest ...any) error { return b.scanner.Scan(append(b.first, dest...)...) }
