@@ -97,15 +97,18 @@ func limits(d Definition, exports []Workflow) [][]string {
 		{"Time between runs"},
 		{"Sent twice"},
 		{"Members are kept"},
+		{"Compared by"},
+		{"Replaced in one go"},
 		{"Events are taken"},
 		{"Answers"},
 	}
 	anyState, anyWindow := false, false
 	for _, w := range exports {
 		of := d.For(w.Name)
-		members, window := "", ""
+		members, window, compared, replaced := "", "", "", ""
 		if w.Kind == State {
 			members, anyState = kept(of.Refresh), true
+			compared, replaced = comparedBy(of), yes(of.Replaces)
 		}
 		if w.Window != nil {
 			window, anyWindow = "whatever their age", true
@@ -121,6 +124,8 @@ func limits(d Definition, exports []Workflow) [][]string {
 			atLeast(of.MinInterval),
 			replayText(of),
 			members,
+			compared,
+			replaced,
 			window,
 			map[bool]string{false: "at once", true: "later; Usher asks for them"}[of.Async],
 		} {
@@ -128,8 +133,20 @@ func limits(d Definition, exports []Workflow) [][]string {
 		}
 	}
 	return slices.DeleteFunc(rows, func(row []string) bool {
-		return row[0] == "Members are kept" && !anyState || row[0] == "Events are taken" && !anyWindow
+		state := row[0] == "Members are kept" || row[0] == "Compared by" || row[0] == "Replaced in one go"
+		return state && !anyState || row[0] == "Events are taken" && !anyWindow
 	})
+}
+
+// comparedBy is what a reconciliation has to go by.
+func comparedBy(of Definition) string {
+	switch {
+	case of.Lists:
+		return "its members, one by one"
+	case of.Sizes:
+		return "how many there are, as the network tells it"
+	}
+	return "nothing: what is there cannot be read back"
 }
 
 func takes(w Workflow) string {

@@ -27,6 +27,15 @@ func (d Definition) Pace(auth map[string]Secret) (perSecond float64, burst int) 
 	return float64(perMinute) / 60, max(1, perMinute/60)
 }
 
+// Constant is the text of a setting of type "column" that is one in double quotes:
+// the same for every event. ok is false where a column or a source feeds it.
+func Constant(setting string) (text string, ok bool) {
+	if len(setting) < 2 || setting[0] != '"' || setting[len(setting)-1] != '"' {
+		return "", false
+	}
+	return setting[1 : len(setting)-1], true
+}
+
 // CountryField is the destination setting that names the country assumed for
 // phone numbers without a country code, as ISO 3166-1 alpha-2; a provider
 // declares it where its rules know phones.

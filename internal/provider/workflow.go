@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"usher/internal/activation"
@@ -89,6 +90,26 @@ type Converted struct {
 	Event func(job map[string]string) string
 	// Settings are those of Workflow; ok = false where the job wants none.
 	Settings func(job map[string]string) (settings map[string]string, ok bool)
+}
+
+// ConversionAudienceField is the setting of a job of conversions that says whether
+// it keeps the audience of whom they were accepted.
+const ConversionAudienceField = "conversion_audience"
+
+// ConversionAudience is that setting. on is its default: true where the network
+// asks for nothing beyond what conversions need; more is what it asks for, and
+// what the audience is called where no event names it.
+func ConversionAudience(on bool, more string) Field {
+	return Field{
+		Name: ConversionAudienceField, Label: "Conversion audience", Type: "bool", Default: strconv.FormatBool(on),
+		Help: "Each run brings everybody whose event was accepted into the audience Conversion-<event> and adds them at this destination too. " + more,
+	}
+}
+
+// WantsConversionAudience reads it; anything but true is no.
+func WantsConversionAudience(fields []Field, job map[string]string) bool {
+	wants, err := strconv.ParseBool(Setting(fields, job, ConversionAudienceField))
+	return err == nil && wants
 }
 
 // Feed is where events come from.

@@ -16,6 +16,7 @@ import (
 	"usher/internal/provider/slack"
 	"usher/internal/provider/teams"
 	"usher/internal/provider/tradedesk"
+	"usher/internal/provider/usher"
 	"usher/internal/provider/web"
 	"usher/internal/provider/webhook"
 )
@@ -36,5 +37,6 @@ func Definitions() []provider.Definition {
 		slack.Definition(),
 		teams.Definition(),
 		webhook.Definition(),
+		usher.Definition(),
 	}
 }

@@ -100,6 +100,9 @@ func checkExport(t *testing.T, d provider.Definition, w provider.Workflow) {
 		t.Errorf("%s: a replay window goes with deduplication", w.Name)
 	}
 	checkRules(t, w.Name, of)
+	if w.Kind == provider.Event && (of.Lists || of.Sizes || of.Replaces) {
+		t.Errorf("%s: events have no members", w.Name)
+	}
 	if w.Kind == provider.State {
 		if w.Feed != "" || len(w.Events) > 0 || w.Window != nil {
 			t.Errorf("%s: a feed, keys of events and a window go with events", w.Name)
@@ -124,6 +127,72 @@ func checkExport(t *testing.T, d provider.Definition, w provider.Workflow) {
 	for _, f := range w.Fields {
 		if f.Type == "column" && !slices.ContainsFunc(w.Events, func(k matchkey.Key) bool { return k.Name == f.Name }) {
 			t.Errorf("%s: the setting %s feeds no key", w.Name, f.Name)
+		}
+	}
+}
+
+// TestConversionAudiences: each workflow of conversions says which workflow keeps
+// its audience, and gives it settings that this one has and takes.
+func TestConversionAudiences(t *testing.T) {
+	const agreed = "accepted by ana at 2026-11-22T08:00:00Z"
+	for _, tc := range []struct {
+		workflow, audience string
+		job                map[string]string
+		event              string
+		wanted             bool
+		settings           map[string]string
+	}{
+		{"meta_offline_conversion", "meta_custom_audience", nil, "Purchase", true, map[string]string{"data_processing_options": "off"}},
+		{"meta_offline_conversion", "meta_custom_audience", map[string]string{"event_name": `"Lead"`, "data_processing_options": "LDU", "data_processing_options_country": "1"}, "Lead", true, map[string]string{"data_processing_options": "LDU", "data_processing_options_country": "1"}},
+		{"meta_offline_conversion", "meta_custom_audience", map[string]string{"event_name": "kind"}, "", true, nil},
+		{"meta_offline_conversion", "meta_custom_audience", map[string]string{"event_name": `""`}, "", true, nil},
+		{"meta_offline_conversion", "meta_custom_audience", map[string]string{"conversion_audience": "false"}, "Purchase", false, nil},
+		{"meta_offline_conversion", "meta_custom_audience", map[string]string{"test_event_code": "TEST1"}, "Purchase", false, nil},
+		{"google_offline_conversion", "google_customer_match", map[string]string{"conversion_action": "44"}, "44", false, nil},
+		{"google_offline_conversion", "google_customer_match", map[string]string{"conversion_action": "44", "customer_match_terms": agreed}, "44", false, nil},
+		{"google_offline_conversion", "google_customer_match", map[string]string{"conversion_action": "44", "conversion_audience": "true"}, "44", false, nil},
+		{"google_offline_conversion", "google_customer_match", map[string]string{"conversion_action": "44", "conversion_audience": "true", "customer_match_terms": agreed}, "44", true, map[string]string{"customer_match_terms": agreed}},
+		{"linkedin_conversion", "linkedin_dmp_segment", map[string]string{"conversion": "urn:lla:llaPartnerConversion:104"}, "104", false, nil},
+		{"linkedin_conversion", "linkedin_dmp_segment", map[string]string{"conversion": "104", "conversion_audience": "true"}, "104", true, nil},
+	} {
+		i := slices.IndexFunc(Definitions(), func(d provider.Definition) bool { _, ok := d.Workflow(tc.workflow); return ok })
+		d := Definitions()[i]
+		w, _ := d.Workflow(tc.workflow)
+		keeps, ok := d.Workflow(w.Converted.Workflow)
+		if !ok || keeps.Name != tc.audience || keeps.Kind != provider.State {
+			t.Errorf("%s is kept by %q", tc.workflow, w.Converted.Workflow)
+		}
+		if got := w.Converted.Event(tc.job); got != tc.event {
+			t.Errorf("%s %v: the event is %q, want %q", tc.workflow, tc.job, got, tc.event)
+		}
+		settings, wanted := w.Converted.Settings(tc.job)
+		if wanted != tc.wanted {
+			t.Errorf("%s %v: wanted is %t", tc.workflow, tc.job, wanted)
+		}
+		for name, want := range tc.settings {
+			if settings[name] != want {
+				t.Errorf("%s %v: %s is %q, want %q", tc.workflow, tc.job, name, settings[name], want)
+			}
+		}
+		for name := range settings {
+			if !slices.ContainsFunc(keeps.Fields, func(f provider.Field) bool { return f.Name == name }) {
+				t.Errorf("%s has no setting %s", keeps.Name, name)
+			}
+		}
+		if wanted && keeps.Fits != nil {
+			if err := keeps.Fits(settings, nil); err != nil {
+				t.Errorf("%s does not take the settings: %v", keeps.Name, err)
+			}
+		}
+		if w.Fits != nil && tc.job["conversion_audience"] == "true" && (w.Fits(tc.job, nil) == nil) != tc.wanted {
+			t.Errorf("%s %v: it fits is %v", tc.workflow, tc.job, w.Fits(tc.job, nil))
+		}
+	}
+	for _, d := range Definitions() {
+		for _, w := range d.Workflows {
+			if has := slices.ContainsFunc(w.Fields, func(f provider.Field) bool { return f.Name == provider.ConversionAudienceField }); has != (w.Converted != nil) {
+				t.Errorf("%s: the setting of a conversion audience goes with one", w.Name)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package google
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"usher/internal/activation"
@@ -268,6 +269,32 @@ func RuleSet() matchkey.RuleSet {
 	}}
 }
 
+// converted keeps the Customer Match list of whom conversions of one action were
+// accepted, if the terms of such lists are.
+func converted() *provider.Converted {
+	return &provider.Converted{
+		Workflow: workflowMembers,
+		Event:    func(job map[string]string) string { return strings.TrimSpace(job[actionField]) },
+		Settings: func(job map[string]string) (map[string]string, bool) {
+			agreed := job[termsField]
+			return map[string]string{termsField: agreed}, agreed != "" && wantsAudience(job)
+		},
+	}
+}
+
+// wantsAudience asks the settings alone: a workflow may not ask for itself.
+func wantsAudience(job map[string]string) bool {
+	return provider.WantsConversionAudience([]provider.Field{provider.ConversionAudience(false, "")}, job)
+}
+
+// fitsConversions refuses a conversion audience without its terms.
+func fitsConversions(job, _ map[string]string) error {
+	if wantsAudience(job) && job[termsField] == "" {
+		return invalid(termsField, "a conversion audience needs google's Customer Match terms to be accepted: accept them, or switch conversion_audience off")
+	}
+	return nil
+}
+
 // conversionsWorkflow takes the messages of a stream.
 func conversionsWorkflow() provider.Workflow {
 	column := func(name, label, fallback, example, help string, required bool) provider.Field {
@@ -307,7 +334,13 @@ func conversionsWorkflow() provider.Workflow {
 				Name: maxAgeField, Label: "Oldest conversion, days", Type: "int", Default: "90", Example: "63",
 				Help: "Conversions older than this are left out. Google takes none that are more than 90 days after the click, or 63 where it finds the click by e-mail or phone. 0 = send all.",
 			},
+			provider.ConversionAudience(false, "The event is the id of the conversion action. Google wants the Customer Match terms below accepted for it."),
+			{
+				Name: termsField, Label: "Customer Match terms", Type: "agreement",
+				Help: "For the conversion audience: I accept Google's Customer Match policies (https://support.google.com/adspolicy/answer/6299717) for the people of these conversions.",
+			},
 		},
+		Fits: fitsConversions, Converted: converted(),
 		Adjust: func(d *provider.Definition) {
 			d.MaxRows, d.Refresh = maxEvents, 0
 			// A transaction of an action counts once, however often it is sent.

@@ -27,6 +27,9 @@ const (
 	eventAge = 90 * 24 * time.Hour
 )
 
+// segmentWorkflow keeps audiences.
+const segmentWorkflow = "linkedin_dmp_segment"
+
 // The names of settings.
 const (
 	versionField  = "api_version"
@@ -45,7 +48,7 @@ func Definition() provider.Definition {
 		Description:     "Keeps matched audiences (DMP segments) of an ad account in step, and sends conversions to it, for ads on LinkedIn.",
 		Workflows: []provider.Workflow{
 			{
-				Name: "linkedin_dmp_segment", Title: "Matched audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
+				Name: segmentWorkflow, Title: "Matched audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
 				Description: "Adds people to a DMP segment when they enter an audience here, and removes them when they leave it.",
 				RealTime:    true, Scheduled: true, Once: true,
 			},
@@ -57,7 +60,7 @@ func Definition() provider.Definition {
 				Events: eventKeys(), Fields: eventFields(),
 				// Events older than 90 days are refused (conversions).
 				Window: func(_, _ map[string]string) time.Duration { return eventAge },
-				Adjust: adjustForConversions,
+				Adjust: adjustForConversions, Converted: converted(),
 			},
 		},
 		AuthFields:        authFields(),

@@ -163,7 +163,21 @@ func eventFields() []provider.Field {
 	for _, k := range eventKeys() {
 		fields = append(fields, provider.Field{Name: k.Name, Label: labels[k.Name], Type: "column", Default: defaults[k.Name], Help: k.Help})
 	}
-	return fields
+	// Segments need LinkedIn's Audiences programme, conversions do not (segments).
+	return append(fields, provider.ConversionAudience(false, "The event is the id of the conversion rule. It needs what matched audiences need: LinkedIn's approval and the destination's source platform."))
+}
+
+// converted keeps the segment of whom conversions of one rule were accepted.
+func converted() *provider.Converted {
+	return &provider.Converted{
+		Workflow: segmentWorkflow,
+		Event: func(job map[string]string) string {
+			return strings.TrimPrefix(strings.TrimSpace(job[ruleField]), rulePrefix)
+		},
+		Settings: func(job map[string]string) (map[string]string, bool) {
+			return map[string]string{}, provider.WantsConversionAudience(eventFields(), job)
+		},
+	}
 }
 
 // email removes all white space ("remove spaces", users) and is an e-mail

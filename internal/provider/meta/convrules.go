@@ -12,8 +12,9 @@ import (
 	"usher/internal/provider"
 )
 
-// The workflow of conversions and its settings.
+// The workflows, and the settings of conversions.
 const (
+	audienceWorkflow   = "meta_custom_audience"
 	conversionWorkflow = "meta_offline_conversion"
 	datasetField       = "dataset_id"
 	actionField        = "action_source"
@@ -182,6 +183,7 @@ func conversionFields() []provider.Field {
 		},
 	}
 	fields = append(fields, limitFields("the people of these events")...)
+	fields = append(fields, provider.ConversionAudience(true, "The event must be named by a text in double quotes; one that a column names is in no audience of its own. The ad account must have accepted the terms for customer lists."))
 	labels := map[string]string{
 		keyEventName: "Event", keyEventTime: "Time", keyEventID: "Event id", keyValue: "Value", keyCurrency: "Currency", keyOrder: "Order id",
 		keySourceURL: "Page", keyClick: "Click id", keyBrowser: "Browser id", keyLead: "Lead id", keyAddress: "IP address", keyAgent: "Browser", keyCustom: "Further data",
@@ -191,6 +193,29 @@ func conversionFields() []provider.Field {
 		fields = append(fields, provider.Field{Name: k.Name, Label: labels[k.Name], Type: "column", Default: defaults[k.Name], Help: k.Help})
 	}
 	return fields
+}
+
+// converted keeps the audience of whom conversions were accepted, with the same
+// limits of data use.
+func converted() *provider.Converted {
+	set := func(job map[string]string, name string) string {
+		return provider.Setting(conversionFields(), job, name)
+	}
+	return &provider.Converted{
+		Workflow: audienceWorkflow,
+		Event: func(job map[string]string) string {
+			name, _ := provider.Constant(set(job, keyEventName))
+			return matchkey.Plain(name, nil)
+		},
+		Settings: func(job map[string]string) (map[string]string, bool) {
+			settings := map[string]string{}
+			for _, name := range []string{optionsField, optionsCountry, optionsState} {
+				settings[name] = set(job, name)
+			}
+			// Test events are of nobody who did anything.
+			return settings, provider.WantsConversionAudience(conversionFields(), job) && set(job, testField) == ""
+		},
+	}
 }
 
 // eventWindow is how old an event of a job may be.

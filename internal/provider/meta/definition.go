@@ -28,7 +28,7 @@ func Definition() provider.Definition {
 		DestinationType: "Facebook Ads",
 		Description:     "Keeps custom audiences of an ad account in step for ads on Facebook, Instagram and Messenger, and sends conversions to a data set.",
 		Workflows: []provider.Workflow{{
-			Name: "meta_custom_audience", Title: "Custom audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
+			Name: audienceWorkflow, Title: "Custom audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
 			Description: "Adds people to a custom audience when they enter an audience here, and removes them when they leave it.",
 			RealTime:    true, Scheduled: true, Once: true,
 			Fields: listFields(), Fits: fitsMapping,
@@ -37,7 +37,7 @@ func Definition() provider.Definition {
 			Description: "Sends conversions, in shops or elsewhere, to a data set from a stream (Conversions API).",
 			SyncType:    activation.SyncOfflineConversion, Feed: provider.FeedStream, Events: eventKeys(), Window: eventWindow,
 			RealTime: true, Scheduled: true, Once: true,
-			Fields: conversionFields(), Adjust: adjustConversions,
+			Fields: conversionFields(), Adjust: adjustConversions, Converted: converted(),
 		}},
 		AuthFields: []provider.Field{
 			{
