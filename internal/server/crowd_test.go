@@ -43,6 +43,13 @@ func (c *crowd) Seq(context.Context) (map[activation.AudienceID]int64, error) {
 	return out, nil
 }
 
+// Nobody's identifiers change in a crowd.
+func (c *crowd) KeySeq(context.Context) (map[activation.AudienceID]int64, error) { return nil, nil }
+
+func (c *crowd) Waits(context.Context, []activation.AudienceID, int64) (warehouse.Waiting, error) {
+	return warehouse.Waiting{}, nil
+}
+
 func (c *crowd) TimeDependent(context.Context, activation.AudienceID) (bool, error) {
 	return false, nil
 }
