@@ -479,6 +479,7 @@ type Warehouse interface {
 	Events
 	Given
 	Patience
+	Drifts
 	Replaces
 	Close() error
 }

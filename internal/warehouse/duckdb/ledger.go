@@ -121,8 +121,10 @@ func (d *DB) Reset(ctx context.Context, id activation.TargetID, generation int) 
 		if _, err := exec(ctx, tx, "raise generation", `UPDATE targets SET generation = greatest(generation, $2) WHERE n = $1`, t.n, generation); err != nil {
 			return err
 		}
-		_, err := exec(ctx, tx, "forget old generations", fmt.Sprintf(`DELETE FROM %s WHERE generation < $1`, t.table()), generation)
-		return err
+		if _, err := exec(ctx, tx, "forget old generations", fmt.Sprintf(`DELETE FROM %s WHERE generation < $1`, t.table()), generation); err != nil {
+			return err
+		}
+		return forgetDrift(ctx, tx, t, generation)
 	})
 }
 

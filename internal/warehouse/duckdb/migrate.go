@@ -15,6 +15,7 @@ import (
 //	keys_<n>(pid, version, src_seq, fp, k1, k2 …)    present match keys; keys_<n>_old holds earlier versions
 //	ledger_<n>(generation, pid, keyset, version, fp, state, held, code, delivered_at)   what a network holds of one target
 //	baseline_<n>(pid)                                 who was there when the job of a target began (reach.go)
+//	drift_<n>(n, generation, keyset, kind, pid, …)    how that ledger and its network differ (drift.go)
 //	staging.run_<id>(…)                              staged rows of one run
 //	staged_wants(run, without, holdout, salt)         whom of the members a staged run did not want (wanting.go)
 //	event_cursors(target, job, seq, began, run, …)   how far the events of a target were staged (events.go)
