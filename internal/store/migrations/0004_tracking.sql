@@ -116,11 +116,13 @@ CREATE INDEX reconciliations_target ON reconciliations (target_id, started_at);
 -- status: an index holds all that the filters look at, so that no run is read
 -- that is not shown.
 DROP INDEX runs_started;
+DROP INDEX runs_status;
 DROP INDEX runs_sync_type;
 DROP INDEX runs_destination;
 DROP INDEX runs_triggered;
 DROP INDEX runs_audience;
 CREATE INDEX runs_list ON runs (number, status, sync_type, cause, destination_id, started_at, triggered_by, audience_id);
+CREATE INDEX runs_status ON runs (status, number, sync_type, cause, destination_id, started_at, triggered_by, audience_id);
 CREATE INDEX runs_sync_type ON runs (sync_type, number, status, cause, destination_id, started_at);
 CREATE INDEX runs_cause ON runs (cause, number, status, sync_type, destination_id, started_at);
 CREATE INDEX runs_destination ON runs (destination_id, number, status, sync_type, cause, started_at);

@@ -26,7 +26,7 @@ func BenchmarkRuns(b *testing.B) {
 		t.Cleanup(func() { _ = s.Close() })
 		return s, nil
 	}}
-	storetest.BenchRuns(b, env, 100_000, func(_ *store.Store, like activation.Run, n int) {
+	storetest.BenchRuns(b, env, 100_000, func(like activation.Run, n int, spread string) {
 		conn, err := pgx.Connect(b.Context(), url)
 		if err != nil {
 			b.Fatal(err)
@@ -40,7 +40,7 @@ func BenchmarkRuns(b *testing.B) {
 			n, string(like.ID)); err != nil {
 			b.Fatal(err)
 		}
-		for _, statement := range []string{`UPDATE counters SET value = (SELECT max(number) + 1 FROM runs)`, `ANALYZE`} {
+		for _, statement := range []string{spread, `UPDATE counters SET value = (SELECT max(number) + 1 FROM runs)`, `VACUUM ANALYZE`} {
 			if _, err := conn.Exec(b.Context(), statement); err != nil {
 				b.Fatal(err)
 			}

@@ -17,7 +17,7 @@ func BenchmarkRuns(b *testing.B) {
 		path = newFile(t)
 		return openFile(t, path, clock, wake)(), nil
 	}}
-	storetest.BenchRuns(b, env, 100_000, func(_ *store.Store, like activation.Run, n int) {
+	storetest.BenchRuns(b, env, 100_000, func(like activation.Run, n int, spread string) {
 		db, err := sql.Open("sqlite", "file:"+url.PathEscape(path))
 		if err != nil {
 			b.Fatal(err)
@@ -31,7 +31,7 @@ func BenchmarkRuns(b *testing.B) {
 				stage, attempt, seq, key_set, counts, timings, '', 'X', '', started_at + i * 1000000, ended_at + i * 1000000 FROM runs, n WHERE id = $2`, n, string(like.ID)); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := db.ExecContext(b.Context(), `UPDATE counters SET value = $1; ANALYZE`, n+2); err != nil {
+		if _, err := db.ExecContext(b.Context(), spread+`; UPDATE counters SET value = $1; ANALYZE`, n+2); err != nil {
 			b.Fatal(err)
 		}
 	})

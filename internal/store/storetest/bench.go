@@ -9,14 +9,16 @@ import (
 )
 
 // BenchRuns measures Sync Tracking over many finished runs. fill puts n runs
-// beside the ones of one finished run into the database, the fastest way it has.
-func BenchRuns(b *testing.B, env Env, n int, fill func(s *store.Store, like activation.Run, n int)) {
+// like one finished run into the database, the fastest way it has, and then gives
+// them to others with the statement spread.
+func BenchRuns(b *testing.B, env Env, n int, fill func(like activation.Run, n int, spread string)) {
 	w := newWorld(b, env)
 	_, targets := w.job("vips", nil, w.audience("vips"))
 	w.failedRun(targets[0].ID, activation.WaitUntil)
 	runs, err := w.Runs(b.Context(), store.RunFilter{})
 	w.ok(err)
-	fill(w.Store, runs[0], n)
+	fill(runs[0], n, w.spread())
+	benchFilters(b, w, n)
 	for _, c := range []struct {
 		name string
 		f    store.RunFilter

@@ -102,6 +102,12 @@ func Run(t *testing.T, env Env) {
 		{"working together", workTogether},
 		{"odd text", oddText},
 		{"one remote audience", oneRemote},
+		{"causes", causes},
+		{"changed keys", changedKeys},
+		{"keys elsewhere", keysElsewhere},
+		{"modes", modes},
+		{"keys of runs", runKeys},
+		{"switched off, keys", switchedOffKeys},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
