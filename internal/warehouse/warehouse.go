@@ -480,6 +480,7 @@ type Warehouse interface {
 	Given
 	Patience
 	Drifts
+	Explains
 	Replaces
 	Close() error
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	driverduck "github.com/duckdb/duckdb-go/v2"
@@ -286,12 +285,7 @@ type eventWriter struct {
 
 func newEventWriter(s *eventStager, a *driverduck.Appender) *eventWriter {
 	n := len(s.r.Keys.Keys)
-	each := s.r.Keys
-	each.Keys = slices.Clone(each.Keys)
-	for i := range each.Keys {
-		each.Keys[i].Identifies = true
-	}
-	return &eventWriter{eventStager: s, a: a, each: each, values: make([]string, n), out: make([][]byte, n), raw: make([]sql.RawBytes, n), line: make([]driver.Value, 13+n)}
+	return &eventWriter{eventStager: s, a: a, each: eachEnough(s.r.Keys), values: make([]string, n), out: make([][]byte, n), raw: make([]sql.RawBytes, n), line: make([]driver.Value, 13+n)}
 }
 
 // slice stages some events. full says that no more may be staged.
