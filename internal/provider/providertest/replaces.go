@@ -90,7 +90,7 @@ func replaced(w *world) error {
 		return err
 	}
 	for i, b := range batches {
-		if err := errors.Join(w.allIn(id, all[:2]...)); err != nil {
+		if err := w.allIn(id, all[:2]...); err != nil {
 			return fmt.Errorf("before batch %d of %d: %w", i+1, len(batches), err)
 		}
 		if err := w.accepted(b); err != nil {
@@ -107,12 +107,16 @@ func replaced(w *world) error {
 	if err := errors.Join(w.allIn(id, all[0]), w.noneIn(id, all[8])); err != nil {
 		return fmt.Errorf("afterwards: %w", err)
 	}
-	for _, b := range w.parts(id, 4_229_000_000_000_000_002, 9, all[2:]...) {
+	// The second one drops who is in by the first one alone as well.
+	for _, b := range w.parts(id, 4_229_000_000_000_000_002, 9, all[3:]...) {
 		if err := w.accepted(b); err != nil {
 			return fmt.Errorf("a second replacement: %w", err)
 		}
 	}
-	return w.became(id, all)
+	if err := errors.Join(w.allIn(id, all[3:]...), w.noneIn(id, all[:3]...), w.only(id, all[3:]...)); err != nil {
+		return fmt.Errorf("a second replacement: %w", err)
+	}
+	return nil
 }
 
 func replacedAgain(w *world) error {
