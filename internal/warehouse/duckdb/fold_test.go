@@ -43,6 +43,16 @@ func TestNextState(t *testing.T) {
 		{add, stateIn, activation.Unsent, false, stateIn},
 		{remove, stateIn, activation.Superseded, true, stateIn},
 		{add, stateMaybe, activation.Superseded, false, stateMaybe},
+		// Adds of a run that replaces all members.
+		{add, stateIn, activation.Accepted, true, stateIn},
+		{add, stateIn, activation.Unknown, true, stateMaybe},
+		{add, stateIn, activation.Rejected, true, stateMaybe},
+		{add, stateShared, activation.Rejected, true, stateMaybe},
+		{add, stateNone, activation.Rejected, true, stateRefused},
+		{add, stateRefused, activation.Rejected, true, stateRefused},
+		{add, stateIn, activation.Superseded, true, stateMaybe},
+		{add, stateNone, activation.Superseded, true, stateNone},
+		{add, stateIn, activation.Unsent, true, stateIn},
 	} {
 		if got := nextState(c.op, c.prior, c.outcome, c.held); got != c.want {
 			t.Errorf("%s %q %s held %t: %q, want %q", c.op, c.prior, c.outcome, c.held, got, c.want)

@@ -1,6 +1,8 @@
 package duckdb
 
 import (
+	"crypto/md5" //nolint:gosec // no secret
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -54,6 +56,8 @@ type modelStaged struct {
 	pid   int64
 	all   values
 	sends values
+	// replacing: the run replaces all members.
+	replacing bool
 }
 
 func (s modelStaged) String() string {
@@ -75,9 +79,112 @@ func (l modelLedger) holds(pid int64) bool {
 	return false
 }
 
+// modelWishes say whom of the members a run does not want.
+type modelWishes struct {
+	heldOut, excluded, outranked map[int64]bool
+}
+
+// wanted is the members less those; each counts once.
+func (w modelWishes) wanted(members map[int64]values) (wanted map[int64]values, c activation.Counts) {
+	wanted = map[int64]values{}
+	for pid, now := range members {
+		c.Selected++
+		switch {
+		case w.heldOut[pid]:
+			c.HeldOut++
+		case w.excluded[pid] || w.outranked[pid]:
+			c.Excluded++
+			if w.outranked[pid] {
+				c.Outranked++
+			}
+		default:
+			c.Eligible++
+			wanted[pid] = now
+		}
+	}
+	return wanted, c
+}
+
+// place is where a person is in a holdout, out of 10,000.
+func place(salt string, pid int64) int {
+	h := md5.Sum(fmt.Appendf(nil, "%s/%d", salt, pid)) //nolint:gosec // no secret
+	return int(binary.LittleEndian.Uint64(h[:8]) % 10_000)
+}
+
+// others are those whom a run that moves keys alone has nothing to do with,
+// besides those who await.
+func (l modelLedger) others(wanted map[int64]values, awaiting map[int64]bool) map[int64]bool {
+	all := maps.Clone(awaiting)
+	for pid, now := range wanted {
+		all[pid] = all[pid] || len(now) == 0 || !l.holds(pid)
+	}
+	for _, row := range l {
+		if _, is := wanted[row.pid]; !is {
+			all[row.pid] = true
+		}
+	}
+	return all
+}
+
+// replace plans a run that replaces all members.
+func (l modelLedger) replace(wanted map[int64]values, c activation.Counts) modelPlan {
+	p := modelPlan{counts: c}
+	staged, dropped := map[int64]bool{}, map[int64]bool{}
+	for pid, now := range wanted {
+		if len(now) == 0 {
+			p.counts.Omitted++
+			continue
+		}
+		staged[pid] = true
+		p.counts.Add++
+		p.counts.Staged++
+		if row := l[rowKey(pid, now)]; row != nil && row.state == stateIn {
+			p.counts.InBefore++
+		}
+		p.rows = append(p.rows, modelStaged{1, activation.OpAdd, true, pid, now, now, true})
+	}
+	for _, row := range l {
+		if l.holds(row.pid) && !staged[row.pid] {
+			dropped[row.pid] = true
+		}
+	}
+	p.counts.Remove = int64(len(dropped))
+	return p
+}
+
+// replaced drops what a run that is through did not bring to the network.
+func (l modelLedger) replaced(staged []modelStaged) (left int64) {
+	sent := map[string]bool{}
+	for _, s := range staged {
+		sent[rowKey(s.pid, s.all)] = true
+	}
+	held := map[int64]bool{}
+	for key, row := range l {
+		held[row.pid] = held[row.pid] || l.holds(row.pid)
+		if !sent[key] || (row.state == stateMaybe && row.at == doubted) {
+			delete(l, key)
+		}
+	}
+	for pid, before := range held {
+		if before && !l.holds(pid) {
+			left++
+		}
+	}
+	return left
+}
+
+// doubt is what is left of a replacement that was cut.
+func (l modelLedger) doubt() {
+	for _, row := range l {
+		if row.state == stateIn {
+			row.state = stateMaybe
+		}
+	}
+}
+
 // plan decides per person, first match wins.
-func (l modelLedger) plan(members map[int64]values, awaiting map[int64]bool, refreshBefore int64) modelPlan {
-	var p modelPlan
+func (l modelLedger) plan(members map[int64]values, counted activation.Counts, awaiting map[int64]bool, refreshBefore int64) modelPlan {
+	p := modelPlan{counts: counted}
 	wanted := map[string]bool{} // values that a wanted person holds
 	for _, v := range members {
 		maps.Copy(wanted, v.set())
@@ -98,11 +205,10 @@ func (l modelLedger) plan(members map[int64]values, awaiting map[int64]bool, ref
 		}
 		removing[row.pid] = true
 		full := len(row.remaining) == len(row.all)
-		p.rows = append(p.rows, modelStaged{1, activation.OpRemove, !usable && row.state != stateShared && full, row.pid, row.all, sends})
+		p.rows = append(p.rows, modelStaged{1, activation.OpRemove, !usable && row.state != stateShared && full, row.pid, row.all, sends, false})
 	}
 	c := &p.counts
 	for pid, now := range members {
-		c.Selected++
 		row := l[rowKey(pid, now)]
 		switch {
 		case awaiting[pid]:
@@ -113,10 +219,10 @@ func (l modelLedger) plan(members map[int64]values, awaiting map[int64]bool, ref
 			c.Unchanged++
 		case moved[pid]:
 			c.Update++
-			p.rows = append(p.rows, modelStaged{2, activation.OpReadd, !l.holds(pid), pid, now, now})
+			p.rows = append(p.rows, modelStaged{2, activation.OpReadd, !l.holds(pid), pid, now, now, false})
 		default:
 			c.Add++
-			p.rows = append(p.rows, modelStaged{1, activation.OpAdd, !l.holds(pid), pid, now, now})
+			p.rows = append(p.rows, modelStaged{1, activation.OpAdd, !l.holds(pid), pid, now, now, false})
 		}
 	}
 	leaving := map[int64]bool{}
@@ -128,7 +234,7 @@ func (l modelLedger) plan(members map[int64]values, awaiting map[int64]bool, ref
 			c.InBefore++
 		}
 	}
-	c.Eligible, c.Remove, c.Staged = c.Selected, int64(len(leaving)), int64(len(p.rows))
+	c.Remove, c.Staged = int64(len(leaving)), int64(len(p.rows))
 	return p
 }
 
@@ -170,6 +276,8 @@ func (l modelLedger) fold(s modelStaged, outcome activation.Outcome, at int64) {
 		l[key] = &modelRow{s.pid, s.all, s.all, stateMaybe, at}
 	case outcome == activation.Unknown:
 		row.state, row.at = stateMaybe, at
+	case s.replacing && row != nil && row.state != stateRefused && (outcome == activation.Rejected || outcome == activation.Superseded):
+		row.state, row.at = stateMaybe, doubted
 	case outcome == activation.Rejected && adds && row == nil:
 		l[key] = &modelRow{s.pid, s.all, s.all, stateRefused, at}
 	}
@@ -210,6 +318,14 @@ func (n *modelNetwork) apply(s modelStaged) {
 	}
 	for v := range gone {
 		delete(n.held, v)
+	}
+}
+
+// replace makes it hold these rows and no others.
+func (n *modelNetwork) replace(rows []modelStaged) {
+	n.rows, n.held = map[string]values{}, map[string]bool{}
+	for _, s := range rows {
+		n.apply(s)
 	}
 }
 

@@ -16,15 +16,18 @@ import (
 	"usher/internal/warehouse"
 )
 
-// voyage is one random history of a target: people change and come and go, runs
-// are staged, crash, and are delivered to a far side with any outcome, known at
-// once, late or twice.
+// voyage is one random history of a target: people change and come and go, are
+// excluded and held out, runs are staged, crash, and are delivered to a far side
+// with any outcome, known at once, late or twice. Some runs move keys alone, and
+// some replace all members.
 type voyage struct {
 	*testing.T
 	rt      *rapid.T
 	w       *world
 	people  map[int64]values
 	member  map[int64]bool
+	wishes  modelWishes
+	holdout *warehouse.Holdout
 	ledger  modelLedger
 	network *modelNetwork
 	run     int
@@ -47,6 +50,7 @@ func TestRandomHistoriesEndWithTheWantedPeople(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorldFile(t, 0)
 		v := &voyage{T: t, rt: rt, w: w, people: map[int64]values{}, member: map[int64]bool{}, ledger: modelLedger{}, network: newModelNetwork()}
+		w.write(`INSERT INTO audiences (id, n, slug, rule, version, seq) VALUES ('excluded', 2, 'excluded', 'FILTER *', 1, 0), ('first', 3, 'first', 'FILTER *', 1, 0)`)
 		for range rapid.IntRange(2, 9).Draw(rt, "runs") {
 			v.change()
 			if rapid.IntRange(0, 9).Draw(rt, "reopen") == 0 {
@@ -91,14 +95,33 @@ func (v *voyage) change() {
 		v.people[pid] = now
 		v.w.person(pid, email, phone)
 	}
+	v.member = v.drawn("member", 1, rapid.Bool())
+	seldom := rapid.Custom(func(t *rapid.T) bool { return rapid.IntRange(0, 4).Draw(t, "one in five") == 0 })
+	v.wishes = modelWishes{heldOut: map[int64]bool{}, excluded: v.drawn("excluded", 2, seldom), outranked: v.drawn("outranked", 3, seldom)}
+	v.holdout = nil
+	if rapid.Bool().Draw(v.rt, "holdout") {
+		v.holdout = &warehouse.Holdout{Percent: rapid.SampledFrom([]float64{0, 12.5, 40}).Draw(v.rt, "percent"), Salt: rapid.SampledFrom([]string{"a", "b"}).Draw(v.rt, "salt")}
+		for pid := range v.people {
+			v.wishes.heldOut[pid] = float64(place(v.holdout.Salt, pid)) < v.holdout.Percent*100
+		}
+	}
+}
+
+// drawn draws who is in an audience.
+func (v *voyage) drawn(what string, audience int, in *rapid.Generator[bool]) map[int64]bool {
+	all := map[int64]bool{}
 	var pids []int64
 	for pid := int64(1); pid <= 6; pid++ {
-		if v.member[pid] = rapid.Bool().Draw(v.rt, "member"); v.member[pid] {
+		if all[pid] = in.Draw(v.rt, what); all[pid] {
 			pids = append(pids, pid)
 		}
 	}
-	v.w.members(pids...)
+	v.w.membersOf(audience, pids...)
+	return all
 }
+
+// wanted is the members who are wanted, with what of them is counted.
+func (v *voyage) wanted() (map[int64]values, activation.Counts) { return v.wishes.wanted(v.members()) }
 
 func (v *voyage) members() map[int64]values {
 	m := map[int64]values{}
@@ -122,10 +145,19 @@ func (v *voyage) once() int {
 	if !v.calm && rapid.IntRange(0, 4).Draw(v.rt, "refresh") == 0 {
 		r.RefreshBefore = v.w.now.Add(-90 * time.Minute)
 	}
+	r.Exclude, r.Above, r.Holdout = []activation.AudienceID{"excluded"}, []activation.AudienceID{"first"}, v.holdout
+	if !v.calm {
+		r.KeysOnly = rapid.IntRange(0, 4).Draw(v.rt, "keys only") == 0
+		r.Replace = len(v.late) == 0 && rapid.IntRange(0, 3).Draw(v.rt, "replace") == 0
+	}
 	plan := v.plan(r, awaiting)
 	staged := v.read(r, plan)
 	v.exclusive(staged)
-	v.deliver(r, plan, staged)
+	if r.Replace {
+		v.replace(r, plan, staged)
+	} else {
+		v.deliver(r, plan, staged)
+	}
 	return len(staged)
 }
 
@@ -136,7 +168,8 @@ func (v *voyage) awaiting() map[int64]bool {
 	for _, it := range v.late {
 		for _, s := range it.rows {
 			all[s.pid] = true
-			for pid, now := range v.members() {
+			wanted, _ := v.wanted()
+			for pid, now := range wanted {
 				if s.op == activation.OpRemove && len(now.minus(s.sends.set())) < len(now) {
 					all[pid] = true
 				}
@@ -152,8 +185,17 @@ func (v *voyage) plan(r warehouse.PlanRequest, awaiting map[int64]bool) warehous
 	if !r.RefreshBefore.IsZero() {
 		refresh = r.RefreshBefore.UnixMicro()
 	}
-	want := v.ledger.plan(v.members(), awaiting, refresh)
-	v.ledger.tidy(v.members(), awaiting)
+	wanted, counted := v.wanted()
+	var want modelPlan
+	if r.Replace {
+		want = v.ledger.replace(wanted, counted)
+	} else {
+		if r.KeysOnly {
+			awaiting = v.ledger.others(wanted, awaiting)
+		}
+		want = v.ledger.plan(wanted, counted, awaiting, refresh)
+		v.ledger.tidy(wanted, awaiting)
+	}
 	times := 1
 	if !v.calm && rapid.IntRange(0, 3).Draw(v.rt, "crash after staging") == 0 {
 		times = 2
@@ -169,6 +211,7 @@ func (v *voyage) plan(r warehouse.PlanRequest, awaiting map[int64]bool) warehous
 		v.rt.Fatalf("counts:\n got %+v\nwant %+v", plan.Counts, want.counts)
 	}
 	v.sameLedger("after staging")
+	v.sameSeq(plan)
 	var got, lines []string
 	for _, s := range v.read(r, plan) {
 		got = append(got, s.String())
@@ -189,8 +232,11 @@ func (v *voyage) read(r warehouse.PlanRequest, plan warehouse.Plan) []modelStage
 	var all []modelStaged
 	versions := v.versions(r)
 	for _, s := range plan.Segments {
-		err := v.w.d.Rows(context.Background(), warehouse.Range{Run: r.Run, First: s.First, Last: s.Last}, false, func(row warehouse.KeyRow) error {
-			staged := modelStaged{phase: s.Phase, op: s.Op, plain: s.Plain, pid: row.Profile}
+		err := v.w.d.Rows(context.Background(), warehouse.Range{Run: r.Run, First: s.First, Last: s.Last}, true, func(row warehouse.KeyRow) error {
+			if row.Stale {
+				v.rt.Fatalf("row %d of person %d is called unwanted although nothing has changed", row.Ordinal, row.Profile)
+			}
+			staged := modelStaged{phase: s.Phase, op: s.Op, plain: s.Plain, pid: row.Profile, replacing: r.Replace}
 			for i, value := range row.Values {
 				if value != nil && r.Keys.Keys[i].Identifies {
 					staged.sends = append(staged.sends, v.name(r, i, value))
@@ -328,6 +374,52 @@ func (v *voyage) deliver(r warehouse.PlanRequest, plan warehouse.Plan, staged []
 	}
 }
 
+// replace sends the rows of a run that replaces all members. Where one of them is
+// not sent the far side may keep what it had, what it got, or both.
+func (v *voyage) replace(r warehouse.PlanRequest, plan warehouse.Plan, staged []modelStaged) {
+	if len(staged) == 0 {
+		return
+	}
+	it := modelItem{fold: v.w.item(string(r.Run), "all", plan.Segments[0], activation.Accepted), rows: staged}
+	cut := false
+	var got []modelStaged
+	for i, row := range staged {
+		outcome, applied := v.outcome(row, cut)
+		cut = cut || outcome == activation.Unsent
+		if it.outcomes = append(it.outcomes, outcome); applied {
+			got = append(got, row)
+		}
+		if outcome != it.fold.Outcome {
+			it.fold.Exceptions = append(it.fold.Exceptions, activation.Exception{Ordinal: int64(i), Outcome: outcome, Code: "X"})
+		}
+	}
+	v.fold([]modelItem{it})
+	if cut {
+		switch rapid.IntRange(0, 2).Draw(v.rt, "left at the far side") {
+		case 0:
+			v.network.replace(got)
+		case 1:
+			for _, row := range got {
+				v.network.apply(row)
+			}
+		}
+		v.ledger.doubt()
+		if err := v.w.d.Doubt(context.Background(), worldTarget, 1); err != nil {
+			v.rt.Fatal(err)
+		}
+		v.sameLedger("after a replacement that was cut")
+		return
+	}
+	v.network.replace(got)
+	want := v.ledger.replaced(staged)
+	for range 2 {
+		if left, err := v.w.d.Replaced(context.Background(), r.Run, worldTarget, 1); left != want || err != nil {
+			v.rt.Fatalf("%d people left by the replacement (%v), want %d", left, err, want)
+		}
+	}
+	v.sameLedger("after a replacement")
+}
+
 // outcome draws what becomes of a row, and whether the far side does it.
 func (v *voyage) outcome(row modelStaged, withdrawn bool) (outcome activation.Outcome, applied bool) {
 	switch {
@@ -381,6 +473,17 @@ func (v *voyage) sameLedger(when string) {
 	}
 }
 
+// sameSeq checks that a plan has seen the last change of every audience it looks at.
+func (v *voyage) sameSeq(plan warehouse.Plan) {
+	all, err := v.w.d.Seq(context.Background())
+	if err != nil {
+		v.rt.Fatal(err)
+	}
+	if want := max(all[worldAudience], all["excluded"], all["first"]); plan.Seq != want {
+		v.rt.Fatalf("the plan has seen change %d, the last one is %d", plan.Seq, want)
+	}
+}
+
 // settle lets all answers come and runs until nothing is left to do.
 func (v *voyage) settle() {
 	v.fold(v.late)
@@ -393,7 +496,8 @@ func (v *voyage) settle() {
 	if n := v.once(); n != 0 {
 		v.rt.Fatalf("%d rows are staged though all was delivered", n)
 	}
-	if how := v.network.differs(v.members(), v.ledger); how != "" {
+	wanted, _ := v.wanted()
+	if how := v.network.differs(wanted, v.ledger); how != "" {
 		v.rt.Fatalf("the far side differs: %s\nledger:\n%s", how, v.ledger)
 	}
 }

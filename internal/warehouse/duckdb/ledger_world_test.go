@@ -116,21 +116,33 @@ func (w *world) person(pid int64, email, phone string) {
 // members makes the audience exactly these people.
 func (w *world) members(pids ...int64) {
 	w.t.Helper()
+	w.membersOf(1, pids...)
+}
+
+// membersOf makes an audience, by its number, exactly these people.
+func (w *world) membersOf(audience int, pids ...int64) {
+	w.t.Helper()
 	list := []string{"NULL"}
 	for _, p := range pids {
 		list = append(list, fmt.Sprint(p))
 	}
-	w.enter(fmt.Sprintf(`SELECT DISTINCT unnest([%s])`, strings.Join(list, ", ")))
+	w.enterInto(audience, fmt.Sprintf(`SELECT DISTINCT unnest([%s])`, strings.Join(list, ", ")))
 }
 
 // enter makes the audience exactly the people that a query selects.
 func (w *world) enter(query string) {
 	w.t.Helper()
+	w.enterInto(1, query)
+}
+
+func (w *world) enterInto(audience int, query string) {
+	w.t.Helper()
 	ctx := context.Background()
 	if err := w.d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := execAll(ctx, tx, `CREATE OR REPLACE TEMP TABLE member_change AS SELECT 1 AS audience, coalesce(n.pid, m.pid) AS pid,
+		if err := execAll(ctx, tx, fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE member_change AS SELECT %[1]d AS audience, coalesce(n.pid, m.pid) AS pid,
 			CASE WHEN m.pid IS NULL THEN 'enter' ELSE 'exit' END AS event
-			FROM (SELECT pid FROM (`+query+`) t(pid) WHERE pid IS NOT NULL) n FULL JOIN membership m ON m.pid = n.pid WHERE m.pid IS NULL OR n.pid IS NULL`); err != nil {
+			FROM (SELECT pid FROM (%[2]s) t(pid) WHERE pid IS NOT NULL) n FULL JOIN (SELECT pid FROM membership WHERE audience = %[1]d) m ON m.pid = n.pid
+			WHERE m.pid IS NULL OR n.pid IS NULL`, audience, query)); err != nil {
 			return err
 		}
 		return applyChanges(ctx, tx, w.now)

@@ -56,7 +56,7 @@ func joinNumbers(ns []int) string {
 const holdoutParts = 10_000
 
 // heldOut is the condition, in SQL, that a holdout keeps a person out. The first
-// eight bytes of the MD5 of "salt/profile id", as a big-endian number modulo
+// eight bytes of the MD5 of "salt/profile id", as a little-endian number modulo
 // holdoutParts, are the person's place for good, whatever the share is.
 func heldOut(pid string, h *warehouse.Holdout) string {
 	if h == nil {

@@ -17,7 +17,7 @@ import (
 // Ledger judges how a warehouse plans, stages and folds runs. The audience is
 // everybody from Denmark.
 func Ledger(t *testing.T, open Open) {
-	for _, c := range slices.Concat(ledgerCases, reachCases) {
+	for _, c := range slices.Concat(ledgerCases, reachCases, wantingCases) {
 		t.Run(c.name, func(t *testing.T) {
 			w, err := open()
 			if err != nil {
