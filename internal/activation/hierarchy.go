@@ -101,23 +101,25 @@ func (h Hierarchy) LevelOf(a Action) Level {
 }
 
 // At returns the actions of a level, those that win first: by priority, the
-// highest first, then by name.
+// highest first, then by name, then by the names of issue and group.
 func (h Hierarchy) At(l Level) []Action {
 	issue, group := l.Names()
 	var out []Action
+	levels := map[ActionID]Level{}
 	for _, a := range h.Actions {
-		in, of := h.LevelOf(a).Names()
+		levels[a.ID] = h.LevelOf(a)
+		in, of := levels[a.ID].Names()
 		if (issue == "" || issue == in) && (group == "" || group == of) {
 			out = append(out, a)
 		}
 	}
 	slices.SortFunc(out, func(a, b Action) int {
-		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Name, b.Name), cmp.Compare(levels[a.ID], levels[b.ID]))
 	})
 	return out
 }
 
-// Audience is the name of an action's audience: Issue-Group-Action.
+// AudienceName is the name of an action's audience: Issue-Group-Action.
 func (h Hierarchy) AudienceName(a Action) string {
 	issue, group := h.LevelOf(a).Names()
 	return issue + "-" + group + "-" + a.Name

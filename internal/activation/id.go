@@ -27,9 +27,11 @@ type (
 	PriorityListID string
 	// ReconciliationID names one comparison of a ledger with its network.
 	ReconciliationID string
-	// IssueID, GroupID and ActionID name parts of the next-best-action hierarchy.
-	IssueID  string
-	GroupID  string
+	// IssueID names the top of the next-best-action hierarchy.
+	IssueID string
+	// GroupID names a part of an issue.
+	GroupID string
+	// ActionID names what a customer may be decided for.
 	ActionID string
 )
 
