@@ -171,8 +171,13 @@ func TestBrowser(t *testing.T) {
 
 	act(b, "size", chromedp.EmulateViewport(1440, 900))
 	b.open(w.url + "/runs/" + string(waiting.ID))
+	act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))
 	b.until("live", "document.querySelector('#live b').innerText === 'Live'")
-	act(b, "approve", chromedp.Click("#run-guard .btn-bad"))
+	act(b, "approve…", chromedp.Click("#ask-approve > summary"))
+	b.until("the focus is on what is safe", "document.activeElement.matches('#ask-approve [data-keep]')")
+	b.accessible("run-approve")
+	b.shot("run-approve")
+	act(b, "approve", chromedp.Click("#ask-approve .btn-bad.solid"))
 	b.until("the run completes under the reader's eyes", "document.querySelector('#run-head .chip')?.innerText === 'Completed'")
 
 	b.open(w.url + "/audiences/high")
@@ -217,6 +222,8 @@ func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 	var done []activation.Run
 	w.must("GET", "/v2/run?status=completed&limit=1", nil, &done)
 	pages["item"] = "/runs/" + string(done[0].ID) + "/items/1"
+	pages["target"], pages["plan"], pages["job-plan"] = "/targets/"+string(r.Target), "/targets/"+string(r.Target)+"/plan", "/jobs/"+string(w.job)+"/plan"
+	pages["sync-days"] = "/sync?within=custom&since=2020-01-01&job=" + string(w.job)
 	lookAt(t, b, w, pages)
 	wizardPages(t, b, w)
 	// The form of another mapping asks in numbers.

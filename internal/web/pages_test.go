@@ -52,11 +52,11 @@ func TestConsole(t *testing.T) {
 	waiting := w.runJob(activation.RunPending)
 	t.Run("a run that waits says what approving does", func(t *testing.T) {
 		path := "/runs/" + string(waiting.ID)
-		wantPage(t, b, path, "would remove 137 of the 140 people", "Declining keeps these 137 people", "Approve 137 removals")
+		wantPage(t, b, path, "would remove 137 of the 140 people", "Declining keeps these 137 people", "Approve 137 removals", "It asks because more than 20%")
 		wantPage(t, b, "/", "1 run waits for your approval", "Approve 137 removals")
 		wantRedirect(t, b, path+"/approve", nil, path)
 		w.run("approved run done", func(r activation.Run) bool { return r.Status == activation.RunCompleted && r.Counts.Removed == 137 })
-		wantPage(t, b, path, "Completed", "in after = in before")
+		wantPage(t, b, path, "Completed", "in after = in before", "Approved by <b>admin</b>")
 	})
 	t.Run("nothing private on any page", func(t *testing.T) { testLeaks(t, b, w, waiting) })
 	t.Run("signing out ends the session", func(t *testing.T) {
@@ -69,8 +69,8 @@ func TestConsole(t *testing.T) {
 
 // protected are pages and forms that need a session.
 var protected = map[string][]string{
-	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/destinations/x", "/authorizations", "/authorizations/new", "/authorizations/x", "/settings", "/audit", "/configuration", "/configuration/export.zip", "/search", "/search?q=x&part=1", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/templates", "/templates/new", "/templates/x", "/account", "/nothing"},
-	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/destinations/x", "/destinations/x/switch", "/destinations/x/delete", "/destinations/x/targets/y/release", "/authorizations", "/authorizations/x", "/authorizations/x/test", "/authorizations/x/replace", "/authorizations/x/delete", "/settings/keys", "/configuration", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/templates", "/templates/x", "/templates/x/delete", "/account/password"},
+	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/runs/x/items/1/open", "/sync/export.csv", "/targets/x", "/targets/x/plan", "/targets/x/repair", "/targets/x/explain", "/jobs/x/plan", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/destinations/x", "/authorizations", "/authorizations/new", "/authorizations/x", "/settings", "/audit", "/configuration", "/configuration/export.zip", "/search", "/search?q=x&part=1", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/templates", "/templates/new", "/templates/x", "/account", "/nothing"},
+	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/targets/x/run", "/targets/x/reconcile", "/targets/x/repair", "/targets/x/replace", "/targets/x/explain", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/destinations/x", "/destinations/x/switch", "/destinations/x/delete", "/destinations/x/targets/y/release", "/authorizations", "/authorizations/x", "/authorizations/x/test", "/authorizations/x/replace", "/authorizations/x/delete", "/settings/keys", "/configuration", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/templates", "/templates/x", "/templates/x/delete", "/account/password"},
 }
 
 func testSignInAsked(t *testing.T, b *browser) {
@@ -118,6 +118,16 @@ func testPages(t *testing.T, b *browser, w *world, r activation.Run) {
 	wantPage(t, b, "/sync?sync_type=segment&type=meta&within=24h&before=99", "Run #1", "Newest")
 	wantPage(t, b, run, "Run #1", "Payload", "Remote audiences", "140 selected", "selected = held out", "in after = in before", "4 items")
 	wantPage(t, b, run+"/rail", "Members", "Open run #1")
+	wantPage(t, b, run+"/items/1/open", "HTTP 200", "EXTERN_ID", "Answers of the network")
+	wantPage(t, b, run+"?items=errors", "No item has errors")
+	wantPage(t, b, "/sync?triggered_by=high", "Run #1", "value=\"high\"")
+	wantPage(t, b, "/sync?job="+string(w.job), "Job: High scores to Meta", "Run #1")
+	wantPage(t, b, "/targets/"+string(r.Target), "High scores at Shop", "140 in", "Run now", "Run #1"[4:])
+	wantPage(t, b, "/targets/"+string(r.Target)+"/plan", "Nobody is removed", "There afterwards", "0 calls")
+	wantPage(t, b, "/jobs/"+string(w.job)+"/plan", "High scores to Meta", "Unchanged")
+	if res, body := b.get("/sync/export.csv?status=completed"); res.StatusCode != http.StatusOK || !strings.HasPrefix(body, "run,status,") || !strings.Contains(body, "1,Completed,Facebook Ads,Shop,Segment,Audience: high") {
+		t.Errorf("the file: status %d: %s", res.StatusCode, body)
+	}
 	wantPage(t, b, run+"/items/1", "HTTP 200", "EXTERN_ID", "EMAIL", "accepted")
 	wantPage(t, b, "/audiences", "FILTER score &gt; 50", "Shop", ">140<")
 	wantPage(t, b, "/audiences/high", "140 people", "p•••@private.example", "High scores to Meta")
@@ -126,7 +136,7 @@ func testPages(t *testing.T, b *browser, w *world, r activation.Run) {
 	wantPage(t, b, "/data", "people", "unused", "Merged", "rank 1")
 	wantPage(t, b, "/help/badreq", "BADREQ", "<h2", "Cause", "<code>droperrors=true</code>")
 	wantPage(t, b, "/data/streams/people", "concat(&#34;id-&#34;, id)", "unused")
-	for path, status := range map[string]int{"/nothing": 404, "/help/none": 404, "/runs/x": 404, "/jobs/x": 404, "/audiences/none": 404, "/data/streams/none": 404, run + "/items/99": 404, run + "/items/x": 404} {
+	for path, status := range map[string]int{"/nothing": 404, "/help/none": 404, "/runs/x": 404, "/jobs/x": 404, "/audiences/none": 404, "/data/streams/none": 404, "/targets/x": 404, "/targets/x/plan": 404, "/targets/x/repair": 404, "/targets/x/explain": 404, "/jobs/x/plan": 404, run + "/items/99/open": 404, run + "/items/99": 404, run + "/items/x": 404} {
 		if res, body := b.get(path); res.StatusCode != status || !strings.Contains(body, "There is nothing here") || !strings.Contains(body, "</html>") {
 			t.Errorf("GET %s: status %d", path, res.StatusCode)
 		}
@@ -210,7 +220,7 @@ func testCommands(t *testing.T, b *browser, w *world) {
 
 // testLeaks looks for secrets, e-mail addresses and hashes on every page.
 func testLeaks(t *testing.T, b *browser, w *world, r activation.Run) {
-	pages := []string{"/", "/jobs", "/jobs/new", "/jobs/" + string(w.job), "/sync", "/runs/" + string(r.ID), "/runs/" + string(r.ID) + "/rail", "/runs/" + string(r.ID) + "/items/1", "/audiences", "/audiences/high", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/authorizations/" + w.auth, "/destinations/" + w.dest, "/settings", "/audit", "/configuration", "/search?q=s", "/data", "/data/streams/people"}
+	pages := []string{"/", "/jobs", "/jobs/new", "/jobs/" + string(w.job), "/sync", "/runs/" + string(r.ID), "/runs/" + string(r.ID) + "/rail", "/runs/" + string(r.ID) + "/items/1", "/targets/" + string(r.Target), "/targets/" + string(r.Target) + "/plan", "/sync/export.csv", "/audiences", "/audiences/high", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/authorizations/" + w.auth, "/destinations/" + w.dest, "/settings", "/audit", "/configuration", "/search?q=s", "/data", "/data/streams/people"}
 	var private []string
 	for id := range peopleCount {
 		sum := sha256.Sum256([]byte(emailOf(id)))

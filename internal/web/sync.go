@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"usher/internal/activation"
 	"usher/internal/store"
@@ -16,13 +15,23 @@ import (
 const syncLimit = 50
 
 type syncPage struct {
-	Segments                             []segment
-	SyncTypes, Types, Destinations, Time []option
-	Rows                                 []runRow
-	// Status is the chosen segment, kept by the filter form.
+	Segments                                             []segment
+	SyncTypes, Types, Destinations, Causes, Action, Time []option
+	// Triggered is what was typed, Triggers what fits it.
+	Triggered string
+	Triggers  []string
+	// Custom shows the two days of a period of one's own.
+	Custom              bool
+	Since, Until, Wrong string
+	Rows                []runRow
+	// Status is the chosen segment, and Kept what else the filter form carries on.
 	Status string
+	Kept   []hidden
+	// Only are filters that a link has set, with the address without each.
+	Only   []link
 	Next   string
 	First  string
+	Export string
 	Clear  bool
 	Total  int64
 }
@@ -41,8 +50,12 @@ type runRow struct {
 	Logo     string
 	SyncName string
 	Trigger  string
-	Items    store.ItemTally
-	Retry    button
+	// Because is what triggered it, in words.
+	Because string
+	Items   store.ItemTally
+	Retry   button
+	// Asks is where Retry is asked about first, because it may remove people.
+	Asks string
 	// Withheld is why Retry is not offered on a failed run.
 	Withheld string
 	Path     string
@@ -50,82 +63,57 @@ type runRow struct {
 
 func (c *Console) registerSync(mux *http.ServeMux) {
 	c.page(mux, "/sync", "sync", c.sync)
+	mux.HandleFunc("GET /sync/export.csv", c.syncFile)
 }
 
 var runStatuses = []activation.RunStatus{
 	activation.RunPending, activation.RunRunning, activation.RunAwaiting, activation.RunCompleted, activation.RunWithdrawn, activation.RunFailed,
 }
 
-// times are the choices of how far back a list goes.
-var times = []option{{"1h", "Last hour", false}, {"24h", "Last 24 hours", false}, {"168h", "Last 7 days", false}, {"", "Any time", false}}
-
 func (c *Console) sync(v visit) (view, error) {
-	ctx := v.Context()
-	f := c.runFilter(v)
-	counts, err := c.Store.RunCounts(ctx, f)
+	if id, ok := c.runNumbered(v); ok && v.URL.Path == "/sync" {
+		return view{To: runPath(id)}, nil
+	}
+	var p syncPage
+	f, err := c.syncFilter(v, &p)
 	if err != nil {
 		return view{}, err
 	}
-	status := v.get("status")
-	p := syncPage{Status: status, Clear: len(filters(v)) > 0, SyncTypes: choose(syncTypes, v.get("sync_type")), Time: choose(times, v.get("within"))}
-	p.Segments = append(p.Segments, segment{link: link{filtered(v, "status", ""), "All"}, Current: status == ""})
+	counts, err := c.Store.RunCounts(v.Context(), f)
+	if err != nil {
+		return view{}, err
+	}
+	p.Segments = append(p.Segments, segment{link: link{filtered(v, "status", ""), "All"}, Current: p.Status == ""})
 	for _, s := range runStatuses {
 		p.Total += counts[s]
-		p.Segments = append(p.Segments, segment{link{filtered(v, "status", string(s)), runChip(tracking.View{Run: activation.Run{Status: s}}).Word}, counts[s], status == string(s)})
+		p.Segments = append(p.Segments, segment{link{filtered(v, "status", string(s)), runChip(tracking.View{Run: activation.Run{Status: s}}).Word}, counts[s], p.Status == string(s)})
 	}
 	p.Segments[0].Count = p.Total
-	if err := c.destinationOptions(v, &p); err != nil {
-		return view{}, err
+	if p.Status != "" {
+		f.Status = []activation.RunStatus{activation.RunStatus(p.Status)}
 	}
-
-	f.Limit = syncLimit + 1
 	f.Before, _ = strconv.ParseInt(v.get("before"), 10, 64)
-	if status != "" {
-		f.Status = []activation.RunStatus{activation.RunStatus(status)}
-	}
-	runs, err := c.Tracking.List(ctx, f)
-	if err != nil {
-		return view{}, err
-	}
-	if len(runs) > syncLimit {
-		runs = runs[:syncLimit]
-		p.Next = filtered(v, "before", strconv.FormatInt(runs[syncLimit-1].Number, 10))
-	}
 	if f.Before > 0 {
 		p.First = filtered(v, "before", "")
 	}
+	runs, next, err := c.runsOf(v, f, v.get("action"), syncLimit)
+	if err != nil {
+		return view{}, err
+	}
+	if next > 0 {
+		p.Next = filtered(v, "before", strconv.FormatInt(next, 10))
+	}
 	if p.Rows, err = c.runRows(v, runs); err != nil {
 		return view{}, err
+	}
+	p.Export = "/sync/export.csv"
+	if q := filters(v); len(q) > 0 {
+		p.Clear, p.Export = true, p.Export+"?"+q.Encode()
 	}
 	return view{
 		Template: "sync", Title: "Sync tracking", Section: "/sync", Page: "sync", Query: v.URL.Query(), Body: p,
 		Regions: []string{"sync-status", "sync-runs"},
 	}, nil
-}
-
-func (c *Console) runFilter(v visit) store.RunFilter {
-	f := store.RunFilter{Destination: activation.DestinationID(v.get("destination")), Job: activation.JobID(v.get("job")), Audience: activation.AudienceID(v.get("audience"))}
-	if t := v.get("sync_type"); t != "" {
-		f.SyncType = []activation.SyncType{activation.SyncType(t)}
-	}
-	if t := v.get("type"); t != "" {
-		f.Providers = []string{t}
-	}
-	if d, err := time.ParseDuration(v.get("within")); err == nil {
-		f.Since = c.Now().Add(-d)
-	}
-	return f
-}
-
-func (c *Console) destinationOptions(v visit, p *syncPage) error {
-	for _, d := range c.Providers {
-		p.Types = append(p.Types, option{d.Name, d.DestinationType, d.Name == v.get("type")})
-	}
-	destinations, err := c.Store.Destinations(v.Context())
-	for _, d := range destinations {
-		p.Destinations = append(p.Destinations, option{string(d.ID), d.Name, string(d.ID) == v.get("destination")})
-	}
-	return err
 }
 
 // runRows makes rows of runs, with how far their items are.
@@ -142,7 +130,10 @@ func (c *Console) runRows(v visit, runs []tracking.View) ([]runRow, error) {
 	for i, r := range runs {
 		rows[i] = runRow{
 			View: r, Chip: runChip(r), Logo: c.logoOf(r.DestinationType), SyncName: syncName(r.SyncType), Trigger: c.trigger(r), Items: tallies[r.ID],
-			Path: runPath(r.ID), Retry: v.press(runPath(r.ID)+"/retry", "Retry", "refresh").as("btn-s"),
+			Because: causeWords(r.Run), Path: runPath(r.ID), Retry: v.press(runPath(r.ID)+"/retry", "Retry", "refresh").as("btn-s"),
+		}
+		if r.Counts.Remove > 0 && r.Stream == "" {
+			rows[i].Asks = runPath(r.ID) + "#retry"
 		}
 		if r.Status == activation.RunFailed && !r.Retry.Allowed {
 			rows[i].Withheld = sentence(r.Retry.Reason)
@@ -163,7 +154,9 @@ func (c *Console) trigger(r tracking.View) string {
 			return "Audience: " + r.AudienceSlug
 		}
 		return "Stream: " + r.Stream
-	case activation.SyncPIIUpdate, activation.SyncNextBestAction:
+	case activation.SyncPIIUpdate:
+		return "Agent"
+	case activation.SyncNextBestAction:
 	}
 	return r.TriggeredBy
 }

@@ -42,11 +42,21 @@ type Config struct {
 	Manifest  Manifest
 	Vault     Vault
 	Facts     Facts
+	// Reconciling, Comparisons, Differences, Explain and Decisions may be nil:
+	// their pages are not there then.
+	Reconciling Reconciling
+	Comparisons Comparisons
+	Differences Differences
+	Explain     Explains
+	Decisions   Decisions
 }
 
 // Delivery is what the console needs of delivery.
 type Delivery interface {
 	RunJob(ctx context.Context, id activation.JobID) ([]activation.Run, error)
+	RunAudience(ctx context.Context, id activation.AudienceID) ([]activation.Run, error)
+	RunTarget(ctx context.Context, id activation.TargetID) (activation.Run, error)
+	PlanTarget(ctx context.Context, id activation.TargetID) (delivery.Preview, error)
 	PlanJob(ctx context.Context, id activation.JobID) ([]delivery.Preview, error)
 	Approve(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
 	Decline(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
@@ -81,6 +91,9 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerOverview(mux)
 	c.registerSync(mux)
 	c.registerRuns(mux)
+	c.registerTarget(mux)
+	c.registerPlan(mux)
+	c.registerWho(mux)
 	c.registerJobs(mux)
 	c.registerAudiences(mux)
 	c.registerDestinations(mux)
