@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func (x *execution) accepted(ctx context.Context, p progress) ([]warehouse.FoldI
 func (x *execution) bringIn(ctx context.Context, a activation.Audience, workflow string, rows []warehouse.FoldItem) error {
 	var t activation.Target
 	err := x.d.around(ctx, BeforeConversion, AfterConversion, func() (err error) {
-		t, _, err = x.d.track.ConversionTarget(ctx, x.target, a, workflow)
+		t, _, err = x.d.store.ConversionTarget(ctx, x.target, a, workflow)
 		return err
 	})
 	if err != nil {
@@ -77,15 +78,31 @@ func (x *execution) bringIn(ctx context.Context, a activation.Audience, workflow
 	}
 	var entered int64
 	err = x.d.around(ctx, BeforeAccept, AfterAccept, func() (err error) {
-		entered, err = x.d.given.Accept(ctx, t.Audience, rows)
+		entered, err = x.d.audiences.Accept(ctx, t.Audience, rows)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("bring people into a conversion audience: %w", err)
 	}
+	if err := x.followUp(ctx, t); err != nil {
+		return err
+	}
 	x.log.InfoContext(ctx, "people were brought into the conversion audience", "segment_id", t.Audience, "entered", entered)
 	x.d.wake(KindTarget, string(t.ID))
 	return nil
+}
+
+// followUp has the audience's own run follow at once where its job keeps to a
+// schedule: at its next time the people would be late by a whole period.
+func (x *execution) followUp(ctx context.Context, t activation.Target) error {
+	if x.job.RealTime() {
+		return nil
+	}
+	seq, err := x.d.audiences.Seq(ctx)
+	if err != nil || seq[t.Audience] <= t.DoneSeq {
+		return err
+	}
+	return x.d.store.MakeDue(ctx, []activation.TargetID{t.ID}, cmp.Or(x.run.Cause, activation.CauseSchedule))
 }
 
 // declare tells the data plane of an audience that may have been made a moment

@@ -26,7 +26,7 @@ import (
 	"usher/internal/warehouse"
 )
 
-// Ledger is what delivery needs of the ledger. warehouse.Ledger has it.
+// Ledger is what delivery needs of the ledger. warehouse.Warehouse has it.
 type Ledger interface {
 	Stage(ctx context.Context, r warehouse.PlanRequest, stage func(activation.Stage)) (warehouse.Plan, error)
 	DryRun(ctx context.Context, r warehouse.PlanRequest) (warehouse.Plan, error)
@@ -37,6 +37,8 @@ type Ledger interface {
 	Reset(ctx context.Context, t activation.TargetID, generation int) error
 	Forget(ctx context.Context, t activation.TargetID, generation int, begun string) error
 	Unstage(ctx context.Context, runs []activation.RunID) error
+	Replaced(ctx context.Context, run activation.RunID, t activation.TargetID, generation int) (left int64, err error)
+	Doubt(ctx context.Context, t activation.TargetID, generation int) error
 }
 
 // Audiences is what delivery needs of audiences. warehouse.Warehouse has it.
@@ -45,12 +47,8 @@ type Audiences interface {
 	TimeDependent(ctx context.Context, id activation.AudienceID) (bool, error)
 	Seq(ctx context.Context) (map[activation.AudienceID]int64, error)
 	KeySeq(ctx context.Context) (map[activation.AudienceID]int64, error)
-	Waits(ctx context.Context, audiences []activation.AudienceID, above int64) (warehouse.Waiting, error)
-}
-
-// Given takes people into audiences without a rule.
-type Given interface {
 	Accept(ctx context.Context, audience activation.AudienceID, items []warehouse.FoldItem) (entered int64, err error)
+	Waits(ctx context.Context, audiences []activation.AudienceID, above int64) (warehouse.Waiting, error)
 }
 
 // Providers builds the client of a destination for one of its provider's
@@ -165,10 +163,6 @@ type Delivery struct {
 	room      func(ctx context.Context) error
 	set       Settings
 
-	track    TrackStore
-	given    Given
-	replacer warehouse.Replaces
-	patient  warehouse.Patience
 	drifts   warehouse.Drifts
 	announce func(ctx context.Context) error
 
@@ -198,10 +192,6 @@ func New(cfg Config) *Delivery {
 		drifts: cfg.Drifts, announce: cfg.Declare, declared: map[activation.AudienceID]bool{},
 		tried: map[activation.TargetID]time.Time{}, comparing: map[activation.TargetID]bool{},
 	}
-	d.track, _ = cfg.Store.(TrackStore)
-	d.given, _ = cfg.Audiences.(Given)
-	d.replacer, _ = cfg.Ledger.(warehouse.Replaces)
-	d.patient, _ = cfg.Events.(warehouse.Patience)
 	if d.announce == nil {
 		d.announce = func(context.Context) error { return nil }
 	}

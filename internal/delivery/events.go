@@ -17,12 +17,13 @@ import (
 	"usher/internal/warehouse"
 )
 
-// Events is what delivery needs of events. warehouse.Events has it.
+// Events is what delivery needs of events. warehouse.Warehouse has it.
 type Events interface {
 	StageEvents(ctx context.Context, r warehouse.EventRequest, stage func(activation.Stage)) (warehouse.Plan, error)
 	DryRunEvents(ctx context.Context, r warehouse.EventRequest) (warehouse.Plan, error)
 	StreamSeq(ctx context.Context) (map[string]int64, error)
 	ForgetEvents(ctx context.Context, t activation.TargetID) error
+	ReadyEvents(ctx context.Context) ([]activation.TargetID, error)
 }
 
 // takesEvents reports whether a target takes each event once, instead of being
@@ -287,7 +288,7 @@ const readyLook = time.Minute
 // known now.
 func (d *Delivery) raiseReady(ctx context.Context) error {
 	d.mu.Lock()
-	idle := d.track == nil || d.patient == nil || d.now().Sub(d.readied) < readyLook
+	idle := d.events == nil || d.now().Sub(d.readied) < readyLook
 	if !idle {
 		d.readied = d.now()
 	}
@@ -295,14 +296,14 @@ func (d *Delivery) raiseReady(ctx context.Context) error {
 	if idle {
 		return nil
 	}
-	ready, err := d.patient.ReadyEvents(ctx)
+	ready, err := d.events.ReadyEvents(ctx)
 	if err != nil {
 		return fmt.Errorf("look at the events that wait: %w", err)
 	}
 	if len(ready) == 0 {
 		return nil
 	}
-	if err := d.track.MakeDue(ctx, ready, activation.CauseRealTime); err != nil {
+	if err := d.store.MakeDue(ctx, ready, activation.CauseRealTime); err != nil {
 		return fmt.Errorf("make targets due whose events have waited: %w", err)
 	}
 	return nil

@@ -15,10 +15,7 @@ import (
 // What the journal does about periods, people who are not known yet and people
 // whose events were accepted.
 
-var (
-	_ warehouse.Patience = (*journal)(nil)
-	_ warehouse.Patience = (*gatedEvents)(nil)
-)
+var _ warehouse.Patience = (*journal)(nil)
 
 // stagePast stages what came in a period before the job began.
 func (j *journal) stagePast(r warehouse.EventRequest) warehouse.Plan {
@@ -70,11 +67,7 @@ func (j *journal) ReadyEvents(context.Context) ([]activation.TargetID, error) {
 }
 
 func (g *gatedEvents) ReadyEvents(ctx context.Context) ([]activation.TargetID, error) {
-	p, ok := g.Events.(warehouse.Patience)
-	if !ok {
-		return nil, nil
-	}
-	return gate1(g.p, func() ([]activation.TargetID, error) { return p.ReadyEvents(ctx) })
+	return gate1(g.p, func() ([]activation.TargetID, error) { return g.Events.ReadyEvents(ctx) })
 }
 
 func (j *journal) Accept(_ context.Context, audience activation.AudienceID, items []warehouse.FoldItem) (entered int64, err error) {

@@ -40,9 +40,11 @@ type plane struct {
 	apart  func(id int64) bool // whom the job leaves out, as the test knows
 	timed  map[activation.AudienceID]bool
 	fresh  []activation.AudienceID // what was evaluated, in order
+	ready  []activation.AudienceID // what of it before the last staging
 	sick   error                   // of the next staging
 	// took are the versions that the network took of runs that replace everybody.
-	took map[activation.RunID]map[version]bool
+	took  map[activation.RunID]map[version]bool
+	drift drifting
 }
 
 // changed is one line of the log of changes.
@@ -274,14 +276,17 @@ func (p *plane) Evaluate(_ context.Context, id activation.AudienceID, _ time.Tim
 }
 
 func (p *plane) Stage(_ context.Context, r warehouse.PlanRequest, stage func(activation.Stage)) (warehouse.Plan, error) {
+	if err := p.sick; err != nil { // while it looks who is in which audience
+		stage(activation.StagePayload)
+		stage(activation.StageAudiences)
+		p.sick = nil
+		return warehouse.Plan{}, err
+	}
 	for _, s := range []activation.Stage{activation.StagePayload, activation.StageAudiences, activation.StageStaging} {
 		stage(s)
 	}
 	defer p.lock()()
-	if err := p.sick; err != nil {
-		p.sick = nil
-		return warehouse.Plan{}, err
-	}
+	p.ready = slices.Clone(p.fresh)
 	rows, wanted, excluded, plan := p.plan(r)
 	if p.late > 0 { // everybody came while the plan was made
 		p.late--

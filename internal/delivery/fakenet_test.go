@@ -45,6 +45,11 @@ type network struct {
 	// session is the last full replace of each audience; odd what must never be in one.
 	session map[string]*replacing
 	odd     string
+	// asking is called when it is asked who or how many are there, size is what it
+	// says then instead of the truth, sick what goes wrong.
+	asking func()
+	size   provider.Size
+	sick   error
 	// gate is asked before each call; a dead process makes no calls.
 	gate func() error
 }

@@ -2,17 +2,19 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"usher/internal/activation"
-	"usher/internal/delivery"
 	"usher/internal/provider"
 	"usher/internal/warehouse"
 )
 
 // What the fakes do about full replaces.
+
+var errNobody = errors.New("there is nobody to bring in")
 
 // replacing is a session at the network.
 type replacing struct {
@@ -151,7 +153,7 @@ func (p *plane) Doubt(_ context.Context, _ activation.TargetID, generation int) 
 
 func (g *gatedPlane) Replaced(ctx context.Context, run activation.RunID, t activation.TargetID, generation int) (int64, error) {
 	return gate1(g.p, func() (int64, error) {
-		return g.worldPlane.(warehouse.Replaces).Replaced(ctx, run, t, generation)
+		return g.worldPlane.Replaced(ctx, run, t, generation)
 	})
 }
 
@@ -159,7 +161,10 @@ func (g *gatedPlane) Doubt(ctx context.Context, t activation.TargetID, generatio
 	if err := g.p.alive(); err != nil {
 		return err
 	}
-	return g.worldPlane.(warehouse.Replaces).Doubt(ctx, t, generation)
+	return g.worldPlane.Doubt(ctx, t, generation)
 }
 
-var _ delivery.TrackStore = (*memory)(nil)
+// Accept is for the journal: nobody's events are accepted where there are none.
+func (p *plane) Accept(context.Context, activation.AudienceID, []warehouse.FoldItem) (int64, error) {
+	return 0, errNobody
+}

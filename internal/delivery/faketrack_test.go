@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"usher/internal/activation"
-	"usher/internal/delivery"
 )
 
 // What memory does for delivery.TrackStore.
@@ -109,39 +108,27 @@ func (m *memory) DueReconciliations(_ context.Context, before time.Time, limit i
 	return out[:min(len(out), limit)], nil
 }
 
-// gatedTrack stops answering when its process is dead.
-type gatedTrack struct {
-	delivery.TrackStore
-	p *process
-}
-
-func (g *gatedTrack) ConversionTarget(ctx context.Context, of activation.Target, a activation.Audience, workflow string) (t activation.Target, created bool, err error) {
+func (g *gatedStore) ConversionTarget(ctx context.Context, of activation.Target, a activation.Audience, workflow string) (t activation.Target, created bool, err error) {
 	if err := g.p.alive(); err != nil {
 		return t, false, err
 	}
-	return g.TrackStore.ConversionTarget(ctx, of, a, workflow)
+	return g.worldStore.ConversionTarget(ctx, of, a, workflow)
 }
 
-func (g *gatedTrack) OpenPush(ctx context.Context, t activation.TargetID, p activation.Period, user string) (activation.Run, error) {
-	return gate1(g.p, func() (activation.Run, error) { return g.TrackStore.OpenPush(ctx, t, p, user) })
+func (g *gatedStore) OpenPush(ctx context.Context, t activation.TargetID, p activation.Period, user string) (activation.Run, error) {
+	return gate1(g.p, func() (activation.Run, error) { return g.worldStore.OpenPush(ctx, t, p, user) })
 }
 
-func (g *gatedTrack) MakeDue(ctx context.Context, targets []activation.TargetID, cause activation.Cause) error {
+func (g *gatedStore) MakeDue(ctx context.Context, targets []activation.TargetID, cause activation.Cause) error {
 	if err := g.p.alive(); err != nil {
 		return err
 	}
-	return g.TrackStore.MakeDue(ctx, targets, cause)
+	return g.worldStore.MakeDue(ctx, targets, cause)
 }
 
-func (g *gatedTrack) SaveReconciliation(ctx context.Context, r activation.Reconciliation) error {
+func (g *gatedStore) SaveReconciliation(ctx context.Context, r activation.Reconciliation) error {
 	if err := g.p.alive(); err != nil {
 		return err
 	}
-	return g.TrackStore.SaveReconciliation(ctx, r)
-}
-
-// trackedStore is a gated store that does all of it.
-type trackedStore struct {
-	*gatedStore
-	*gatedTrack
+	return g.worldStore.SaveReconciliation(ctx, r)
 }

@@ -143,7 +143,7 @@ func (d *Delivery) push(ctx context.Context, t activation.Target, dest activatio
 		return p, err
 	}
 	err = d.around(ctx, BeforeOpen, AfterOpen, func() (err error) {
-		p.Run, err = d.track.OpenPush(ctx, t.ID, period, user)
+		p.Run, err = d.store.OpenPush(ctx, t.ID, period, user)
 		return err
 	})
 	if err != nil {

@@ -136,7 +136,7 @@ func (c *comparison) run(ctx context.Context) (activation.Reconciliation, error)
 		delete(c.d.comparing, c.target.ID)
 		c.d.mu.Unlock()
 	}()
-	if err := c.d.track.SaveReconciliation(ctx, c.result); err != nil {
+	if err := c.d.store.SaveReconciliation(ctx, c.result); err != nil {
 		return c.result, fmt.Errorf("store a reconciliation: %w", err)
 	}
 	err := c.compare(ctx)
@@ -154,7 +154,7 @@ func (c *comparison) run(ctx context.Context) (activation.Reconciliation, error)
 	c.result.EndedAt = c.d.now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.d.set.StopWithin/2)
 	defer cancel()
-	if err := c.d.track.SaveReconciliation(ctx, c.result); err != nil {
+	if err := c.d.store.SaveReconciliation(ctx, c.result); err != nil {
 		return c.result, fmt.Errorf("store a reconciliation: %w", err)
 	}
 	return c.result, nil
@@ -268,7 +268,7 @@ func (d *Delivery) DriftRows(ctx context.Context, id activation.TargetID, after 
 // lastComparison returns the newest comparison of a target; the zero value where
 // there is none.
 func (d *Delivery) lastComparison(ctx context.Context, id activation.TargetID) (activation.Reconciliation, error) {
-	list, err := d.track.Reconciliations(ctx, id, 1)
+	list, err := d.store.Reconciliations(ctx, id, 1)
 	if err != nil || len(list) == 0 {
 		return activation.Reconciliation{}, err
 	}
@@ -317,13 +317,13 @@ func (d *Delivery) Repair(ctx context.Context, id activation.TargetID, user stri
 	}
 	r, err := d.openFor(ctx, t, p)
 	if errors.Is(err, activation.ErrConflict) { // one opened meanwhile: the next one mends them
-		err = errors.Join(err, d.track.MakeDue(ctx, []activation.TargetID{id}, activation.CauseRepair))
+		err = errors.Join(err, d.store.MakeDue(ctx, []activation.TargetID{id}, activation.CauseRepair))
 	}
 	if err != nil && !errors.Is(err, activation.ErrConflict) {
 		return activation.Run{}, err
 	}
 	last.Status, last.RepairedBy, last.RepairedAt = activation.ReconcileRepaired, user, d.now()
-	if serr := d.track.SaveReconciliation(ctx, last); serr != nil {
+	if serr := d.store.SaveReconciliation(ctx, last); serr != nil {
 		return r, errors.Join(err, fmt.Errorf("store a reconciliation: %w", serr))
 	}
 	d.log.InfoContext(ctx, "differences are repaired", "target_id", id, "run_id", r.ID, "missing", missing, "extra", extra, "by", user)
@@ -399,7 +399,7 @@ func (d *Delivery) dueReconciliations(ctx context.Context, limit int) ([]activat
 	now := d.now()
 	begin := d.night(now)
 	d.mu.Lock()
-	idle := d.track == nil || begin.IsZero() || now.Sub(d.reconciled) < reconcileLook
+	idle := begin.IsZero() || now.Sub(d.reconciled) < reconcileLook
 	if !idle {
 		d.reconciled = now
 	}
@@ -407,7 +407,7 @@ func (d *Delivery) dueReconciliations(ctx context.Context, limit int) ([]activat
 	if idle {
 		return nil, nil
 	}
-	due, err := d.track.DueReconciliations(ctx, begin, mostReconciled)
+	due, err := d.store.DueReconciliations(ctx, begin, mostReconciled)
 	if err != nil {
 		return nil, fmt.Errorf("list targets to compare: %w", err)
 	}

@@ -213,7 +213,7 @@ func (x *execution) settleReplace(ctx context.Context, p progress) error {
 		return nil
 	case x.run.Status == activation.RunCompleted:
 		err := x.d.around(ctx, BeforeReplaced, AfterReplaced, func() error {
-			left, err := x.d.replacer.Replaced(ctx, x.run.ID, x.run.Target, x.run.Generation)
+			left, err := x.d.ledger.Replaced(ctx, x.run.ID, x.run.Target, x.run.Generation)
 			x.run.Counts.Removed = left
 			return err
 		})
@@ -223,7 +223,7 @@ func (x *execution) settleReplace(ctx context.Context, p progress) error {
 		return nil
 	}
 	err := x.d.around(ctx, BeforeDoubt, AfterDoubt, func() error {
-		return x.d.replacer.Doubt(ctx, x.run.Target, x.run.Generation)
+		return x.d.ledger.Doubt(ctx, x.run.Target, x.run.Generation)
 	})
 	if err != nil {
 		return fmt.Errorf("note that a replacement was cut: %w", err)

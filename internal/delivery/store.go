@@ -16,6 +16,7 @@ type Store interface {
 	RunStore
 	ItemStore
 	VerdictStore
+	TrackStore
 
 	Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error)
 	Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error)

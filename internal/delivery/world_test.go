@@ -32,6 +32,8 @@ type world struct {
 	retry  map[activation.RunID]bool // runs a person retried
 	events delivery.Events           // nil = the target keeps members
 	heard  *journal                  // what should have been heard
+	// declare tells the data plane of audiences; nil = it knows.
+	declare func(ctx context.Context) error
 }
 
 // worldStore and worldPlane are what a world needs beside what delivery does.
@@ -147,12 +149,9 @@ func (w *world) boot() {
 	if w.events != nil {
 		events = &gatedEvents{w.events, p}
 	}
-	var st delivery.Store = &gatedStore{w.store, p}
-	if tracks, ok := w.store.(delivery.TrackStore); ok {
-		st = trackedStore{&gatedStore{w.store, p}, &gatedTrack{tracks, p}}
-	}
+	drifts, _ := w.plane.(warehouse.Drifts)
 	p.Delivery = delivery.New(delivery.Config{
-		Node: fmt.Sprint("n", w.born), Store: st, Ledger: &gatedPlane{w.plane, p}, Audiences: w.plane, Events: events,
+		Node: fmt.Sprint("n", w.born), Store: &gatedStore{w.store, p}, Ledger: &gatedPlane{w.plane, p}, Audiences: w.plane, Events: events, Drifts: drifts, Declare: w.declare,
 		Providers: func(context.Context, activation.Destination, string) (provider.Destination, provider.Definition, error) {
 			return w.net, w.def, nil
 		},

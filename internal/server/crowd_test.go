@@ -50,6 +50,16 @@ func (c *crowd) Waits(context.Context, []activation.AudienceID, int64) (warehous
 	return warehouse.Waiting{}, nil
 }
 
+func (c *crowd) Accept(context.Context, activation.AudienceID, []warehouse.FoldItem) (int64, error) {
+	return 0, nil
+}
+
+func (c *crowd) Replaced(context.Context, activation.RunID, activation.TargetID, int) (int64, error) {
+	return 0, nil
+}
+
+func (c *crowd) Doubt(context.Context, activation.TargetID, int) error { return nil }
+
 func (c *crowd) TimeDependent(context.Context, activation.AudienceID) (bool, error) {
 	return false, nil
 }

@@ -248,6 +248,9 @@ var troubles = map[delivery.CrashPoint]func(testing.TB, *far){
 	delivery.BeforePoll:       nil, delivery.AfterPoll: nil, delivery.AfterPollReceipt: nil,
 	// Those of targets that take events: see delivery's TestEveryCrashPoint.
 	delivery.BeforeReopen: nil, delivery.AfterReopen: nil, delivery.BeforeRest: nil, delivery.AfterRest: nil,
+	delivery.BeforeConversion: nil, delivery.AfterConversion: nil, delivery.BeforeAccept: nil, delivery.AfterAccept: nil,
+	// Nobody asks for a full replace here: see there too.
+	delivery.BeforeReplaced: nil, delivery.AfterReplaced: nil, delivery.BeforeDoubt: nil, delivery.AfterDoubt: nil,
 	// Nothing is deleted while the job lives: see TestKillWhileReleasing.
 	delivery.BeforeDelete: nil, delivery.AfterDelete: nil,
 }
