@@ -2,8 +2,9 @@
 // do: errors, HTML instead of JSON, answers that never come although the
 // request took effect, throttles, dead tokens, vanished audiences.
 //
-// It owns the scripts and decides which call meets which fault; carrying a
-// fault out is the network's own work, because each has its own envelope. It is
+// It owns the scripts, decides which call meets which fault, and carries out what
+// is the same at every network that speaks HTTP and JSON; the errors are the
+// network's own, because each has its own envelope. It is
 // built for the failure of a fault test that passes because the fault never
 // came: every script counts the calls it met, and a seed makes chance repeat.
 package fault

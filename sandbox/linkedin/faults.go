@@ -2,12 +2,8 @@ package linkedin
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 
 	"usher/sandbox/fault"
 )
@@ -16,44 +12,31 @@ const htmlPage = "<!DOCTYPE html>\n<html><head><title>LinkedIn</title></head><bo
 
 // serveFault answers a call that met a fault.
 func (n *Network) serveFault(w http.ResponseWriter, c *call, f fault.Fault) {
-	switch f.Kind {
-	case fault.Slow:
-		n.hold(c.request.Context(), time.Duration(f.Delay))
-		n.write(w, c, n.answer(c))
-		return
-	case fault.Invalid:
-		c.spoil = f
-		n.write(w, c, n.answer(c))
-		return
-	}
-	var good answer
-	if f.Applied {
-		good = n.answer(c)
-	}
-	switch f.Kind {
-	case fault.HTML:
-		status := cmp.Or(f.Status, http.StatusBadGateway)
-		n.head(w, c)
-		n.finish(c, status)
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(status)
-		fmt.Fprint(w, htmlPage)
-	case fault.Timeout:
-		n.finish(c, 0)
-		n.hold(c.request.Context(), time.Duration(f.Delay))
-		panic(http.ErrAbortHandler)
-	case fault.Cut:
-		n.finish(c, 0)
-		if f.Applied {
-			half(w, good)
-		}
-		panic(http.ErrAbortHandler)
-	default:
-		if f.Kind == fault.Throttle && f.Minutes > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(f.Minutes*60))
-		}
-		n.write(w, c, refusal(envelopeOf(f)))
-	}
+	fault.Met{
+		Writer: w, Request: c.request, Closing: n.closing, Page: htmlPage,
+		Usual: func() {
+			if f.Kind == fault.Invalid {
+				c.spoil = f
+			}
+			n.write(w, c, n.answer(c))
+		},
+		Apply: func() (int, any) {
+			good := n.answer(c)
+			return good.status, good.body
+		},
+		Log: func(status int) {
+			if status != 0 {
+				n.head(w, c)
+			}
+			n.finish(c, status)
+		},
+		Refuse: func() {
+			if f.Kind == fault.Throttle && f.Minutes > 0 {
+				w.Header().Set("Retry-After", strconv.Itoa(f.Minutes*60))
+			}
+			n.write(w, c, refusal(envelopeOf(f)))
+		},
+	}.Serve(f)
 }
 
 // envelopeOf is the error that a fault answers with.
@@ -82,30 +65,4 @@ func (c *call) spoiled(i int) int {
 		return 0
 	}
 	return cmp.Or(c.spoil.Status, http.StatusBadRequest)
-}
-
-// hold waits until the caller gives up, the network closes, or, when it is
-// positive, the delay is over.
-func (n *Network) hold(ctx context.Context, delay time.Duration) {
-	var over <-chan time.Time
-	if delay > 0 {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-ctx.Done():
-	case <-n.closing:
-	case <-over:
-	}
-}
-
-// half writes the beginning of an answer, promising more.
-func half(w http.ResponseWriter, a answer) {
-	text, _ := json.Marshal(a.body)
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", fmt.Sprint(len(text)+1))
-	w.WriteHeader(a.status)
-	_, _ = w.Write(text[:len(text)/2])
-	_ = http.NewResponseController(w).Flush()
 }

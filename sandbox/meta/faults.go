@@ -2,9 +2,6 @@ package meta
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -15,42 +12,22 @@ const htmlPage = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body>
 
 // serveFault answers a call that met a fault.
 func (n *Network) serveFault(w http.ResponseWriter, c *call, f fault.Fault) {
-	switch f.Kind {
-	case fault.Slow:
-		n.hold(c.request.Context(), time.Duration(f.Delay))
-		n.write(w, c, n.answer(c))
-		return
-	case fault.Invalid:
-		c.invalid = f.Rows
-		n.write(w, c, n.answer(c))
-		return
-	}
-	var good answer
-	if f.Applied {
-		good = n.answer(c)
-	}
-	switch f.Kind {
-	case fault.HTML:
-		status := cmp.Or(f.Status, http.StatusBadGateway)
-		n.finish(c, status)
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(status)
-		fmt.Fprint(w, htmlPage)
-	case fault.Timeout:
-		n.finish(c, 0)
-		n.hold(c.request.Context(), time.Duration(f.Delay))
-		panic(http.ErrAbortHandler)
-	case fault.Cut:
-		n.finish(c, 0)
-		if f.Applied {
-			half(w, good)
-		}
-		panic(http.ErrAbortHandler)
-	default:
-		c.regain = time.Duration(max(1, f.Minutes)) * time.Minute
-		e := envelopeOf(c, f)
-		n.write(w, c, answer{status: cmp.Or(f.Status, e.status), err: e})
-	}
+	fault.Met{
+		Writer: w, Request: c.request, Closing: n.closing, Page: htmlPage,
+		Usual: func() {
+			if f.Kind == fault.Invalid {
+				c.invalid = f.Rows
+			}
+			n.write(w, c, n.answer(c))
+		},
+		Apply: func() (int, any) { return http.StatusOK, n.answer(c).body },
+		Log:   func(status int) { n.finish(c, status) },
+		Refuse: func() {
+			c.regain = time.Duration(max(1, f.Minutes)) * time.Minute
+			e := envelopeOf(c, f)
+			n.write(w, c, answer{status: cmp.Or(f.Status, e.status), err: e})
+		},
+	}.Serve(f)
 }
 
 // envelopeOf is the error that a fault answers with.
@@ -72,30 +49,4 @@ func envelopeOf(c *call, f fault.Fault) *apiError {
 	default:
 		return unknownError(f.Status)
 	}
-}
-
-// hold waits until the caller gives up, the network closes, or, when it is
-// positive, the delay is over.
-func (n *Network) hold(ctx context.Context, delay time.Duration) {
-	var over <-chan time.Time
-	if delay > 0 {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-ctx.Done():
-	case <-n.closing:
-	case <-over:
-	}
-}
-
-// half writes the beginning of an answer, promising more.
-func half(w http.ResponseWriter, a answer) {
-	text, _ := json.Marshal(a.body)
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	w.Header().Set("Content-Length", fmt.Sprint(len(text)+1))
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(text[:len(text)/2])
-	_ = http.NewResponseController(w).Flush()
 }

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -194,10 +193,10 @@ func (n *Network) fails(w http.ResponseWriter, r *http.Request, op string) bool 
 	}
 	switch f.Kind {
 	case fault.Slow:
-		n.hold(r.Context(), time.Duration(f.Delay))
+		fault.Hold(r.Context(), n.closing, time.Duration(f.Delay))
 		return false
 	case fault.Timeout:
-		n.hold(r.Context(), time.Duration(f.Delay))
+		fault.Hold(r.Context(), n.closing, time.Duration(f.Delay))
 		panic(http.ErrAbortHandler)
 	case fault.Cut:
 		panic(http.ErrAbortHandler)
@@ -218,21 +217,6 @@ func (n *Network) fails(w http.ResponseWriter, r *http.Request, op string) bool 
 		fmt.Fprint(w, `{"error":"`+cmp.Or(f.Message, "server_error")+`"}`)
 	}
 	return true
-}
-
-// hold waits until the caller gives up, the network closes, or the delay is over.
-func (n *Network) hold(ctx context.Context, delay time.Duration) {
-	var over <-chan time.Time
-	if delay > 0 {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-ctx.Done():
-	case <-n.closing:
-	case <-over:
-	}
 }
 
 // nobody takes the answer of a call that took effect and was not answered.

@@ -98,7 +98,7 @@ func (n *Network) apply(r *http.Request, body []byte) *httptest.ResponseRecorder
 func (n *Network) fail(w http.ResponseWriter, r *http.Request, body []byte, f fault.Fault, done *httptest.ResponseRecorder) {
 	switch f.Kind {
 	case fault.Timeout:
-		n.hold(r, time.Duration(f.Delay))
+		fault.Hold(r.Context(), n.closing, time.Duration(f.Delay))
 		panic(http.ErrAbortHandler)
 	case fault.Cut:
 		if done != nil { // in the middle of the answer's first lines
@@ -110,7 +110,7 @@ func (n *Network) fail(w http.ResponseWriter, r *http.Request, body []byte, f fa
 		}
 		panic(http.ErrAbortHandler)
 	case fault.Slow:
-		n.hold(r, time.Duration(f.Delay))
+		fault.Hold(r.Context(), n.closing, time.Duration(f.Delay))
 		if done == nil {
 			done = n.apply(r, body)
 		}
@@ -132,22 +132,6 @@ func (n *Network) fail(w http.ResponseWriter, r *http.Request, body []byte, f fa
 		writeError(w, r, &apiError{orDefault(f.Status, http.StatusBadRequest), f.Message, "As the script says."})
 	default:
 		writeError(w, r, &apiError{orDefault(f.Status, http.StatusInternalServerError), "InternalError", "We encountered an internal error. Please try again."})
-	}
-}
-
-// hold waits until the caller gives up, the network is released, or for as long
-// as is said; 0 = without end.
-func (n *Network) hold(r *http.Request, d time.Duration) {
-	var after <-chan time.Time
-	if d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		after = t.C
-	}
-	select {
-	case <-r.Context().Done():
-	case <-n.closing:
-	case <-after:
 	}
 }
 

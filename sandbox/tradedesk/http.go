@@ -3,7 +3,6 @@ package tradedesk
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // the network signs with it
 	"encoding/base64"
@@ -14,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"time"
 
 	"usher/sandbox/fault"
 )
@@ -91,56 +89,48 @@ func opOf(in request) string {
 	return "add"
 }
 
+const htmlPage = "<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
+
 // serveFault answers a call that met a fault.
 func (n *Network) serveFault(w http.ResponseWriter, r *http.Request, body []byte, c Call, f fault.Fault) {
+	fault.Met{
+		Writer: w, Request: r, Closing: n.closing, Page: htmlPage,
+		Usual: func() {
+			bad := &f
+			if f.Kind != fault.Invalid {
+				bad = nil
+			}
+			a := n.answer(r, body, bad, &c)
+			n.write(w, c, a)
+		},
+		Apply: func() (int, any) {
+			good := n.answer(r, body, nil, &c)
+			return http.StatusOK, shown(good)
+		},
+		Log: func(status int) {
+			c.Status = status
+			n.note(c)
+		},
+		Refuse: func() {
+			if f.Kind == fault.Throttle && f.Minutes > 0 {
+				w.Header().Set("Retry-After", strconv.Itoa(f.Minutes*60))
+			}
+			n.write(w, c, failed(f))
+		},
+	}.Serve(f)
+}
+
+// failed is the error that a fault answers with.
+func failed(f fault.Fault) answer {
 	switch f.Kind {
-	case fault.Slow:
-		n.hold(r.Context(), time.Duration(f.Delay))
-		a := n.answer(r, body, nil, &c)
-		n.write(w, c, a)
-		return
-	case fault.Invalid:
-		a := n.answer(r, body, &f, &c)
-		n.write(w, c, a)
-		return
-	}
-	var good answer
-	if f.Applied {
-		good = n.answer(r, body, nil, &c)
-	}
-	switch f.Kind {
-	case fault.HTML:
-		c.Status = cmp.Or(f.Status, http.StatusBadGateway)
-		n.note(c)
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(c.Status)
-		fmt.Fprint(w, "<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>")
-	case fault.Timeout:
-		n.note(c)
-		n.hold(r.Context(), time.Duration(f.Delay))
-		panic(http.ErrAbortHandler)
-	case fault.Cut:
-		n.note(c)
-		if f.Applied {
-			text, _ := json.Marshal(shown(good))
-			w.Header().Set("Content-Length", strconv.Itoa(len(text)+20))
-			w.WriteHeader(http.StatusOK)
-			_, _ = w.Write(text)
-			_ = http.NewResponseController(w).Flush()
-		}
-		panic(http.ErrAbortHandler)
 	case fault.Throttle:
-		if f.Minutes > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(f.Minutes*60))
-		}
-		n.write(w, c, refused(cmp.Or(f.Status, http.StatusTooManyRequests), "TooManyRequests", "Too many requests"))
+		return refused(cmp.Or(f.Status, http.StatusTooManyRequests), "TooManyRequests", "Too many requests")
 	case fault.Token:
-		n.write(w, c, refused(http.StatusUnauthorized, "AuthenticationFailed", "Authentication failed"))
+		return refused(http.StatusUnauthorized, "AuthenticationFailed", "Authentication failed")
 	case fault.Error:
-		n.write(w, c, refused(cmp.Or(f.Status, http.StatusBadRequest), "SerializationFailed", cmp.Or(f.Message, "Scripted error")))
-	default:
-		n.write(w, c, refused(cmp.Or(f.Status, http.StatusServiceUnavailable), "InternalError", "Internal error"))
+		return refused(cmp.Or(f.Status, http.StatusBadRequest), "SerializationFailed", cmp.Or(f.Message, "Scripted error"))
 	}
+	return refused(cmp.Or(f.Status, http.StatusServiceUnavailable), "InternalError", "Internal error")
 }
 
 func (n *Network) write(w http.ResponseWriter, c Call, a answer) {
@@ -296,20 +286,4 @@ func (it item) read(number int) ([]change, *failure) {
 		list = append(list, change{d.Name, ids[0], *d.TTLInMinutes})
 	}
 	return list, nil
-}
-
-// hold waits until the caller gives up, the network closes, or, when it is
-// positive, the delay is over.
-func (n *Network) hold(ctx context.Context, delay time.Duration) {
-	var over <-chan time.Time
-	if delay > 0 {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-ctx.Done():
-	case <-n.closing:
-	case <-over:
-	}
 }

@@ -126,7 +126,7 @@ func (n *Network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.mu.Unlock()
 	f, met := n.deps.Faults.Take(fault.Call{Network: "webhook", Method: r.Method, Path: r.URL.Path, Op: op})
 	if met && f.Kind == fault.Slow {
-		n.hold(r, time.Duration(f.Delay))
+		fault.Hold(r.Context(), n.closing, time.Duration(f.Delay))
 		met = false
 	}
 	if met {
@@ -154,7 +154,7 @@ func (n *Network) misbehave(w http.ResponseWriter, r *http.Request, raw []byte, 
 		fmt.Fprint(w, "<!DOCTYPE html><title>Error</title><h1>Sorry, something went wrong.</h1>\n")
 		return
 	case fault.Timeout:
-		n.hold(r, time.Duration(f.Delay))
+		fault.Hold(r.Context(), n.closing, time.Duration(f.Delay))
 		panic(http.ErrAbortHandler)
 	case fault.Cut:
 		if f.Applied {
@@ -176,22 +176,6 @@ func (n *Network) misbehave(w http.ResponseWriter, r *http.Request, raw []byte, 
 		status = http.StatusUnprocessableEntity
 	}
 	n.answer(w, refusal{cmp.Or(f.Status, status), "scripted"})
-}
-
-// hold waits until the caller gives up, the network closes, or, when it is
-// positive, the delay is over.
-func (n *Network) hold(r *http.Request, delay time.Duration) {
-	var over <-chan time.Time
-	if delay > 0 {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-r.Context().Done():
-	case <-n.closing:
-	case <-over:
-	}
 }
 
 func (n *Network) answer(w http.ResponseWriter, err error) {
