@@ -191,8 +191,8 @@ func before(order []activation.AudienceID, id activation.AudienceID) []activatio
 	return order[:max(0, slices.Index(order, id))]
 }
 
-// reordered makes due the targets at a destination before which other audiences
-// come now, and has them watch those.
+// reordered has the targets at a destination watch the audiences that come before
+// them now; those before which others come are due.
 func (t *tx) reordered(d activation.DestinationID, from, to []activation.AudienceID) error {
 	named := slices.Clone(from)
 	for _, id := range to {
@@ -206,13 +206,13 @@ func (t *tx) reordered(d activation.DestinationID, from, to []activation.Audienc
 	}
 	var due []activation.TargetID
 	for _, target := range targets {
-		if slices.Equal(before(from, target.Audience), before(to, target.Audience)) {
-			continue
-		}
-		if err := t.watch(target); err != nil {
+		changed, err := t.watch(target)
+		if err != nil {
 			return err
 		}
-		due = append(due, target.ID)
+		if changed {
+			due = append(due, target.ID)
+		}
 	}
 	return t.makeDue(due, activation.CauseManual, false)
 }
@@ -300,10 +300,11 @@ func (t *tx) sent(d activation.DestinationID, audiences []activation.AudienceID)
 	}
 	var due []activation.TargetID
 	for _, target := range targets {
-		if err := t.watch(target); err != nil {
+		changed, err := t.watch(target)
+		if err != nil {
 			return err
 		}
-		if !slices.Contains(audiences, target.Audience) {
+		if changed && !slices.Contains(audiences, target.Audience) {
 			due = append(due, target.ID)
 		}
 	}

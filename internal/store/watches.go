@@ -12,41 +12,44 @@ import (
 // plan reads: one too few would go unnoticed, and a change of one too many would
 // never be done with.
 
-// watch notes what a target watches. Where it watches less than before, what the
-// others made dirty is so no more; what is dirty still is raised again.
-func (t *tx) watch(target activation.Target) error {
+// watch notes what a target watches, and reports whether that is another thing
+// than before. Where it watches less, what the others made dirty is so no more;
+// what is dirty still is raised again.
+func (t *tx) watch(target activation.Target) (changed bool, err error) {
 	if target.Audience == "" {
-		return nil
+		return false, nil
 	}
 	rows, err := t.query(`SELECT audience_id FROM watches WHERE target_id = $1`, target.ID)
 	had, err := collect(rows, err, scanID)
 	if err != nil {
-		return err
+		return false, err
 	}
 	watched, err := t.watched(target)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, audience := range watched {
 		if slices.Contains(had, string(audience)) {
 			continue
 		}
+		changed = true
 		if _, err := t.exec(`INSERT INTO watches (target_id, audience_id) VALUES ($1, $2)`, target.ID, audience); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for _, audience := range had {
 		if slices.Contains(watched, activation.AudienceID(audience)) {
 			continue
 		}
+		changed = true
 		if _, err := t.exec(`DELETE FROM watches WHERE target_id = $1 AND audience_id = $2`, target.ID, audience); err != nil {
-			return err
+			return false, err
 		}
 		if _, err := t.exec(`UPDATE targets SET dirty_seq = done_seq WHERE id = $1 AND dirty_seq > done_seq`, target.ID); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return changed, nil
 }
 
 // watched lists what a target has to watch.
@@ -85,7 +88,7 @@ func (t *tx) rewatch(before, after activation.Job) error {
 	var due []activation.TargetID
 	for _, target := range targets {
 		if left {
-			if err := t.watch(target); err != nil {
+			if _, err := t.watch(target); err != nil {
 				return err
 			}
 		}

@@ -121,6 +121,7 @@ DROP INDEX runs_sync_type;
 DROP INDEX runs_destination;
 DROP INDEX runs_triggered;
 DROP INDEX runs_audience;
+DROP INDEX runs_job;
 CREATE INDEX runs_list ON runs (number, status, sync_type, cause, destination_id, started_at, triggered_by, audience_id);
 CREATE INDEX runs_status ON runs (status, number, sync_type, cause, destination_id, started_at, triggered_by, audience_id);
 CREATE INDEX runs_sync_type ON runs (sync_type, number, status, cause, destination_id, started_at);
@@ -128,3 +129,4 @@ CREATE INDEX runs_cause ON runs (cause, number, status, sync_type, destination_i
 CREATE INDEX runs_destination ON runs (destination_id, number, status, sync_type, cause, started_at);
 CREATE INDEX runs_triggered ON runs (triggered_by, number, status, sync_type, cause, destination_id, started_at);
 CREATE INDEX runs_audience ON runs (audience_id, number, status, sync_type, cause, destination_id, started_at);
+CREATE INDEX runs_job ON runs (job_id, number, status, sync_type, cause, destination_id, started_at, triggered_by, audience_id);
