@@ -31,9 +31,27 @@ func TestRetryRule(t *testing.T) {
 		{"gone", func(f *activation.RetryFacts) { f.Run.ErrorCode = activation.CodeRemoteGone }, "remote audience"},
 		{"another generation", func(f *activation.RetryFacts) { f.Generation = 2 }, "remote audience"},
 		{"counts", func(f *activation.RetryFacts) { f.Run.ErrorCode = activation.CodeCounts }, "plans afresh"},
+		{"its job ended", func(f *activation.RetryFacts) { f.Run.ErrorCode = activation.CodeJobEnded }, "plans afresh"},
+		{"cut while replacing everybody", func(f *activation.RetryFacts) {
+			f.Run.Mode, f.Run.ErrorCode = activation.ModeReplace, activation.CodeReplaceCut
+		}, "cut in the middle"},
+		{"refused while replacing everybody", func(f *activation.RetryFacts) { f.Run.Mode = activation.ModeReplace }, ""},
+		{"failed while staging", func(f *activation.RetryFacts) { f.Run.Stage = activation.StageStaging }, "plans afresh"},
+		{"failed while cutting items", func(f *activation.RetryFacts) { f.Run.Stage = activation.StageQueue }, "plans afresh"},
+		{"failed before it began", func(f *activation.RetryFacts) { f.Run.Stage = "" }, "plans afresh"},
 		{"failed while planning", func(f *activation.RetryFacts) { f.Run.Stage = activation.StageAudiences }, "plans afresh"},
 		{"one is open", func(f *activation.RetryFacts) { f.OpenRun = 12 }, "run #12 is open"},
 		{"a later one was staged", func(f *activation.RetryFacts) { f.Later = 13 }, "run #13 carries these"},
+		{"a later one of next-best-action", func(f *activation.RetryFacts) { f.Later, f.Run.SyncType = 13, activation.SyncNextBestAction }, "run #13 carries these"},
+		{"a later one, and it moved keys", func(f *activation.RetryFacts) {
+			f.Later, f.Run.SyncType, f.Run.Mode = 13, activation.SyncPIIUpdate, activation.ModeKeys
+		}, "run #13 carries these"},
+		{"a later one, but conversion audiences only add", func(f *activation.RetryFacts) { f.Later, f.Run.SyncType = 13, activation.SyncConversionAudience }, ""},
+		{"a later one, but events only add", func(f *activation.RetryFacts) { f.Later, f.Run.SyncType = 13, activation.SyncEvents }, ""},
+		{"a later one, but the past was pushed", func(f *activation.RetryFacts) {
+			f.Later, f.Run.SyncType, f.Run.Mode = 13, activation.SyncOfflineConversion, activation.ModeHistory
+		}, ""},
+		{"conversions while one is open", func(f *activation.RetryFacts) { f.OpenRun, f.Run.SyncType = 12, activation.SyncOfflineConversion }, "run #12 is open"},
 		{"a later one, but conversions only add", func(f *activation.RetryFacts) { f.Later, f.Run.SyncType = 13, activation.SyncOfflineConversion }, ""},
 		{"not mended", func(f *activation.RetryFacts) {
 			f.Run.ErrorKind, f.Auth = activation.Unauthorized, activation.AuthUnknown
