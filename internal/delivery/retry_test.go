@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"usher/internal/activation"
-	"usher/internal/provider"
 	"usher/internal/store"
 )
 
@@ -93,7 +92,7 @@ func TestRetryRule(t *testing.T) {
 			w.def.Concurrency = 1
 			w.boot()
 			w.net.mu.Lock()
-			w.net.breaks = 2 // the first call goes through
+			w.net.badToken, w.net.spare = true, 2 // to find the audience, and one batch
 			w.net.mu.Unlock()
 			r := w.after(t, 2*time.Minute)
 			if expect(t, r, activation.RunFailed, "NET-401"); w.states(t, r) != "delivered failed" {
@@ -242,28 +241,89 @@ func TestRetryRule(t *testing.T) {
 				t.Fatalf("%d runs", len(w.store.all()))
 			}
 		}},
-		{"conversions", func(t *testing.T, w *world, s *store.Store, p *plane) {
+		{"every failed run of conversions", func(t *testing.T, w *world, s *store.Store, p *plane) {
 			w.conversions(t, s, p)
 			w.heard.happen("who1", true)
 			w.net.badToken = true
 			first := w.work(t)
 			expect(t, first, activation.RunFailed, "NET-401")
-			w.heard.happen("who2", true)
-			done(t, s.MarkHealthy(t.Context(), w.auth(t, s))) // which retries the first
-			if err := w.turn(t.Context()); err != nil {
-				t.Fatal(err)
+			if first.SyncType != activation.SyncOfflineConversion || first.TriggeredBy != "" {
+				t.Fatalf("%s by %q", first.SyncType, first.TriggeredBy)
 			}
-			first, err := w.store.Run(t.Context(), first.ID)
+			w.unasked(t, s)
+			w.heard.happen("who2", true)
+			second := w.after(t, 2*time.Minute)
+			if expect(t, second, activation.RunFailed, "NET-401"); second.ID == first.ID {
+				t.Fatal("no second run")
+			}
+			withheld(t, w, first, "authorization is not healthy")
+			w.unasked(t, s)
+			offered(t, w, second)
+			w.net.heal()
+			for _, r := range []activation.Run{first, second} { // the older one too
+				if r = w.retried(t, r); r.Status != activation.RunCompleted || r.Counts.Accepted != 1 {
+					t.Fatalf("%s, %+v", r.Status, r.Counts)
+				}
+			}
+			w.mustTell(t)
+		}},
+		{"every failed run of an audience of conversions", func(t *testing.T, w *world, s *store.Store, p *plane) {
+			ctx := t.Context()
+			w.work(t)
+			of, err := s.Target(ctx, w.target)
 			done(t, err)
-			expect(t, first, activation.RunFailed, "NET-401")
-			_, err = s.UpdateAuthorization(t.Context(), w.auth(t, s), func(*activation.Authorization) {}, "ann")
-			_ = err
+			kept, _, err := s.ConversionTarget(ctx, of, activation.Audience{Slug: "conversion-purchase", Name: "Conversion-Purchase"}, "fake")
+			done(t, err)
+			w.target, p.audience = kept.ID, kept.Audience
+			w.join(0, 2)
+			first := w.failing(t, 2*time.Minute)
+			w.join(2, 4)
+			second := w.failing(t, 5*time.Minute)
+			if second.ID == first.ID || second.SyncType != activation.SyncConversionAudience {
+				t.Fatalf("run #%d is %s", second.Number, second.SyncType)
+			}
+			offered(t, w, second)
+			w.net.heal()
+			if r := w.retried(t, first); r.Status != activation.RunCompleted || r.Counts.Added != 2 {
+				t.Fatalf("%s, %+v", r.Status, r.Counts)
+			}
+			w.retried(t, second)
+			w.holding(t, "e0", "e1", "e2", "e3")
 		}},
 	})
 }
 
-// conversions makes the world's job one that sends conversions.
+// unasked mends the authorization without anything being retried for that: the job
+// is paused meanwhile.
+func (w *world) unasked(t *testing.T, s *store.Store) {
+	t.Helper()
+	done(t, s.Pause(t.Context(), w.job, 0, "ann"))
+	done(t, w.store.(*control).mend(t.Context()))
+	done(t, s.Resume(t.Context(), w.job, "ann"))
+}
+
+// conversions makes the world one whose job sends conversions.
 func (w *world) conversions(t *testing.T, s *store.Store, p *plane) {
 	t.Helper()
-	_ = provider.Event
+	ctx := t.Context()
+	before, err := s.Target(ctx, w.target)
+	done(t, err)
+	done(t, s.DeleteJob(ctx, w.job, "ann"))
+	dest, err := s.Destination(ctx, before.Destination)
+	done(t, err)
+	dest.Mapping = map[string]string{"WHO": "who"}
+	_, err = s.UpdateDestination(ctx, dest, "ann")
+	done(t, err)
+	job, err := s.CreateJob(ctx, activation.Job{
+		Name: "convert", Workflow: "tell", Provider: "fake", Type: "export", Destination: dest.ID, Stream: "orders",
+		Schedule: activation.Schedule{Continuous: true}, CreatedBy: "ann", FailAfter: 1000 * time.Hour,
+	})
+	done(t, err)
+	targets, err := s.Targets(ctx, store.TargetFilter{Job: job.ID})
+	done(t, err)
+	w.job, w.target, w.heard = job.ID, targets[0].ID, newJournal(p)
+	w.plane, w.events = w.heard, w.heard
+	w.hears()
+	w.def.Workflows[0].SyncType = activation.SyncOfflineConversion
+	w.boot()
 }
