@@ -361,6 +361,9 @@ func addDrift(p *warehouse.Plan, r activation.Reconciliation) {
 }
 
 const (
+	// nightLasts is how long comparisons may begin; what is busy all that time is
+	// left to the next night.
+	nightLasts = 6 * time.Hour
 	// reconcileSpread is over how much time the comparisons of a night begin.
 	reconcileSpread = time.Hour
 	// reconcileLook is how often those that are due are looked for, and
@@ -371,7 +374,8 @@ const (
 	mostReconciled = 10_000
 )
 
-// night is when the last night's comparisons begin; zero where there are none.
+// night is when the present night's comparisons begin; zero by day, and where
+// there are none.
 func (d *Delivery) night(now time.Time) time.Time {
 	if d.set.ReconcileAt < 0 {
 		return time.Time{}
@@ -380,6 +384,9 @@ func (d *Delivery) night(now time.Time) time.Time {
 	begin := day.Add(d.set.ReconcileAt)
 	if begin.After(now) {
 		begin = begin.Add(-24 * time.Hour)
+	}
+	if now.Sub(begin) >= nightLasts {
+		return time.Time{}
 	}
 	return begin
 }
