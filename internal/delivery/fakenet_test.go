@@ -46,6 +46,8 @@ type network struct {
 	// session is the last full replace of each audience; odd what must never be in one.
 	session map[string]*replacing
 	odd     string
+	// each says what goes wrong with each batch; nil = what happens to go wrong.
+	each func(provider.Batch) string
 	// asking is called when it is asked who or how many are there, size is what it
 	// says then instead of the truth, sick what goes wrong.
 	asking func()
@@ -165,6 +167,9 @@ func (n *network) Deliver(ctx context.Context, b provider.Batch) (activation.Rec
 func (n *network) answer(b provider.Batch) (_ activation.Receipt, applied bool, _ error) {
 	rows := int64(b.Rows())
 	f := n.fault()
+	if n.each != nil {
+		f = n.each(b)
+	}
 	if n.async && (n.takes || f == "" || f == "reject" || f == "unplaced") {
 		token := fmt.Sprintf("%s/%d", b.Item, b.Attempt)
 		n.owed[token] = &owed{remote: string(b.Remote), batch: b}
