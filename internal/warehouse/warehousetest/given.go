@@ -253,12 +253,12 @@ var givenCases = []struct {
 	}},
 	{"people of accepted rows enter", func(t *testing.T, s *shop) {
 		s.identify("login")
-		s.customers("ann country=DK phone=1", "bob country=DK phone=2", "eve country=DK phone=3", "kim country=DK phone=4 login=k")
+		s.customers("liv", "ann country=DK phone=1", "bob country=DK phone=2", "eve country=DK phone=3", "kim country=DK phone=4 login=k")
 		a := &account{shop: s, generation: 1}
 		plan := a.stage("run")
 		items := a.items("run", plan, activation.Accepted)
 		items[0].Exceptions = []activation.Exception{{Ordinal: 1, Outcome: activation.Rejected}, {Ordinal: 2, Outcome: activation.Unknown}}
-		s.customers("liv login=k") // kim is liv, whoever has the lower number
+		s.customers("liv login=k") // kim is liv, who was there first
 		for _, want := range []int64{2, 0} {
 			if n, err := s.Accept(context.Background(), idOf("other"), items); n != want || err != nil {
 				t.Errorf("%d people entered (%v), want %d", n, err, want)
