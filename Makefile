@@ -52,6 +52,14 @@ test: deps ## Every test, with the race detector
 kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeats one, KILLS=n)
 	USHER_KILLS=$(or $(KILLS),50) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run 'TestKill|TestTakeover' -v ./internal/server/
 
+.PHONY: soak-short
+soak-short: ## A short campaign by seed: changes, decisions, crashes, faults, pauses, retries; then the sandbox is compared with a model
+	USHER_SOAK=$(or $(STEPS),150) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 30m -run 'TestSoak' -v ./internal/server/
+
+.PHONY: soak
+soak: ## A long one (STEPS=n moves, default 5,000; SEED=n repeats one)
+	USHER_SOAK=$(or $(STEPS),5000) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 12h -run 'TestSoak' -v ./internal/server/
+
 .PHONY: storm
 storm: ## A week of a network that always fails, in every way, with 1 and with 200 jobs
 	USHER_STORM=all $(GO) test -count=1 -timeout 60m -run 'TestNoRetryStorm' -v ./internal/server/

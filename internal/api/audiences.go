@@ -28,14 +28,15 @@ type segmentBody struct {
 // segment is an audience with its live size.
 type segment struct {
 	activation.Audience
-	Size  int64  `json:"size"`
-	Kind  string `json:"kind"`
-	Table string `json:"table"`
+	Size         int64                   `json:"size"`
+	Kind         string                  `json:"kind"`
+	AudienceKind activation.AudienceKind `json:"audience_kind" doc:"who decides about its members: rule, action, negative, conversion or retired; people change only the first"`
+	Table        string                  `json:"table"`
 }
 
 func (a *API) segment(ctx context.Context, s activation.Audience) (segment, error) {
 	size, err := a.Warehouse.Size(ctx, s.ID)
-	return segment{Audience: s, Size: size, Kind: "segment", Table: "user"}, err
+	return segment{Audience: s, Size: size, Kind: "segment", AudienceKind: s.Kind, Table: "user"}, err
 }
 
 func (a *API) listSegments(ctx context.Context) (*reply[[]segment], error) {
@@ -43,11 +44,16 @@ func (a *API) listSegments(ctx context.Context) (*reply[[]segment], error) {
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	out := make([]segment, len(all))
-	for i, s := range all {
-		if out[i], err = a.segment(ctx, s); err != nil {
+	out := make([]segment, 0, len(all))
+	for _, s := range all {
+		if s.Kind == activation.KindRetired {
+			continue // what is kept of it shows among the targets
+		}
+		one, err := a.segment(ctx, s)
+		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
+		out = append(out, one)
 	}
 	return ok(ctx, out)
 }

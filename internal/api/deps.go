@@ -33,6 +33,8 @@ type Deps struct {
 	Catalog   *catalog.Catalog
 	Tracking  *tracking.Tracking
 	Delivery  Delivery
+	Decision  Decision
+	Paid      Paid
 	Manifest  Manifest
 	Collector *ingest.Collector
 	Loads     Loads
@@ -53,6 +55,7 @@ type Jobs interface {
 	Jobs(ctx context.Context, f store.JobFilter) ([]activation.Job, error)
 	TargetsOf(ctx context.Context, job activation.JobID, audience activation.AudienceID) ([]activation.Target, error)
 	Logs(ctx context.Context, f store.LogFilter) ([]activation.LogEntry, error)
+	Reconciliations(ctx context.Context, t activation.TargetID, limit int) ([]activation.Reconciliation, error)
 	Passes(ctx context.Context, job activation.JobID, before int64, limit int) ([]activation.Pass, error)
 	Metrics(ctx context.Context, f store.MetricFilter) (map[string][]activation.MetricPoint, error)
 }
@@ -66,6 +69,12 @@ type Delivery interface {
 	Decline(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
 	Withdraw(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
 	Retry(ctx context.Context, id activation.RunID, user string) (activation.Run, error)
+	RunTarget(ctx context.Context, id activation.TargetID) (activation.Run, error)
+	Reconcile(ctx context.Context, id activation.TargetID, user string) (activation.Reconciliation, error)
+	Repair(ctx context.Context, id activation.TargetID, user string) (activation.Run, error)
+	RepairPlan(ctx context.Context, id activation.TargetID) (delivery.Preview, error)
+	DriftRows(ctx context.Context, id activation.TargetID, after int64, limit int) ([]warehouse.DriftRow, error)
+	ReplaceTarget(ctx context.Context, id activation.TargetID, user string) (activation.Run, error)
 	ReleaseTarget(ctx context.Context, id activation.TargetID, how activation.OnEnd, user string) (activation.Target, error)
 }
 

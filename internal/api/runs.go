@@ -25,6 +25,8 @@ func (a *API) runs(h huma.API) {
 		Destination     string `query:"destination_id"`
 		Job             string `query:"job_id"`
 		Audience        string `query:"segment_id"`
+		Target          string `query:"target_id"`
+		Cause           string `query:"cause" doc:"what triggered it: manual, schedule, real_time, outbound, agent or repair; several with commas"`
 		TriggeredBy     string `query:"triggered_by" doc:"the audience, or issue and group"`
 		Since           string `query:"since" doc:"RFC 3339, or such as now-3d"`
 		Until           string `query:"until" doc:"the same"`
@@ -34,7 +36,7 @@ func (a *API) runs(h huma.API) {
 	huma.Register(h, route("GET /v2/run", Viewer, "list-runs", "Sync Tracking: runs, newest first", "runs"), func(ctx context.Context, in *filter) (*reply[[]tracking.View], error) {
 		f := store.RunFilter{
 			Destination: activation.DestinationID(in.Destination), Job: activation.JobID(in.Job),
-			Audience: activation.AudienceID(in.Audience), TriggeredBy: in.TriggeredBy, Before: in.Start, Limit: in.Limit,
+			Audience: activation.AudienceID(in.Audience), Target: activation.TargetID(in.Target), TriggeredBy: in.TriggeredBy, Before: in.Start, Limit: in.Limit,
 		}
 		var err error
 		if f.Since, f.Until, err = a.between(in.Since, in.Until); err != nil {
@@ -44,6 +46,9 @@ func (a *API) runs(h huma.API) {
 			return nil, a.fail(ctx, err)
 		}
 		if f.SyncType, err = words("sync_type", in.SyncType, activation.SyncTypes); err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		if f.Cause, err = words("cause", in.Cause, activation.Causes); err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		if f.Providers, err = a.providersOfType(in.DestinationType); err != nil {

@@ -26,18 +26,17 @@ type runView struct {
 
 func (a *app) runCommand() *cobra.Command {
 	c := &cobra.Command{Use: "run", Short: "Sync Tracking: runs, down to the queue item"}
-	var status, job string
+	filters := map[string]*string{}
 	var limit int
 	list := &cobra.Command{
 		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
 		Example: "  usher run list --status failed",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q := url.Values{"limit": {strconv.Itoa(limit)}}
-			if status != "" {
-				q.Set("status", status)
-			}
-			if job != "" {
-				q.Set("job_id", job)
+			for name, value := range filters {
+				if *value != "" {
+					q.Set(name, *value)
+				}
 			}
 			var out []runView
 			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/run?"+q.Encode(), nil, &out); err != nil {
@@ -49,15 +48,28 @@ func (a *app) runCommand() *cobra.Command {
 			rows := make([][]string, len(out))
 			for i, r := range out {
 				rows[i] = []string{
-					"#" + strconv.FormatInt(r.Number, 10), string(r.ID), runWord(r.Run), cmp.Or(r.AudienceSlug, r.Stream), r.DestinationName, when(r.StartedAt),
+					"#" + strconv.FormatInt(r.Number, 10), string(r.ID), runWord(r.Run), string(r.SyncType), string(r.Cause), cmp.Or(r.AudienceSlug, r.Stream), r.DestinationName, when(r.StartedAt),
 					count(r.Counts.Add + r.Counts.Update), count(r.Counts.Remove), count(r.Counts.Unchanged), count(r.Counts.Accepted), count(r.Counts.Rejected + r.Counts.Unplaced), count(r.Counts.Unknown),
 				}
 			}
-			return a.table([]string{"RUN", "ID", "STATUS", "AUDIENCE", "DESTINATION", "STARTED", "ADD", "REMOVE", "UNCHANGED", "ACCEPTED", "REJECTED", "UNKNOWN"}, rows)
+			return a.table([]string{"RUN", "ID", "STATUS", "TYPE", "CAUSE", "AUDIENCE", "DESTINATION", "STARTED", "ADD", "REMOVE", "UNCHANGED", "ACCEPTED", "REJECTED", "UNKNOWN"}, rows)
 		},
 	}
-	list.Flags().StringVar(&status, "status", "", "pending, running, awaiting, completed, withdrawn or failed")
-	list.Flags().StringVar(&job, "job", "", "id of the job")
+	for flag, filter := range map[string]struct{ name, help string }{
+		"status":       {"status", "pending, running, awaiting, completed, withdrawn or failed"},
+		"sync-type":    {"sync_type", "segment, next_best_action, pii_update, offline_conversion, conversion_audience or events"},
+		"cause":        {"cause", "what triggered it: manual, schedule, real_time, outbound, agent or repair"},
+		"type":         {"destination_type", "such as Facebook Ads"},
+		"destination":  {"destination_id", "id of the destination"},
+		"job":          {"job_id", "id of the job"},
+		"audience":     {"segment_id", "id of the audience"},
+		"target":       {"target_id", "id of the target"},
+		"triggered-by": {"triggered_by", "the audience, or issue and group"},
+		"since":        {"since", "RFC 3339, or such as now-3d"},
+		"until":        {"until", "the same"},
+	} {
+		filters[filter.name] = list.Flags().String(flag, "", filter.help)
+	}
 	list.Flags().IntVar(&limit, "limit", 50, "how many")
 
 	show := &cobra.Command{

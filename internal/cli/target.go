@@ -28,6 +28,7 @@ type targetView struct {
 func (a *app) targetCommand() *cobra.Command {
 	c := &cobra.Command{Use: "target", Short: "Audiences kept at destinations, and what the ledger says they hold"}
 	c.AddCommand(a.jsonFlag(a.targetList()), a.targetShow(), a.jsonFlag(a.targetRelease()))
+	c.AddCommand(a.reconcileCommands()...)
 	return c
 }
 

@@ -93,5 +93,11 @@ var commandOf = map[string]string{
 	"list-users": "user list", "show-user": "user show", "create-user": "user create", "edit-user": "user edit", "delete-user": "user delete", "change-password": "user password",
 	"list-alerts": "alert list", "acknowledge-alert": "alert acknowledge", "silence-alert": "alert silence", "unsilence-alert": "alert unsilence", "test-alert": "alert test", "list-notices": "notice list",
 	"list-templates": "template list", "show-template": "template show", "create-template": "template create", "edit-template": "template edit", "delete-template": "template delete", "test-template": "template test",
+	"reconcile-target": "target reconcile", "list-reconciliations": "target reconciliations", "target-drift": "target drift", "repair-target": "target repair", "replace-target": "target replace", "run-target": "target run",
+	"list-priority-lists": "priority-list list", "show-priority-list": "priority-list show", "create-priority-list": "priority-list create", "edit-priority-list": "priority-list edit", "delete-priority-list": "priority-list delete",
+	"list-issues": "paid issue list", "create-issue": "paid issue create", "edit-issue": "paid issue edit", "delete-issue": "paid issue delete",
+	"list-groups": "paid group list", "create-group": "paid group create", "edit-group": "paid group edit", "delete-group": "paid group delete",
+	"list-actions": "paid action list", "show-action": "paid action show", "create-action": "paid action create", "edit-action": "paid action edit", "delete-action": "paid action delete",
+	"decide": "paid decide", "preview-decision": "paid preview", "capture-response": "paid response", "push-history": "paid history", "explain": "explain",
 	"list-tokens": "token list", "show-token": "token show", "create-token": "token create", "delete-token": "token delete",
 }

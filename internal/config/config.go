@@ -7,6 +7,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -201,8 +202,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Night is how long after midnight, UTC, the comparisons of a night begin;
-// negative where there are none.
+// Night is how long after midnight, UTC, the comparisons of a night begin: above
+// 0, and negative where there are none.
 func (c Config) Night() (time.Duration, error) {
 	if c.ReconcileAt == "off" {
 		return -1, nil
@@ -211,7 +212,7 @@ func (c Config) Night() (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reconcile_at: %q is not a time of day such as 03:00, nor off", c.ReconcileAt)
 	}
-	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, nil
+	return cmp.Or(time.Duration(t.Hour())*time.Hour+time.Duration(t.Minute())*time.Minute, 24*time.Hour), nil
 }
 
 // Proxies are the trusted proxies as networks.

@@ -31,11 +31,13 @@ import (
 	"usher/internal/api"
 	"usher/internal/catalog"
 	"usher/internal/config"
+	"usher/internal/decision"
 	"usher/internal/delivery"
 	"usher/internal/disk"
 	"usher/internal/engine"
 	"usher/internal/ingest"
 	"usher/internal/manifest"
+	"usher/internal/paid"
 	"usher/internal/pass"
 	"usher/internal/provider"
 	"usher/internal/provider/all"
@@ -139,14 +141,22 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	}
 
 	room := s.watchDisk(opt)
+	night, err := cfg.Night()
+	if err != nil {
+		return nil, err
+	}
 	deliver := delivery.New(delivery.Config{
-		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Events: s.warehouse, Providers: delivery.Providers(connect), Wake: s.wake,
-		Room: room.Check, Log: log, Now: opt.Now, Faults: opt.Faults,
-		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin},
+		Node: node, Store: s.store, Ledger: s.warehouse, Audiences: s.warehouse, Events: s.warehouse, Drifts: s.warehouse, Providers: delivery.Providers(connect), Wake: s.wake,
+		Declare: declared.SyncAudiences, Room: room.Check, Log: log, Now: opt.Now, Faults: opt.Faults,
+		Settings: delivery.Settings{GuardPercent: int64(cfg.GuardPercent), ItemRows: cfg.MaxBatch, ReconcileAt: night, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin},
+	})
+	decisions := decision.New(decision.Config{
+		Store: s.store, Warehouse: s.warehouse, Catalog: declared, Jobs: declared, Delivery: deliver, CustomerField: cfg.CustomerField, Log: log, Now: opt.Now,
+		Moved: func(ctx context.Context) { s.raiseDirty(ctx) },
 	})
 	tell := alerting.New(alerting.Config{Store: s.store, Connect: clients.alert, Providers: opt.Providers, URL: strings.TrimSuffix(cfg.PublicURL, "/"), Log: log, Now: opt.Now})
 	passes, err := pass.New(pass.Config{
-		Node: node, Store: s.store, Runners: []pass.Runner{tell}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
+		Node: node, Store: s.store, Runners: []pass.Runner{tell, decisions.Runner()}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
 	})
 	if err != nil {
 		return nil, err
@@ -170,11 +180,13 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	watch := &tracking.Tracking{Store: s.store, Ledger: s.warehouse, Providers: opt.Providers}
 	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Log: log, Now: opt.Now, Room: room.Check})
 
+	media := paid.New(paid.Config{Collector: collector, Loads: s.merger, Schema: s.warehouse, Catalog: declared, Store: s.store, Delivery: deliver, CustomerField: cfg.CustomerField, Log: log, Now: opt.Now})
+
 	code := &manifest.Manifest{Catalog: declared, Jobs: s.store, Plane: s.warehouse}
 	mux := http.NewServeMux()
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
-		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Manifest: code, Collector: collector, Loads: s.merger,
+		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Decision: decisions, Paid: media, Manifest: code, Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Vault: box, Sealed: s.store, Providers: opt.Providers,
 		Alerts: s.store, Notifier: tell,
 		Site: api.Site{Table: s.site, Origins: cfg.SiteOrigins, PerMinute: cfg.SitePerMinute},

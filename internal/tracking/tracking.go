@@ -28,6 +28,7 @@ type Store interface {
 	ItemTallies(ctx context.Context, runs []activation.RunID) (map[activation.RunID]store.ItemTally, error)
 	Receipts(ctx context.Context, run activation.RunID) (map[activation.ItemID][]activation.Receipt, error)
 	RetryVerdict(ctx context.Context, id activation.RunID) (ok bool, reason string, err error)
+	RetryVerdicts(ctx context.Context, ids []activation.RunID) (map[activation.RunID]store.Verdict, error)
 	Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error)
 	Destination(ctx context.Context, id activation.DestinationID) (activation.Destination, error)
 	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
@@ -102,9 +103,16 @@ func (t *Tracking) List(ctx context.Context, f store.RunFilter) ([]View, error) 
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]activation.RunID, len(runs))
+	ids, failed := make([]activation.RunID, len(runs)), []activation.RunID{}
 	for i, r := range runs {
 		ids[i] = r.ID
+		if r.Status == activation.RunFailed {
+			failed = append(failed, r.ID)
+		}
+	}
+	verdicts, err := t.Store.RetryVerdicts(ctx, failed)
+	if err != nil {
+		return nil, err
 	}
 	tallies, err := t.Store.ItemTallies(ctx, ids)
 	if err != nil {
@@ -117,10 +125,8 @@ func (t *Tracking) List(ctx context.Context, f store.RunFilter) ([]View, error) 
 		if err := names.fill(&v); err != nil {
 			return nil, err
 		}
-		if v.Status == activation.RunFailed {
-			if v.Retry.Allowed, v.Retry.Reason, err = t.Store.RetryVerdict(ctx, r.ID); err != nil {
-				return nil, err
-			}
+		if verdict, ok := verdicts[r.ID]; ok {
+			v.Retry = Retry{verdict.OK, verdict.Reason}
 		}
 		out[i] = v
 	}

@@ -48,6 +48,14 @@ func (b *books) RetryVerdict(context.Context, activation.RunID) (bool, string, e
 	return false, "run #7 carries these", nil
 }
 
+func (b *books) RetryVerdicts(_ context.Context, ids []activation.RunID) (map[activation.RunID]store.Verdict, error) {
+	out := map[activation.RunID]store.Verdict{}
+	for _, id := range ids {
+		out[id] = store.Verdict{Reason: "run #7 carries these"}
+	}
+	return out, nil
+}
+
 func (b *books) Audience(context.Context, activation.AudienceID) (activation.Audience, error) {
 	b.looked++
 	return activation.Audience{Slug: "high", Name: "High"}, b.err
