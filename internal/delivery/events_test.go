@@ -149,7 +149,7 @@ func (w *world) told() string {
 // missing is how many events were not heard.
 func (j *journal) missing(e *ear) (n int64) {
 	for _, o := range j.events {
-		if o.usable && e.times[o.id] == 0 {
+		if o.usable && o.past.IsZero() && !o.stranger && e.times[o.id] == 0 {
 			n++
 		}
 	}

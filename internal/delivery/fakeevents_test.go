@@ -25,7 +25,8 @@ type journal struct {
 	runs   []activation.RunID // in the order of their first staging
 	wrong  string             // what must never be
 	given  map[activation.AudienceID]map[string]bool
-	waited map[int]bool // events that were passed over because their person was not known
+	asked  []warehouse.PlanRequest // about audiences of people who are given
+	waited map[int]bool            // events that were passed over because their person was not known
 }
 
 // note is something that happened to somebody.
@@ -156,7 +157,11 @@ func (j *journal) Rows(_ context.Context, r warehouse.Range, recheck bool, fn fu
 	return nil
 }
 
-func (j *journal) Stage(context.Context, warehouse.PlanRequest, func(activation.Stage)) (warehouse.Plan, error) {
+func (j *journal) Stage(_ context.Context, r warehouse.PlanRequest, _ func(activation.Stage)) (warehouse.Plan, error) {
+	if j.given[r.Audience] != nil { // only what is asked for is looked at
+		j.asked = append(j.asked, r)
+		return warehouse.Plan{}, nil
+	}
 	j.wrong = "events are planned as members"
 	return warehouse.Plan{}, nil
 }
