@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/delivery"
 	"usher/internal/provider"
 	"usher/internal/store"
 )
@@ -21,9 +23,16 @@ type scenario struct {
 	fn   func(t *testing.T, w *world, s *store.Store, p *plane)
 }
 
-// play plays scenarios, each in a world of its own.
+// play plays scenarios, each in a world of its own; under the race detector a few
+// of them. The seed is printed.
 func play(t *testing.T, scenarios []scenario) {
 	t.Helper()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	if delivery.RaceEnabled {
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(scenarios), func(i, j int) { scenarios[i], scenarios[j] = scenarios[j], scenarios[i] })
+		scenarios = scenarios[:2]
+	}
 	empty := template(t)
 	for _, c := range scenarios {
 		t.Run(c.name, func(t *testing.T) {
