@@ -54,30 +54,42 @@ var migrations = []string{
 	ALTER TABLE event_cursors ADD COLUMN earlier VARCHAR DEFAULT '';`,
 	`ALTER TABLE event_cursors ADD COLUMN start BIGINT;
 	CREATE TABLE waiting_events (target VARCHAR, stream VARCHAR, seq BIGINT, happened BIGINT, pid BIGINT, looked BIGINT, keyset INTEGER, added VARCHAR, taken VARCHAR);`,
-	`ALTER TABLE audiences ADD COLUMN given BOOLEAN DEFAULT false;
-	ALTER TABLE audiences ADD COLUMN keys_seq BIGINT DEFAULT 0;
+	`CREATE TABLE audiences_next AS SELECT *, false AS given, 0::BIGINT AS keys_seq FROM audiences;
+	DROP TABLE audiences;
+	ALTER TABLE audiences_next RENAME TO audiences;
 	CREATE TABLE staged_wants (run VARCHAR, without VARCHAR, holdout INTEGER, salt VARCHAR);`,
 }
 
+// migrate brings the fixed tables up to date, each step in a transaction of its
+// own. A step may add one column with a default to a table that has rows; a
+// second one fails at the commit, so a step that needs more copies the table.
 func (d *DB) migrate(ctx context.Context) error {
-	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	var done int
+	if err := d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migrations (n INTEGER)`); err != nil {
 			return fmt.Errorf("create migrations: %w", err)
 		}
-		var done int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM migrations`).Scan(&done); err != nil {
 			return fmt.Errorf("read migrations: %w", err)
 		}
-		for n := done; n < len(migrations); n++ {
+		return nil
+	}); err != nil {
+		return err
+	}
+	for n := done; n < len(migrations); n++ {
+		if err := d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			if _, err := tx.ExecContext(ctx, migrations[n]); err != nil {
 				return fmt.Errorf("migration %d: %w", n+1, err)
 			}
 			if _, err := tx.ExecContext(ctx, `INSERT INTO migrations VALUES ($1)`, n+1); err != nil {
 				return fmt.Errorf("record migration %d: %w", n+1, err)
 			}
+			return nil
+		}); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // take reserves n numbers of a counter and returns the first.
