@@ -2,6 +2,7 @@ package meta
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -49,10 +50,48 @@ func (m *destination) replace(ctx context.Context, b provider.Batch) (activation
 		return activation.Receipt{}, m.missing(ctx, err)
 	case activation.KindOf(err) == activation.RefusedWhole:
 		return m.settle(ctx, b, err)
+	case mayHaveApplied(err) && ctx.Err() == nil:
+		return m.lost(ctx, b, err)
 	case err != nil:
 		return activation.Receipt{}, err
 	}
 	return m.receipt(ctx, b, a, got, nil)
+}
+
+func mayHaveApplied(err error) bool {
+	var e *activation.Error
+	return errors.As(err, &e) && e.MayHaveApplied
+}
+
+// lost asks the session about a last batch whose answer was lost. Only that it is
+// complete proves something: what has not arrived yet may still do.
+func (m *destination) lost(ctx context.Context, b provider.Batch, loss error) (activation.Receipt, error) {
+	if b.Replace.Number != b.Replace.Of {
+		return activation.Receipt{}, loss
+	}
+	got, rc, err := m.ask(ctx, b)
+	if err != nil || got == nil || !got.complete() {
+		return activation.Receipt{}, loss
+	}
+	return rc, nil
+}
+
+// ask reads the session of a replacement, nil where Meta knows none, and the
+// receipt of its last batch if it is in.
+func (m *destination) ask(ctx context.Context, b provider.Batch) (*told, activation.Receipt, error) {
+	var page struct {
+		Data []told `json:"data"`
+	}
+	id := strconv.FormatInt(b.Replace.Session, 10)
+	a, err := m.call(ctx, http.MethodGet, string(b.Remote)+"/sessions", url.Values{"session_id": {id}}, nil, &page)
+	if err != nil {
+		return nil, activation.Receipt{}, err
+	}
+	rc := activation.Receipt{Accepted: int64(b.Rows()), RequestID: requestID(a.Header), HTTPStatus: a.Status, Headers: keptHeaders(a.Header)}
+	if i := slices.IndexFunc(page.Data, func(t told) bool { return t.Session == id }); i >= 0 {
+		return &page.Data[i], rc, nil
+	}
+	return nil, rc, nil
 }
 
 // replaceable says what is wrong with a batch as a part of a replacement.
@@ -85,23 +124,14 @@ func (m *destination) settle(ctx context.Context, b provider.Batch, refusal erro
 	if !last {
 		return activation.Receipt{}, doubt
 	}
-	var page struct {
-		Data []told `json:"data"`
-	}
-	id := strconv.FormatInt(b.Replace.Session, 10)
-	a, err := m.call(ctx, http.MethodGet, string(b.Remote)+"/sessions", url.Values{"session_id": {id}}, nil, &page)
-	if err != nil {
-		doubt.Err = err
-		return activation.Receipt{}, doubt
-	}
-	i := slices.IndexFunc(page.Data, func(t told) bool { return t.Session == id })
+	got, rc, err := m.ask(ctx, b)
 	switch {
-	case i < 0: // never heard of it
+	case err != nil:
+		doubt.Err = err
+	case got == nil || got.open(): // it is not in
 		return activation.Receipt{}, notABatch(refusal)
-	case page.Data[i].complete():
-		return activation.Receipt{Accepted: int64(b.Rows()), RequestID: requestID(a.Header), HTTPStatus: a.Status, Headers: keptHeaders(a.Header)}, nil
-	case page.Data[i].open():
-		return activation.Receipt{}, notABatch(refusal)
+	case got.complete():
+		return rc, nil
 	}
 	return activation.Receipt{}, doubt
 }

@@ -58,6 +58,10 @@ func TestARefusedPartOfAReplacement(t *testing.T) {
 		"the last, another session":  {part(3, 3, 2), []answer{refused, sessions(`"session_id":"7","stage":"finished"`)}, activation.Invalid, "META-REQUEST", false},
 		"the session does not tell":  {part(3, 3, 2), []answer{refused, {status: 500, body: `{"error":{"code":2}}`}}, activation.Invalid, "META-REPLACE", true},
 		"another one is under way":   {part(1, 3, 1), []answer{{status: 400, body: `{"error":{"code":2650}}`}}, activation.Unavailable, "META-UNAVAILABLE", true},
+		"lost, not the last":         {part(1, 3, 1), []answer{{status: 500}}, activation.Unavailable, "META-UNAVAILABLE", true},
+		"the last is lost, and in":   {part(3, 3, 1), []answer{{status: 500}, sessions(id + `"stage":"finished","progress":"100"`)}, "", "", false},
+		"the last is lost, not in":   {part(3, 3, 1), []answer{{status: 500}, sessions(id + `"stage":"uploading","progress":"57"`)}, activation.Unavailable, "META-UNAVAILABLE", true},
+		"the last is lost, untold":   {part(3, 3, 1), []answer{{status: 500}, {status: 500}}, activation.Unavailable, "META-UNAVAILABLE", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, n := open(t, tc.answers...)
