@@ -77,7 +77,7 @@ func pushes(w *world) {
 	w.equal([]any{true, ""}, []any{ok, reason})
 	w.ok(w.Retry(ctx, next.ID, "ann"))
 	w.equal(activation.RunRunning, w.run(next.ID).Status)
-	next, _, err = func() (activation.Run, []activation.Item, error) { return w.TakeRun(ctx, next.ID, "n1", lease) }()
+	next, _, err = w.TakeRun(ctx, next.ID, "n1", lease)
 	w.ok(err)
 	items, err := w.Items(ctx, next.ID)
 	w.ok(err)
@@ -161,8 +161,12 @@ func conversionTargets(w *world) {
 // reconciling: comparisons are kept, drift is an event, and which are due.
 func reconciling(w *world) {
 	ctx := w.t.Context()
-	j, targets := w.job("vips", nil, w.audience("a"), w.audience("b"))
+	a := w.audience("a")
+	j, targets := w.job("vips", nil, a, w.audience("b"))
 	one, two := targets[0].ID, targets[1].ID
+	if targets[0].Audience != a.ID {
+		one, two = two, one
+	}
 	compared := func(target activation.TargetID, status activation.ReconcileStatus, by string) activation.Reconciliation {
 		w.t.Helper()
 		w.clock.Add(time.Minute)
@@ -348,7 +352,6 @@ func manyVerdicts(w *world) {
 	w.failsAt(refused, activation.StageMembers, activation.Unauthorized)
 	ids, expect = []activation.RunID{refused.ID}, map[activation.RunID]string{refused.ID: "the authorization is not healthy yet"}
 	check()
-	auth.Sealed = []byte("anew")
 	w.ok(w.MarkHealthy(ctx, auth.ID))
 	w.equal(activation.RunRunning, w.run(refused.ID).Status) // mending goes on with it
 	none, err := w.RetryVerdicts(ctx, nil)
