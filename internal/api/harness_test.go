@@ -179,7 +179,7 @@ func roleOf(id string) activation.Role {
 		"list-users", "show-user", "create-user", "edit-user", "delete-user":
 		return activation.RoleAdmin
 	case "list-jobs", "show-job", "job-logs", "jobs-logs", "job-passes", "workflow-job-passes", "metrics", "job-metrics", "workflow-job-metrics", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
-		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets", "show-target",
+		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets", "show-target", "list-reconciliations", "target-drift", "list-priority-lists", "show-priority-list", "list-issues", "list-groups", "list-actions", "show-action", "preview-decision",
 		"list-audiences", "show-audience", "audience-size", "scan-audience",
 		"show-stream", "stream-names", "stream-fields", "stream-stats", "scan-rule",
 		"show-typed-authorization", "show-provider", "list-workflows", "show-workflow",

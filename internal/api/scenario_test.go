@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -32,7 +31,8 @@ var noGood = map[string]string{
 	"decline-run":  "needs a run held by the removal guard: the server's story tests make one",
 	"withdraw-run": "needs a pending run: the server's story tests make one",
 	"retry-load":   "needs an upload whose merge failed: the suite of ingest makes one", "discard-load": "the same",
-	"push-history": "needs a conversions job: the server's story of paid responses makes one",
+	"push-history":  "needs a conversions job: the server's story of paid responses makes one",
+	"run-target":    "needs a job that may run: the server's stories run their targets",
 	"repair-target": "needs a difference: the server's story of drift makes one", "replace-target": "the same",
 	"delete-issue": "needs an id beside {made}: the suite of decisions deletes", "delete-group": "the same",
 	"acknowledge-alert": "needs something that is wrong: the suite of alerting makes it so", "silence-alert": "the same", "unsilence-alert": "the same", "test-alert": "needs a far side: the same",
@@ -97,12 +97,6 @@ var scenarios = []scenario{
 	{op: "run-job", path: "POST /v2/job/{made}/run", status: 0},
 	{op: "kill-workflow-job", path: "POST /v2/job/meta-custom-audience/{made}/kill", status: 200, has: []string{`"status":"killed"`}},
 	{op: "release-target", path: "DELETE /v2/target/{free}?remote=empty", status: 200, has: []string{"{free}", `"job_name":"Middle"`}},
-	{op: "create-audience", path: "POST /v2/segment", body: `{"slug_name":"low2","name":"Low, too","segment_ql":"FILTER score < 40"}`, status: 201},
-	{
-		op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta_custom_audience","name":"mark-of-a-secret-value","destination_id":"{dest}","config":{"continuous_update":"x","segment_ids":7,"user_limit":1.5,"withbackfill":1,"zzz":{"a":1}},"fail_after":"x","expires_at":"x","drop_events_during_quiet_window":true,"on_end":"mark-of-a-secret-value","timezone":"mark-of-a-secret-value"}`,
-		status: 400, has: []string{"config.continuous_update: ", "config.segment_ids: ", "config.user_limit: ", "config.withbackfill: ", "config.zzz: ", "fail_after: ", "expires_at: ", "drop_events_during_quiet_window: ", "on_end: ", "timezone: "},
-	},
-	{op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta-custom-audience","name":"Low, too","config":{"destination_id":"{dest}","segment_id":"low2","run_frequency":"daily","time_of_day":"2:30","timezone":"Europe/Berlin","withbackfill":false,"user_limit":100,"user_limit_frequency":"daily"},"quiet_time_of_day":"22:00","quiet_period":8.5,"fail_after":"2h","hidden":true}`, status: 201, has: []string{`"status":"sleeping"`, `"sleep_reason":"schedule"`, `"time_of_day":"02:30"`, `"withbackfill":false`, `"user_limit":100`, `"quiet_period":8.5`, `"next_runs":[`, `"fail_after":"2h0m0s"`, `"auth_ids":["{auth}"]`}, keep: true},
 	{op: "reconcile-target", path: "POST /v2/target/{target}/reconcile", status: 200, has: []string{`"target_id":"{target}"`, `"method":"size"`, `"ledger":2`, `"asked_by"`}},
 	{op: "reconcile-target", path: "POST /v2/target/" + nobody + "/reconcile", status: 404},
 	{op: "list-reconciliations", path: "GET /v2/target/{target}/reconcile?limit=5", status: 200, has: []string{`"target_id":"{target}"`}},
@@ -116,14 +110,14 @@ var scenarios = []scenario{
 	{op: "replace-target", path: "POST /v2/target/" + nobody + "/replace", status: 404},
 	{op: "run-target", path: "POST /v2/target/{target}/run", status: 400, has: []string{"the job is paused"}},
 	{op: "run-target", path: "POST /v2/target/" + nobody + "/run", status: 404},
-	{op: "create-priority-list", path: "POST /v2/priority-list", body: `{"name":"First high","destination_id":"{dest}","segment_ids":["high","low2"]}`, status: 201, has: []string{`"name":"First high"`}, keep: true},
+	{op: "create-priority-list", path: "POST /v2/priority-list", body: `{"name":"First high","destination_id":"{dest}","segment_ids":["high","low"]}`, status: 201, has: []string{`"name":"First high"`}, keep: true},
 	{op: "create-priority-list", path: "POST /v2/priority-list", body: `{"name":"","destination_id":"mark-of-a-secret-value","segment_ids":["mark-of-a-secret-value"]}`, status: 400, has: []string{"name: ", "destination_id: ", "segment_ids: "}},
-	{op: "create-priority-list", path: "POST /v2/priority-list", body: `{"name":"Again","destination_id":"{dest}","segment_ids":["high","middle"]}`, status: 400, has: []string{"segment_ids"}},
+	{op: "create-priority-list", path: "POST /v2/priority-list", body: `{"name":"Again","destination_id":"{dest}","segment_ids":["high","middle"]}`, status: 400, has: []string{"segment_ids: number 1"}},
 	{op: "list-priority-lists", path: "GET /v2/priority-list?destination_id={dest}", status: 200, has: []string{"{made}"}},
 	{op: "list-priority-lists", path: "GET /v2/priority-list?destination_id=" + nobody, status: 200, has: []string{`"data":[]`}},
 	{op: "show-priority-list", path: "GET /v2/priority-list/{made}", status: 200, has: []string{`"destination_id":"{dest}"`}},
 	{op: "show-priority-list", path: "GET /v2/priority-list/" + nobody, status: 404},
-	{op: "edit-priority-list", path: "PUT /v2/priority-list/{made}", body: `{"segment_ids":["low2","high","middle"]}`, status: 200, has: []string{`"name":"First high"`}},
+	{op: "edit-priority-list", path: "PUT /v2/priority-list/{made}", body: `{"segment_ids":["low","high","middle"]}`, status: 200, has: []string{`"name":"First high"`}},
 	{op: "edit-priority-list", path: "PUT /v2/priority-list/{made}", body: `{"destination_id":"` + nobody + `"}`, status: 400, has: []string{"destination_id"}},
 	{op: "edit-priority-list", path: "PUT /v2/priority-list/" + nobody, body: `{}`, status: 404},
 	{op: "delete-priority-list", path: "DELETE /v2/priority-list/{made}", status: 200},
@@ -164,6 +158,12 @@ var scenarios = []scenario{
 	{op: "delete-action", path: "DELETE /v2/paid/action/{made}", status: 200, has: []string{`"target_ids":`}},
 	{op: "delete-action", path: "DELETE /v2/paid/action/{made}", status: 404},
 	{op: "delete-group", path: "DELETE /v2/paid/group/" + nobody, status: 404},
+	{op: "create-audience", path: "POST /v2/segment", body: `{"slug_name":"low2","name":"Low, too","segment_ql":"FILTER score < 40"}`, status: 201},
+	{
+		op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta_custom_audience","name":"mark-of-a-secret-value","destination_id":"{dest}","config":{"continuous_update":"x","segment_ids":7,"user_limit":1.5,"withbackfill":1,"zzz":{"a":1}},"fail_after":"x","expires_at":"x","drop_events_during_quiet_window":true,"on_end":"mark-of-a-secret-value","timezone":"mark-of-a-secret-value"}`,
+		status: 400, has: []string{"config.continuous_update: ", "config.segment_ids: ", "config.user_limit: ", "config.withbackfill: ", "config.zzz: ", "fail_after: ", "expires_at: ", "drop_events_during_quiet_window: ", "on_end: ", "timezone: "},
+	},
+	{op: "create-job", path: "POST /v2/job", body: `{"workflow":"meta-custom-audience","name":"Low, too","config":{"destination_id":"{dest}","segment_id":"low2","run_frequency":"daily","time_of_day":"2:30","timezone":"Europe/Berlin","withbackfill":false,"user_limit":100,"user_limit_frequency":"daily"},"quiet_time_of_day":"22:00","quiet_period":8.5,"fail_after":"2h","hidden":true}`, status: 201, has: []string{`"status":"sleeping"`, `"sleep_reason":"schedule"`, `"time_of_day":"02:30"`, `"withbackfill":false`, `"user_limit":100`, `"quiet_period":8.5`, `"next_runs":[`, `"fail_after":"2h0m0s"`, `"auth_ids":["{auth}"]`}, keep: true},
 	{op: "list-templates", path: "GET /v2/template", status: 200, has: []string{`"data":[]`}},
 	{op: "create-template", path: "POST /v2/template", body: `{"name": "Orders", "text": "function(event) {mail: event.data.email}"}`, status: 201, has: []string{`"name":"Orders"`, `"created_by"`}},
 	{op: "create-template", path: "POST /v2/template", body: `{"name": "Orders", "text": "{}"}`, status: 409, has: []string{"exists already"}},
@@ -496,8 +496,11 @@ func badBodies(t *testing.T, s *servertest.Server, ops []operation, good map[str
 		send("a body that is an array", `["`+mark+`"]`)
 		send("a body that is a text", `"`+mark+`"`)
 		if !slices.Contains(lenient, o.ID) {
-			body := bytes.TrimSuffix([]byte(good[o.ID].body), []byte("}"))
-			if a := send("an unknown field", string(body)+`,"zzz_unknown":"`+mark+`"}`); !strings.Contains(a.body, "zzz_unknown") {
+			body := strings.TrimSuffix(good[o.ID].body, "}") + ","
+			if body == "," {
+				body = "{"
+			}
+			if a := send("an unknown field", body+`"zzz_unknown":"`+mark+`"}`); !strings.Contains(a.body, "zzz_unknown") {
 				t.Errorf("%s does not name the unknown field: %s", o.ID, a.body)
 			}
 		}

@@ -156,6 +156,6 @@ func checkLevel(h activation.Hierarchy, l activation.Level) error {
 	}
 	return &activation.Error{
 		Kind: activation.Invalid, Code: codeBad, Field: "level",
-		Message: "level: there is no level " + quoted(string(l)) + "; write the name of an issue, an issue and a group as Issue/Group, or all",
+		Message: "level: there is no such level; write the name of an issue, an issue and a group as Issue/Group, or all",
 	}
 }

@@ -65,7 +65,7 @@ func (d *Delivery) Push(ctx context.Context, id activation.DestinationID, period
 // checkPeriod names the field that is wrong.
 func checkPeriod(p activation.Period, now time.Time) error {
 	wrong := func(field, message string) error {
-		return &activation.Error{Kind: activation.Invalid, Code: "BADREQ-001", Field: field, Message: message}
+		return &activation.Error{Kind: activation.Invalid, Code: "BADREQ-001", Field: field, Message: field + ": " + message}
 	}
 	switch {
 	case p.From.IsZero():
@@ -103,7 +103,7 @@ func (d *Delivery) conversionTargets(ctx context.Context, dest activation.Destin
 		}
 	}
 	if len(out) == 0 {
-		return nil, &activation.Error{Kind: activation.Invalid, Code: "BADREQ-001", Field: "destination_id", Message: "no job sends conversions to this destination; create one first"}
+		return nil, &activation.Error{Kind: activation.Invalid, Code: "BADREQ-001", Field: "destination_id", Message: "destination_id: no job sends conversions to this destination; create one first"}
 	}
 	return out, nil
 }

@@ -160,7 +160,7 @@ func (t *tx) fitList(l activation.PriorityList) error {
 		}
 		for _, other := range others {
 			if other.ID != l.ID && slices.Contains(other.Audiences, audience) {
-				return invalid("segment_ids", "the audience %q is in the priority list %q of this destination already", audience, other.Name)
+				return invalid("segment_ids", "segment_ids: number %d is in the priority list %q of this destination already", i+1, other.Name)
 			}
 		}
 	}
