@@ -25,7 +25,7 @@ type deed struct {
 	After time.Duration
 }
 
-var deeds = []string{"people", "people", "people", "work", "work", "crash", "crash", "chaos", "chaos", "calm", "time", "pause", "resume", "approve", "decline", "withdraw", "retry", "retry", "run", "token", "kill"}
+var deeds = []string{"people", "people", "people", "others", "work", "work", "crash", "crash", "chaos", "chaos", "calm", "time", "pause", "resume", "approve", "decline", "withdraw", "retry", "retry", "run", "token", "kill"}
 
 func drawDeed(rt *rapid.T) deed {
 	return deed{
@@ -41,6 +41,13 @@ func (w *world) do(ctx context.Context, d deed) error {
 	switch d.What {
 	case "people":
 		w.humans(rand.New(rand.NewPCG(d.Seed, 1)), 1+d.Skip*3)
+	case "others":
+		if p, ok := w.plane.(*plane); ok {
+			r := rand.New(rand.NewPCG(d.Seed, 2))
+			for range 1 + d.Skip {
+				p.put(leftOut, int64(r.IntN(16)), r.IntN(2) == 0)
+			}
+		}
 	case "crash":
 		w.arm(d.Point, d.Skip)
 	case "chaos":

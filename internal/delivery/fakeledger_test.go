@@ -39,9 +39,10 @@ type plane struct {
 	log    []changed
 	apart  func(id int64) bool // whom the job leaves out, as the test knows
 	timed  map[activation.AudienceID]bool
-	fresh  []activation.AudienceID // what was evaluated, in order
-	ready  []activation.AudienceID // what of it before the last staging
-	sick   error                   // of the next staging
+	asked  map[activation.RunID]warehouse.PlanRequest // what runs were staged for
+	fresh  []activation.AudienceID                    // what was evaluated, in order
+	ready  []activation.AudienceID                    // what of it before the last staging
+	sick   error                                      // of the next staging
 	// took are the versions that the network took of runs that replace everybody.
 	took  map[activation.RunID]map[version]bool
 	drift drifting
@@ -82,7 +83,7 @@ type change struct {
 }
 
 func newPlane(now func() time.Time) *plane {
-	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}, begun: map[string]map[int64]bool{}, gives: map[activation.RunID]bool{}, others: map[activation.AudienceID]map[int64]bool{}, timed: map[activation.AudienceID]bool{}, took: map[activation.RunID]map[version]bool{}}
+	return &plane{now: now, people: map[int64]*human{}, ledger: map[int]map[version]*holding{}, staged: map[activation.RunID][]change{}, folded: map[string]warehouse.FoldResult{}, begun: map[string]map[int64]bool{}, gives: map[activation.RunID]bool{}, others: map[activation.AudienceID]map[int64]bool{}, timed: map[activation.AudienceID]bool{}, asked: map[activation.RunID]warehouse.PlanRequest{}, took: map[activation.RunID]map[version]bool{}}
 }
 
 var (
@@ -159,11 +160,14 @@ func (p *plane) held(generation int, id int64) bool {
 // whom decides who of the people is wanted, and counts the others.
 func (p *plane) whom(r warehouse.PlanRequest, deferred map[int64]bool, c *activation.Counts) (wanted map[int64]bool, excluded map[int64]bool) {
 	wanted, excluded = map[int64]bool{}, map[int64]bool{}
+	defer maps.DeleteFunc(excluded, func(_ int64, is bool) bool { return !is })
 	var newcomers []int64
 	for id, h := range p.people {
 		left, begun := p.begun[r.Begun]
 		row := p.ledger[r.Generation][version{id, h.keys}]
 		heldOut, apart, outranked := p.out(r, id)
+		early := r.Begun != "" && !p.held(r.Generation, id) && (!begun || left[id])
+		excluded[id] = h.member && !r.Nobody && early // whatever else is said of them
 		switch {
 		case !h.member || r.Nobody:
 		case heldOut:
@@ -171,10 +175,8 @@ func (p *plane) whom(r warehouse.PlanRequest, deferred map[int64]bool, c *activa
 		case outranked:
 			c.Outranked++
 			c.Excluded++
-		case apart:
+		case apart, early:
 			c.Excluded++
-		case r.Begun != "" && !p.held(r.Generation, id) && (!begun || left[id]):
-			excluded[id] = true
 		default:
 			wanted[id] = true
 			if r.Limit != nil && !deferred[id] && h.keys != [2]string{} && !p.held(r.Generation, id) && (row == nil || row.state != "refused") {
@@ -189,7 +191,6 @@ func (p *plane) whom(r warehouse.PlanRequest, deferred map[int64]bool, c *activa
 			c.Capped++
 		}
 	}
-	c.Excluded += int64(len(excluded))
 	c.Selected = c.HeldOut + c.Excluded + c.Capped
 	return wanted, excluded
 }
@@ -292,7 +293,7 @@ func (p *plane) Stage(_ context.Context, r warehouse.PlanRequest, stage func(act
 		p.late--
 		rows, plan = nil, warehouse.Plan{Counts: activation.Counts{Selected: plan.Counts.Selected, Eligible: plan.Counts.Eligible, Deferred: plan.Counts.Eligible}}
 	}
-	p.staged[r.Run], p.gives[r.Run] = rows, r.Nobody
+	p.staged[r.Run], p.gives[r.Run], p.asked[r.Run] = rows, r.Nobody, r
 	if delete(p.took, r.Run); r.Replace {
 		p.took[r.Run] = map[version]bool{}
 	}
@@ -426,7 +427,8 @@ func (p *plane) Rows(_ context.Context, r warehouse.Range, recheck bool, fn func
 	for n := r.First; n <= r.Last; n++ {
 		c := p.staged[r.Run][n]
 		h := p.people[c.of.person]
-		wanted := h.member && h.keys == c.of.keys && !p.gives[r.Run]
+		heldOut, apart, outranked := p.out(p.asked[r.Run], c.of.person)
+		wanted := h.member && h.keys == c.of.keys && !p.gives[r.Run] && !heldOut && !apart && !outranked
 		row := warehouse.KeyRow{Ordinal: n, Profile: c.of.person, Values: make([][]byte, 2), Stale: recheck && wanted == (c.op == activation.OpRemove)}
 		for i, v := range c.values {
 			if v != "" {

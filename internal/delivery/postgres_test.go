@@ -54,6 +54,8 @@ func TestCampaignOnPostgres(t *testing.T) {
 		database := postgrestest.New(t)
 		synctest.Test(t, func(t *testing.T) {
 			w := onPostgres(t, database, r.Uint64(), replay, r.IntN(2) == 0)
+			w.leavesOut(t)
+			w.reaches(activation.Reach{})
 			wrong := campaign(t.Context(), w, list, activation.OnEnds[r.IntN(3)])
 			found, err := w.store.(*control).Violations(t.Context())
 			if wrong += strings.Join(found, "; "); wrong != "" || err != nil {

@@ -21,16 +21,26 @@ func drawReach(rt *rapid.T) activation.Reach {
 		r.UserLimit = rapid.Int64Range(3, 9).Draw(rt, "limit")
 		r.UserLimitFrequency = rapid.SampledFrom([]string{"", "hourly"}).Draw(rt, "frequency")
 	}
+	r.HoldoutPercent = rapid.SampledFrom([]float64{0, 0, 30}).Draw(rt, "holdout")
 	return r
 }
 
 // reaches says whom the world's job sends.
 func (w *world) reaches(r activation.Reach) {
 	w.store.change(w.job, func(j *activation.Job) { j.Reach = r })
-	if p, ok := w.plane.(*plane); ok && r.SkipBackfill {
+	p, ok := w.plane.(*plane)
+	if ok && r.SkipBackfill {
 		p.job = string(w.job)
 	}
+	if ok {
+		p.apart = func(id int64) bool {
+			return p.others[leftOut][id] || heldBack(string(p.audience), r.HoldoutPercent, id)
+		}
+	}
 }
+
+// leftOut is the audience that the world's job leaves out, where it does.
+const leftOut activation.AudienceID = "left out"
 
 // kill ends the world's job, which leaves this at the network.
 func (w *world) kill(end activation.OnEnd) {

@@ -134,6 +134,14 @@ func onSQLite(t *testing.T, template string, seed uint64, replay provider.Replay
 	return w
 }
 
+// leavesOut makes the world's job one that leaves an audience out.
+func (w *world) leavesOut(t *testing.T) {
+	t.Helper()
+	_, err := w.store.(*control).CreateAudience(t.Context(), activation.Audience{ID: leftOut, Slug: "left_out", Name: "Left out", Rule: "FILTER member = true"}, "ann")
+	done(t, err)
+	w.store.change(w.job, func(j *activation.Job) { j.Exclude = []activation.AudienceID{leftOut} })
+}
+
 // declare creates an authorization, a destination, an audience and a job, and
 // notes the target that follows.
 func declare(t *testing.T, s *store.Store, w *world) activation.AudienceID {
@@ -181,7 +189,8 @@ func TestCampaignOnSQLite(t *testing.T) {
 		list := someDeeds(r, 1+r.IntN(30))
 		synctest.Test(t, func(t *testing.T) {
 			w := onSQLite(t, empty, r.Uint64(), replay, r.IntN(2) == 0)
-			w.reaches([]activation.Reach{{}, {SkipBackfill: true}, {UserLimit: 5}, {UserLimit: 4, UserLimitFrequency: "hourly"}}[r.IntN(4)])
+			w.leavesOut(t)
+			w.reaches([]activation.Reach{{}, {SkipBackfill: true}, {UserLimit: 5}, {UserLimit: 4, UserLimitFrequency: "hourly"}, {HoldoutPercent: 30}}[r.IntN(5)])
 			wrong := campaign(t.Context(), w, list, activation.OnEnds[r.IntN(3)])
 			found, err := w.store.(*control).Violations(t.Context())
 			if wrong += strings.Join(found, "; "); wrong != "" || err != nil {

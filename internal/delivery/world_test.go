@@ -123,7 +123,7 @@ func inMemory(seed uint64, replay provider.Replay, async bool) *world {
 	p.audience, w.job, w.target = "audience", "job", "target"
 	m.auds["audience"] = activation.Audience{ID: "audience", Name: "Audience"}
 	m.dests["dest"] = activation.Destination{ID: "dest", Provider: "fake", Authorization: "auth", Enabled: true, Mapping: map[string]string{"EMAIL": "email", "PHONE": "phone"}}
-	m.jobs["job"] = &activation.Job{ID: "job", State: activation.JobRunnable, Schedule: activation.Schedule{Continuous: true}, Destination: "dest"}
+	m.jobs["job"] = &activation.Job{ID: "job", State: activation.JobRunnable, Exclude: []activation.AudienceID{leftOut}, Schedule: activation.Schedule{Continuous: true}, Destination: "dest"}
 	m.targets["target"] = &activation.Target{ID: "target", Destination: "dest", Audience: "audience", Job: "job", Generation: 1}
 	w.boot()
 	return w
@@ -220,11 +220,17 @@ func (w *world) rest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		seen := seq[t.Audience]
+		if job, err := w.store.Job(ctx, w.job); err == nil {
+			for _, a := range job.Exclude {
+				seen = max(seen, seq[a])
+			}
+		}
 		waiting, err := w.waiting(ctx, t)
 		if err != nil {
 			return err
 		}
-		if !waiting && t.OpenRun == "" && !t.DueNow && t.DoneSeq >= seq[t.Audience] && !slices.ContainsFunc(w.store.all(), func(r activation.Run) bool { return !r.Status.Final() }) {
+		if !waiting && t.OpenRun == "" && !t.DueNow && t.DoneSeq >= seen && !slices.ContainsFunc(w.store.all(), func(r activation.Run) bool { return !r.Status.Final() }) {
 			return nil
 		}
 	}
