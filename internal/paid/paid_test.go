@@ -110,7 +110,8 @@ func newPlant(t *testing.T) *plant {
 	})
 	if _, err := db.Apply(t.Context(), warehouse.Schema{
 		Fields: []warehouse.Field{
-			{Name: "customer", Type: warehouse.Text, Merge: warehouse.Latest, Rank: 1}, {Name: "email", Type: warehouse.Text, Merge: warehouse.Latest, Rank: 2},
+			{Name: "customer", Type: warehouse.Text, Merge: warehouse.Latest, Rank: 1},
+			{Name: "email", Type: warehouse.Text, Merge: warehouse.Latest, Rank: 2},
 			{Name: "number", Type: warehouse.Integer, Merge: warehouse.Latest, Rank: 3},
 		},
 	}); err != nil {
