@@ -29,7 +29,7 @@ func Drifts(t *testing.T, open Open) {
 	}
 	t.Run("repairing converges", func(t *testing.T) {
 		dir := t.TempDir()
-		few(t, "6")
+		few(t, "3")
 		rapid.Check(t, func(rt *rapid.T) { converges(rt, dir, open) })
 	})
 }

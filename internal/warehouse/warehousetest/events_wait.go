@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pgregory.net/rapid"
@@ -228,6 +229,38 @@ var waitCases = []eventCase{
 		h.ready(true)
 		h.tells("r2", "", "WHAT=enter EMAIL=ann@x")
 		h.ready(false)
+	}},
+	{"targets wait beside each other", func(h *herald) {
+		h.patient()
+		h.happen("clicks", "customer=ann amount=1", "customer=bob amount=2")
+		targets := []activation.TargetID{"t1", "t2", "t3"}
+		staged := make([]int64, len(targets))
+		stage := func(round string) {
+			var work sync.WaitGroup
+			for i, id := range targets {
+				r := h.request(round+string(id), "clicks")
+				r.Target = id
+				r.Again = nil
+				work.Go(func() {
+					plan, err := h.StageEvents(context.Background(), r, nil)
+					if err != nil {
+						h.t.Errorf("%s beside others: %v", id, err)
+					}
+					staged[i] += plan.Counts.Staged
+				})
+			}
+			h.customers(round+" country=DK", "bob phone="+round)
+			work.Wait()
+		}
+		for n := range 3 {
+			stage(fmt.Sprint("r", n))
+		}
+		h.customers("ann email=ann@x", "bob email=bob@x")
+		stage("s")
+		stage("t")
+		if !slices.Equal(staged, []int64{2, 2, 2}) {
+			h.t.Errorf("%v rows were staged, want 2 for each target", staged)
+		}
 	}},
 	{"trying it lets nothing wait", func(h *herald) {
 		h.patient()

@@ -31,7 +31,7 @@ func Explains(t *testing.T, open Open) {
 	}
 	t.Run("it says what the plan does", func(t *testing.T) {
 		dir := t.TempDir()
-		few(t, "6")
+		few(t, "3")
 		rapid.Check(t, func(rt *rapid.T) { asPlanned(rt, dir, open) })
 	})
 }
