@@ -50,7 +50,8 @@ func TestRandomHistoriesEndWithTheWantedPeople(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorldFile(t, 0)
 		v := &voyage{T: t, rt: rt, w: w, people: map[int64]values{}, member: map[int64]bool{}, ledger: modelLedger{}, network: newModelNetwork()}
-		w.write(`INSERT INTO audiences (id, n, slug, rule, version, seq) VALUES ('excluded', 2, 'excluded', 'FILTER *', 1, 0), ('first', 3, 'first', 'FILTER *', 1, 0)`)
+		w.write(`INSERT INTO audiences (id, n, slug, rule, version, seq, given, keys_seq)
+			VALUES ('excluded', 2, 'excluded', 'FILTER *', 1, 0, false, 0), ('first', 3, 'first', 'FILTER *', 1, 0, false, 0)`)
 		for range rapid.IntRange(2, 9).Draw(rt, "runs") {
 			v.change()
 			if rapid.IntRange(0, 9).Draw(rt, "reopen") == 0 {

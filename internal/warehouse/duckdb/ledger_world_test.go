@@ -66,7 +66,7 @@ func newWorldAt(t testing.TB, path string, limit int64) *world {
 	w := &world{t: t, path: path, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
 	w.open(limit)
 	w.write(`ALTER TABLE profiles ADD COLUMN email VARCHAR`, `ALTER TABLE profiles ADD COLUMN phone VARCHAR`, `ALTER TABLE profiles ADD COLUMN first_name VARCHAR`,
-		`INSERT INTO audiences (id, n, slug, rule, version, seq) VALUES ('`+string(worldAudience)+`', 1, 'everyone', 'FILTER *', 1, 0)`)
+		`INSERT INTO audiences (id, n, slug, rule, version, seq, given, keys_seq) VALUES ('`+string(worldAudience)+`', 1, 'everyone', 'FILTER *', 1, 0, false, 0)`)
 	t.Cleanup(func() { w.d.Close() })
 	return w
 }

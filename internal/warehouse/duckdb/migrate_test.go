@@ -45,16 +45,13 @@ func oldFile(t *testing.T, path string, n int) {
 	if err := execAll(context.Background(), db, `CREATE TABLE migrations (n INTEGER)`); err != nil {
 		t.Fatal(err)
 	}
+	rows := map[int]string{ // by the migration after which they are there
+		0: `INSERT INTO audiences (id, n, slug, rule, version, seq) VALUES ('kept', 1, 'kept', 'FILTER *', 1, 7)`,
+		2: `INSERT INTO event_cursors (target, seq) VALUES ('target', 1)`,
+	}
 	for i, m := range migrations[:n] {
-		if err := execAll(context.Background(), db, m, fmt.Sprintf(`INSERT INTO migrations VALUES (%d)`, i+1)); err != nil {
+		if err := execAll(context.Background(), db, m, fmt.Sprintf(`INSERT INTO migrations VALUES (%d); %s`, i+1, rows[i])); err != nil {
 			t.Fatal(err)
 		}
-	}
-	statements := []string{`INSERT INTO audiences (id, n, slug, rule, version, seq) VALUES ('kept', 1, 'kept', 'FILTER *', 1, 7)`}
-	if n > 2 {
-		statements = append(statements, `INSERT INTO event_cursors (target, seq) VALUES ('target', 1)`)
-	}
-	if err := execAll(context.Background(), db, statements...); err != nil {
-		t.Fatal(err)
 	}
 }
