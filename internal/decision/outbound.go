@@ -149,9 +149,16 @@ const (
 	countLeft       = "left"
 )
 
-// Pass decides for everybody at the job's level.
+// Pass decides for everybody at the job's level; one that is no more is named.
 func (r *Runner) Pass(ctx context.Context, job activation.Job, p pass.Progress) error {
-	done, err := r.d.DecideLevel(ctx, activation.Level(job.Config[usher.LevelField]))
+	level := activation.Level(job.Config[usher.LevelField])
+	if err := r.d.CheckLevel(ctx, level); activation.KindOf(err) == activation.Invalid {
+		return &activation.Error{
+			Kind: activation.Invalid, Code: codeBad, Field: "config." + usher.LevelField,
+			Message: fmt.Sprintf("the level %s is not there any more; give the job another one", quoted(string(level))), Err: err,
+		}
+	}
+	done, err := r.d.DecideLevel(ctx, level)
 	if err != nil {
 		return err
 	}
