@@ -69,6 +69,7 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	a.priorityLists(h)
 	a.hierarchy(h)
 	a.paidMedia(h)
+	a.explain(h)
 	a.audiences(h)
 	a.destinations(h)
 	a.authorizations(h)

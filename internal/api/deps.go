@@ -35,6 +35,7 @@ type Deps struct {
 	Delivery  Delivery
 	Decision  Decision
 	Paid      Paid
+	Explainer Explainer
 	Manifest  Manifest
 	Collector *ingest.Collector
 	Loads     Loads

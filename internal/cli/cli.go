@@ -110,7 +110,7 @@ Start with "usher demo" to see all of it, or "usher serve" to run it for real.`,
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(), a.sandboxCommand(), a.doctorCommand(), a.applyCommand(), a.exportCommand(),
 		a.importCommand(), a.streamCommand(), a.fieldCommand(), a.mappingCommand(), a.profileCommand(),
-		a.audienceCommand(), a.authCommand(), a.destinationCommand(), a.targetCommand(), a.priorityListCommand(), a.paidCommand(),
+		a.audienceCommand(), a.authCommand(), a.destinationCommand(), a.targetCommand(), a.priorityListCommand(), a.paidCommand(), a.jsonFlag(a.explainCommand()),
 		a.jobCommand(), a.jsonFlag(a.metricCommand()), a.runCommand(), a.providerCommand(), a.workflowCommand(), a.vaultCommand(), a.loadCommand(), a.jsonFlag(a.auditCommand()),
 		a.alertCommand(), a.noticeCommand(), a.templateCommand(),
 		a.userCommand(), a.tokenCommand(), a.webCommand(),

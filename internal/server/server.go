@@ -35,6 +35,7 @@ import (
 	"usher/internal/delivery"
 	"usher/internal/disk"
 	"usher/internal/engine"
+	"usher/internal/explain"
 	"usher/internal/ingest"
 	"usher/internal/manifest"
 	"usher/internal/paid"
@@ -182,11 +183,13 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 
 	media := paid.New(paid.Config{Collector: collector, Loads: s.merger, Schema: s.warehouse, Catalog: declared, Store: s.store, Delivery: deliver, CustomerField: cfg.CustomerField, Log: log, Now: opt.Now})
 
+	why := &explain.Explainer{Store: s.store, Warehouse: s.warehouse, Planner: deliver, Providers: opt.Providers, Page: tracking.Page}
+
 	code := &manifest.Manifest{Catalog: declared, Jobs: s.store, Plane: s.warehouse}
 	mux := http.NewServeMux()
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
-		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Decision: decisions, Paid: media, Manifest: code, Collector: collector, Loads: s.merger,
+		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Decision: decisions, Paid: media, Explainer: why, Manifest: code, Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Vault: box, Sealed: s.store, Providers: opt.Providers,
 		Alerts: s.store, Notifier: tell,
 		Site: api.Site{Table: s.site, Origins: cfg.SiteOrigins, PerMinute: cfg.SitePerMinute},
@@ -195,6 +198,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Version: opt.Version, Log: log, Now: opt.Now, Access: s.access, Store: s.store, Catalog: declared, Tracking: watch,
 		Delivery: deliver, Warehouse: s.warehouse, Loads: s.merger, Providers: opt.Providers, Notifier: tell,
 		Manifest: code, Vault: box, Facts: s.facts(node, opt.Now()),
+		Reconciling: deliver, Comparisons: s.store, Differences: deliver, Explain: why, Decisions: decisions,
 	})
 	s.console.Register(mux)
 

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"usher/internal/explain"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	var field, value string
+	c := &cobra.Command{
+		Use: "explain TARGET", Short: "Why a person was or was not sent to a target, step by step", Args: cobra.ExactArgs(1),
+		Long: `Why a person was or was not sent to a target, step by step from message to
+receipt. The value is read from standard input unless --value gives it, which
+leaves it in the history of the shell. The look-up is audited, the value is not.`,
+		Example: "  echo ann@example.com | usher explain TARGET --field email",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if value == "" {
+				line, err := bufio.NewReader(io.LimitReader(os.Stdin, 4096)).ReadString('\n')
+				if err != nil && line == "" {
+					return usageError("give the value on standard input, or by --value")
+				}
+				value = strings.TrimSpace(line)
+			}
+			var out explain.Answer
+			body := map[string]any{"identifier": map[string]string{"field": field, "value": value}, "target_id": args[0]}
+			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/explain", body, &out); err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(out)
+			}
+			a.say("%s", out.Summary)
+			rows := make([][]string, len(out.Steps))
+			for i, s := range out.Steps {
+				run := "-"
+				if s.Run != nil {
+					run = "#" + strconv.FormatInt(*s.Run, 10)
+				}
+				mark := ""
+				if s.Cause {
+					mark = "<-"
+				}
+				rows[i] = []string{string(s.Status), s.Name, s.Text, run, when(s.At), cmp.Or(s.Code, "-"), mark}
+			}
+			return a.table([]string{"", "STEP", "WHAT", "RUN", "WHEN", "CODE", "CAUSE"}, rows)
+		},
+	}
+	c.Flags().StringVar(&field, "field", "email", "identifier field")
+	c.Flags().StringVar(&value, "value", "", "the value (better on standard input)")
+	return c
+}
