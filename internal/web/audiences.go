@@ -21,6 +21,7 @@ type audienceRow struct {
 	Size         int64
 	Path         string
 	Destinations []string
+	KindName     string
 }
 
 type audiencePage struct {
@@ -35,7 +36,12 @@ type audiencePage struct {
 	Columns          []string
 	Sample           [][]string
 	Jobs             []link
-	Fields           []warehouse.Field
+	// Kind is who decides about the members; Kept says so where people do not.
+	Kind, Kept string
+	// Sent are the destinations it is enabled for, Run sends it to all of them.
+	Sent   []targetLink
+	Run    button
+	Fields []warehouse.Field
 	Members          int64
 }
 
@@ -46,6 +52,7 @@ func (c *Console) registerAudiences(mux *http.ServeMux) {
 	c.action(mux, "/audiences", activation.RoleOperator, c.createAudience)
 	c.action(mux, "/audiences/try", activation.RoleViewer, c.tryRule)
 	c.action(mux, "/audiences/{id}", activation.RoleOperator, c.updateAudience)
+	c.action(mux, "/audiences/{id}/run", activation.RoleOperator, c.runAudience)
 }
 
 func (c *Console) audiences(v visit) (view, error) {
@@ -69,7 +76,7 @@ func (c *Console) audienceRows(ctx context.Context) ([]audienceRow, error) {
 	}
 	rows := make([]audienceRow, len(all))
 	for i, a := range all {
-		rows[i] = audienceRow{Audience: a, Path: audiencePath(a.Slug)}
+		rows[i] = audienceRow{Audience: a, Path: audiencePath(a.Slug), KindName: kindNames[kindOf(a)]}
 		if rows[i].Size, err = c.Warehouse.Size(ctx, a.ID); err != nil {
 			return nil, err
 		}
@@ -120,7 +127,7 @@ func (c *Console) audienceForm(v visit, a *activation.Audience, wrong map[string
 		p.Public.Checked = p.Public.Checked || v.Method == http.MethodGet && a.Public
 		p.Name.Value, p.Rule.Value = orText(p.Name.Value, a.Name), orText(p.Rule.Value, a.Rule)
 		p.To, p.Version, p.UpdatedAt = audiencePath(a.Slug), a.Version, a.UpdatedAt
-		if err := c.audienceFacts(ctx, *a, schema, &p); err != nil {
+		if err := c.audienceFacts(v, *a, schema, &p); err != nil {
 			return view{}, err
 		}
 	}
@@ -134,7 +141,8 @@ func (c *Console) audienceForm(v visit, a *activation.Audience, wrong map[string
 }
 
 // audienceFacts fills in who is in the audience and what uses it.
-func (c *Console) audienceFacts(ctx context.Context, a activation.Audience, schema warehouse.Schema, p *audiencePage) error {
+func (c *Console) audienceFacts(v visit, a activation.Audience, schema warehouse.Schema, p *audiencePage) error {
+	ctx := v.Context()
 	var err error
 	if p.Members, err = c.Warehouse.Size(ctx, a.ID); err != nil {
 		return err
@@ -151,7 +159,46 @@ func (c *Console) audienceFacts(ctx context.Context, a activation.Audience, sche
 	for _, j := range jobs {
 		p.Jobs = append(p.Jobs, link{jobPath(j.ID), j.Name})
 	}
-	return nil
+	p.Kind, p.Kept = kindNames[kindOf(a)], keptWords[kindOf(a)]
+	p.Sent, err = c.enabledFor(v, a.ID)
+	p.Run = v.press(audiencePath(a.Slug)+"/run", "Run now", "bolt")
+	if !slices.ContainsFunc(p.Sent, func(t targetLink) bool { return t.Job.Href != "" }) {
+		p.Run.Withheld = orText(p.Run.Withheld, "No job sends it anywhere")
+	}
+	return err
+}
+
+// kindOf is who decides about the members.
+func kindOf(a activation.Audience) activation.AudienceKind {
+	if a.Kind == "" {
+		return activation.KindRule
+	}
+	return a.Kind
+}
+
+// keptWords say who keeps an audience that people do not change.
+var keptWords = map[activation.AudienceKind]string{
+	activation.KindAction:     "Decisions put people in and take them out. Its action is part of the next-best-action hierarchy.",
+	activation.KindNegative:   "Usher keeps it: everybody who is not eligible for an action of the next-best-action hierarchy.",
+	activation.KindConversion: "Usher puts in whoever’s event a network accepted. Nobody leaves it.",
+	activation.KindRetired:    "Its action was deleted. It has no members, and goes when no destination keeps anything of it.",
+}
+
+// runAudience sends an audience wherever it is enabled.
+func (c *Console) runAudience(v visit) (view, error) {
+	a, err := c.Catalog.Audience(v.Context(), v.PathValue("id"))
+	if err != nil {
+		return view{}, err
+	}
+	runs, err := c.Delivery.RunAudience(v.Context(), a.ID)
+	if err != nil {
+		return refused(audiencePath(a.Slug), err)
+	}
+	said := flash{"ok", "Started " + many(int64(len(runs)), "run") + "."}
+	if len(runs) == 0 {
+		said = flash{"bad", "Nothing was started: no job sends it anywhere."}
+	}
+	return view{To: audiencePath(a.Slug), Said: said}, nil
 }
 
 func (c *Console) createAudience(v visit) (view, error) {

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -222,8 +223,8 @@ func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 	var done []activation.Run
 	w.must("GET", "/v2/run?status=completed&limit=1", nil, &done)
 	pages["item"] = "/runs/" + string(done[0].ID) + "/items/1"
-	pages["target"], pages["plan"], pages["job-plan"] = "/targets/"+string(r.Target), "/targets/"+string(r.Target)+"/plan", "/jobs/"+string(w.job)+"/plan"
-	pages["sync-days"] = "/sync?within=custom&since=2020-01-01&job=" + string(w.job)
+	pages["target"], pages["plan"] = "/targets/"+string(r.Target), "/targets/"+string(r.Target)+"/plan"
+	decidedPages(t, w, pages)
 	lookAt(t, b, w, pages)
 	wizardPages(t, b, w)
 	// The form of another mapping asks in numbers.
@@ -235,6 +236,18 @@ func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 	act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))
 	b.accessible("destination-rebuild")
 	b.shot("destination-rebuild")
+	// Somebody is asked about, and the answer does not say who.
+	act(b, "size", chromedp.EmulateViewport(1440, 900))
+	b.open(w.url + "/runs/" + string(r.ID))
+	act(b, "whom", chromedp.SendKeys("#f-value", "id-1"))
+	act(b, "look", chromedp.Click("form[action$='/explain'] .btn"))
+	b.until("the answer", "/Synced|Not synced/.test(document.querySelector('main [role=status]')?.innerText) && !document.body.innerHTML.includes('id-1<')")
+	act(b, "axe", chromedp.EvaluateAsDevTools[any](axe+";1"))
+	b.accessible("who-1440")
+	b.shot("who-1440-light")
+	act(b, "size", chromedp.EmulateViewport(390, 900))
+	b.accessible("who-390")
+	b.shot("who-390-light")
 	// A plan, and what is wrong by file and line.
 	for name, text := range map[string]string{"plan": "kind: audience\nslug: low\nname: Low scores\nrule: FILTER score < 50\n", "problems": "kind: audience\nslug: low\nname: Low\nrule: FILTER nosuch > 1\n"} {
 		act(b, "size", chromedp.EmulateViewport(1440, 900))
@@ -246,6 +259,25 @@ func allPages(t *testing.T, b *tab, w *world, r activation.Run) {
 		b.accessible("configuration-" + name)
 		b.shot("configuration-" + name)
 	}
+}
+
+// decidedPages makes a small hierarchy and an order of audiences, and adds their
+// pages.
+func decidedPages(t *testing.T, w *world, pages map[string]string) {
+	b := w.as(activation.RoleOperator)
+	issue := made(t, b, "/decisions/issues", url.Values{"name": {"Sales"}, "description": {"What we sell"}}, "/decisions", "/decisions/issues/")
+	group := made(t, b, "/decisions/groups", url.Values{"name": {"Cards"}, "issue_id": {strings.TrimPrefix(issue, "/decisions/issues/")}}, "/decisions", "/decisions/groups/")
+	of := strings.TrimPrefix(group, "/decisions/groups/")
+	pages["action"] = made(t, b, "/decisions/actions", url.Values{"name": {"Gold"}, "group_id": {of}, "segment_ql": {"FILTER score > 50"}, "priority": {"10"}, "enabled": {"true"}}, "", "")
+	made(t, b, "/decisions/actions", url.Values{"name": {"Basic"}, "group_id": {of}, "segment_ql": {"FILTER *"}, "priority": {"1"}}, "", "")
+	var all []activation.Audience
+	w.must("GET", "/v2/segment", nil, &all)
+	order := url.Values{"name": {"Best first"}, "destination_id": {w.dest}}
+	for _, a := range all[:2] {
+		order.Add("order", string(a.ID))
+	}
+	pages["priority"] = made(t, b, "/priorities", order, "", "")
+	pages["decisions"], pages["decide"], pages["priorities"] = "/decisions", "/decisions/preview?level=Sales", "/priorities"
 }
 
 // wizardPages walks the steps of a new job with the buttons and looks at each.

@@ -22,6 +22,16 @@ func (c *Console) jobJSON(j activation.Job) string {
 	if j.Destination != "" {
 		out["destination_id"], out["segment_ids"], out["on_end"], out["withbackfill"] = j.Destination, j.Audiences, j.OnEnd, !j.SkipBackfill
 	}
+	if j.Level != "" {
+		delete(out, "segment_ids")
+		out["level"] = j.Level
+	}
+	if len(j.Exclude) > 0 {
+		out["exclude"] = j.Exclude
+	}
+	if j.HoldoutPercent > 0 {
+		out["holdout_percent"] = j.HoldoutPercent
+	}
 	if j.Stream != "" {
 		delete(out, "segment_ids")
 		out["stream"] = j.Stream

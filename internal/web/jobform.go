@@ -11,6 +11,7 @@ import (
 	"usher/internal/activation"
 	"usher/internal/catalog"
 	"usher/internal/provider"
+	"usher/internal/provider/usher"
 	"usher/internal/schedule"
 )
 
@@ -33,6 +34,10 @@ type jobForm struct {
 	Stream                             *field
 	Columns                            []option
 	AudiencesWrong                     string
+	// Level is sent instead of audiences, Exclude are left out of all.
+	Level                              *field
+	Exclude                            []option
+	ExcludeWrong                       string
 	Settings                           []field
 	When, Custom, At, On, Zone         field
 	Zones                              []string
@@ -53,7 +58,7 @@ const custom = "custom"
 // jobFields are the names of the form's fields and the field of the catalog
 // that each sets.
 var jobFields = []string{
-	"name", "description", "destination_id", "stream", "segment_ids", "auth_ids", "run_frequency", "time_of_day", "day_of_week", "timezone", "continuous_update", "expires_at",
+	"name", "description", "destination_id", "stream", "segment_ids", "exclude", "level", "holdout_percent", "auth_ids", "run_frequency", "time_of_day", "day_of_week", "timezone", "continuous_update", "expires_at",
 	"quiet_time_of_day", "quiet_period", "quiet_timezone", "drop_events_during_quiet_window", "withbackfill", "backfill_only", "user_limit", "user_limit_frequency", "fail_after", "stall_after", "on_end", "tag",
 }
 
@@ -91,6 +96,11 @@ func (c *Console) form(v visit, w provider.Workflow, def provider.Definition, gi
 	}
 	for _, more := range slices.Concat(f.Quiet, f.Limits) {
 		f.ShowMore = f.ShowMore || more.Value != "" || more.Error != ""
+	}
+	if w.Direction == provider.Deciding {
+		if err := c.decidedAt(v, f.Settings); err != nil {
+			return f, err
+		}
 	}
 	if w.Direction == provider.Export {
 		if err := c.exportFields(v, &f, w, def, given, wrong, text); err != nil {
@@ -147,9 +157,19 @@ func (c *Console) exportFields(v visit, f *jobForm, w provider.Workflow, def pro
 		return err
 	}
 	for _, a := range rows {
+		if a.Kind == activation.KindRetired {
+			continue
+		}
+		if w.Kind != provider.Event {
+			f.Exclude = append(f.Exclude, option{a.Slug, a.Name + " (" + many(a.Size, "person") + ")", slices.Contains(given["exclude"], a.Slug)})
+		}
 		f.Audiences = append(f.Audiences, option{a.Slug, a.Name + " (" + many(a.Size, "person") + ")", slices.Contains(given["segment_ids"], a.Slug)})
 	}
-	f.AudiencesWrong = wrong["segment_ids"]
+	f.AudiencesWrong, f.ExcludeWrong = wrong["segment_ids"], wrong["exclude"]
+	f.ShowMore = f.ShowMore || len(given["exclude"]) > 0 || f.ExcludeWrong != ""
+	if err := c.levelField(v, f, w, given, text); err != nil {
+		return err
+	}
 	backfill := text("backfill", "People who are members already", "Those left out are sent once they have left and come back.")
 	if w.Kind == provider.Event {
 		backfill = text("backfill", "What is there already", "Messages received, and people who are members, before the job was made.")
@@ -160,7 +180,9 @@ func (c *Console) exportFields(v visit, f *jobForm, w provider.Workflow, def pro
 	per.Type, per.Options = "select", choose([]option{{"", "Run", false}, {"hourly", "Hour", false}, {"daily", "Day", false}, {"weekly", "Week", false}, {"monthly", "Month", false}}, given.get("user_limit_frequency"))
 	end := text("on_end", "When the job has ended", "Removing many people waits for approval like any other run.")
 	end.Type, end.Options = "select", choose([]option{{"keep", "Keep the audience at the network", false}, {"empty", "Remove everybody from it", false}, {"delete", "Remove everybody and delete it", false}}, orText(given.get("on_end"), "keep"))
-	f.Reach = []field{backfill, limit, per, end}
+	holdout := text("holdout_percent", "Hold out, in per cent", "Always the same people of each audience, at every destination, are never sent. Without a number, nobody.")
+	holdout.Example = "5"
+	f.Reach = []field{backfill, holdout, limit, per, end}
 	if w.Kind == provider.Event {
 		f.Reach = []field{backfill}
 	}
@@ -168,6 +190,35 @@ func (c *Console) exportFields(v visit, f *jobForm, w provider.Workflow, def pro
 		f.ShowMore = f.ShowMore || more.Error != "" || (more.Value != "" && more.Value != "keep")
 	}
 	return nil
+}
+
+// levelField is the choice of a level of next-best-action instead of audiences.
+func (c *Console) levelField(v visit, f *jobForm, w provider.Workflow, given answers, text func(name, label, help string) field) error {
+	if c.Decisions == nil || w.Kind == provider.Event {
+		return nil
+	}
+	h, err := c.Decisions.Hierarchy(v.Context())
+	if err != nil || len(h.Issues) == 0 {
+		return err
+	}
+	level := text("level", "Level of next-best-action", "Its audiences are sent instead of those below, those of not eligible customers too, as actions come and go.")
+	level.Type, level.Options = "select", append([]option{{"", "None: the audiences chosen below", false}}, levelOptions(h, given.get("level"))...)
+	f.Level = &level
+	return nil
+}
+
+// decidedAt makes the level of a job that decides a choice.
+func (c *Console) decidedAt(v visit, settings []field) error {
+	if c.Decisions == nil {
+		return nil
+	}
+	h, err := c.Decisions.Hierarchy(v.Context())
+	for i := range settings {
+		if settings[i].Name == "config."+usher.LevelField {
+			settings[i].Type, settings[i].Options = "select", levelOptions(h, settings[i].Value)
+		}
+	}
+	return err
 }
 
 // eventFields are those of a job that sends events: its stream, and what its
@@ -227,7 +278,7 @@ func specOf(w provider.Workflow, given answers) (catalog.JobSpec, map[string]str
 	bad := map[string]string{}
 	spec := catalog.JobSpec{
 		Workflow: w.Name, Name: given.get("name"), Description: given.get("description"), Config: map[string]string{},
-		Destination: activation.DestinationID(given.get("destination_id")), Audiences: given["segment_ids"], Stream: given.get("stream"),
+		Destination: activation.DestinationID(given.get("destination_id")), Audiences: given["segment_ids"], Exclude: given["exclude"], Level: activation.Level(given.get("level")), Stream: given.get("stream"),
 		Schedule: activation.Schedule{
 			Continuous: given.get("once") == "", Frequency: given.get("run_frequency"), TimeOfDay: given.get("time_of_day"), DayOfWeek: given.get("day_of_week"), Timezone: given.get("timezone"),
 			QuietTimeOfDay: given.get("quiet_time_of_day"), QuietTimezone: given.get("quiet_timezone"), DropQuiet: given.get("drop_quiet") != "",
@@ -246,8 +297,11 @@ func specOf(w provider.Workflow, given answers) (catalog.JobSpec, map[string]str
 	} else {
 		spec.Audiences = nil
 	}
+	if spec.Level != "" {
+		spec.Audiences = nil // they follow from the level
+	}
 	if w.Direction != provider.Export {
-		spec.Destination, spec.Audiences, spec.OnEnd = "", nil, ""
+		spec.Destination, spec.Audiences, spec.Exclude, spec.Level, spec.OnEnd = "", nil, nil, "", ""
 		if auth := given.get("auth"); auth != "" {
 			spec.Authorizations = []activation.AuthorizationID{activation.AuthorizationID(auth)}
 		}
@@ -275,6 +329,13 @@ func readNumbers(spec *catalog.JobSpec, given answers, bad map[string]string) {
 			bad["user_limit"] = "Must be a whole number."
 		}
 		spec.UserLimit = n
+	}
+	if text := strings.TrimSuffix(given.get("holdout_percent"), "%"); text != "" {
+		n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if err != nil {
+			bad["holdout_percent"] = "Must be a number, such as 5 or 2.5."
+		}
+		spec.HoldoutPercent = n
 	}
 	for name, to := range map[string]*time.Duration{"fail_after": &spec.FailAfter, "stall_after": &spec.StallAfter} {
 		if text := given.get(name); text != "" {
@@ -334,8 +395,17 @@ func answersOf(j activation.Job, slugs map[activation.AudienceID]string) answers
 	if !j.ExpiresAt.IsZero() {
 		set("expires_at", j.ExpiresAt.UTC().Format(time.RFC3339))
 	}
+	set("level", string(j.Level))
+	if j.HoldoutPercent > 0 {
+		set("holdout_percent", strconv.FormatFloat(j.HoldoutPercent, 'f', -1, 64))
+	}
 	for _, id := range j.Audiences {
-		a["segment_ids"] = append(a["segment_ids"], slugs[id])
+		if j.Level == "" {
+			a["segment_ids"] = append(a["segment_ids"], slugs[id])
+		}
+	}
+	for _, id := range j.Exclude {
+		a["exclude"] = append(a["exclude"], slugs[id])
 	}
 	for _, id := range j.Authorizations {
 		set("auth", string(id))

@@ -58,6 +58,10 @@ func TestConsole(t *testing.T) {
 		w.run("approved run done", func(r activation.Run) bool { return r.Status == activation.RunCompleted && r.Counts.Removed == 137 })
 		wantPage(t, b, path, "Completed", "in after = in before", "Approved by <b>admin</b>")
 	})
+	t.Run("was this person synced", func(t *testing.T) { testWho(t, b, w, waiting) })
+	t.Run("differences are found and mended", func(t *testing.T) { testCompared(t, b, waiting) })
+	t.Run("next-best-action", func(t *testing.T) { testDecisions(t, b, w) })
+	t.Run("priority lists", func(t *testing.T) { testPriorities(t, b, w) })
 	t.Run("nothing private on any page", func(t *testing.T) { testLeaks(t, b, w, waiting) })
 	t.Run("signing out ends the session", func(t *testing.T) {
 		wantRedirect(t, b, "/logout", nil, "/login")
@@ -69,8 +73,8 @@ func TestConsole(t *testing.T) {
 
 // protected are pages and forms that need a session.
 var protected = map[string][]string{
-	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/runs/x/items/1/open", "/sync/export.csv", "/targets/x", "/targets/x/plan", "/targets/x/repair", "/targets/x/explain", "/jobs/x/plan", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/destinations/x", "/authorizations", "/authorizations/new", "/authorizations/x", "/settings", "/audit", "/configuration", "/configuration/export.zip", "/search", "/search?q=x&part=1", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/templates", "/templates/new", "/templates/x", "/account", "/nothing"},
-	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/targets/x/run", "/targets/x/reconcile", "/targets/x/repair", "/targets/x/replace", "/targets/x/explain", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/destinations/x", "/destinations/x/switch", "/destinations/x/delete", "/destinations/x/targets/y/release", "/authorizations", "/authorizations/x", "/authorizations/x/test", "/authorizations/x/replace", "/authorizations/x/delete", "/settings/keys", "/configuration", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/templates", "/templates/x", "/templates/x/delete", "/account/password"},
+	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/runs/x/items/1/open", "/sync/export.csv", "/targets/x", "/targets/x/plan", "/targets/x/repair", "/targets/x/explain", "/jobs/x/plan", "/decisions", "/decisions/preview", "/decisions/issues/new", "/decisions/issues/x", "/decisions/groups/new", "/decisions/groups/x", "/decisions/actions/new", "/decisions/actions/x", "/priorities", "/priorities/new", "/priorities/x", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/destinations/x", "/authorizations", "/authorizations/new", "/authorizations/x", "/settings", "/audit", "/configuration", "/configuration/export.zip", "/search", "/search?q=x&part=1", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/templates", "/templates/new", "/templates/x", "/account", "/nothing"},
+	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/targets/x/run", "/targets/x/reconcile", "/targets/x/repair", "/targets/x/replace", "/targets/x/explain", "/decisions/decide", "/decisions/customer", "/decisions/issues", "/decisions/issues/x", "/decisions/issues/x/delete", "/decisions/groups", "/decisions/groups/x", "/decisions/groups/x/delete", "/decisions/actions", "/decisions/actions/x", "/decisions/actions/x/delete", "/priorities", "/priorities/x", "/priorities/x/delete", "/audiences/x/run", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/destinations/x", "/destinations/x/switch", "/destinations/x/delete", "/destinations/x/targets/y/release", "/authorizations", "/authorizations/x", "/authorizations/x/test", "/authorizations/x/replace", "/authorizations/x/delete", "/settings/keys", "/configuration", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/templates", "/templates/x", "/templates/x/delete", "/account/password"},
 }
 
 func testSignInAsked(t *testing.T, b *browser) {
@@ -136,7 +140,7 @@ func testPages(t *testing.T, b *browser, w *world, r activation.Run) {
 	wantPage(t, b, "/data", "people", "unused", "Merged", "rank 1")
 	wantPage(t, b, "/help/badreq", "BADREQ", "<h2", "Cause", "<code>droperrors=true</code>")
 	wantPage(t, b, "/data/streams/people", "concat(&#34;id-&#34;, id)", "unused")
-	for path, status := range map[string]int{"/nothing": 404, "/help/none": 404, "/runs/x": 404, "/jobs/x": 404, "/audiences/none": 404, "/data/streams/none": 404, "/targets/x": 404, "/targets/x/plan": 404, "/targets/x/repair": 404, "/targets/x/explain": 404, "/jobs/x/plan": 404, run + "/items/99/open": 404, run + "/items/99": 404, run + "/items/x": 404} {
+	for path, status := range map[string]int{"/nothing": 404, "/help/none": 404, "/runs/x": 404, "/jobs/x": 404, "/audiences/none": 404, "/data/streams/none": 404, "/targets/x": 404, "/targets/x/plan": 404, "/targets/x/repair": 404, "/targets/x/explain": 404, "/decisions/actions/x": 404, "/decisions/preview?level=No": 404, "/priorities/x": 404, "/jobs/x/plan": 404, run + "/items/99/open": 404, run + "/items/99": 404, run + "/items/x": 404} {
 		if res, body := b.get(path); res.StatusCode != status || !strings.Contains(body, "There is nothing here") || !strings.Contains(body, "</html>") {
 			t.Errorf("GET %s: status %d", path, res.StatusCode)
 		}
@@ -220,7 +224,7 @@ func testCommands(t *testing.T, b *browser, w *world) {
 
 // testLeaks looks for secrets, e-mail addresses and hashes on every page.
 func testLeaks(t *testing.T, b *browser, w *world, r activation.Run) {
-	pages := []string{"/", "/jobs", "/jobs/new", "/jobs/" + string(w.job), "/sync", "/runs/" + string(r.ID), "/runs/" + string(r.ID) + "/rail", "/runs/" + string(r.ID) + "/items/1", "/targets/" + string(r.Target), "/targets/" + string(r.Target) + "/plan", "/sync/export.csv", "/audiences", "/audiences/high", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/authorizations/" + w.auth, "/destinations/" + w.dest, "/settings", "/audit", "/configuration", "/search?q=s", "/data", "/data/streams/people"}
+	pages := []string{"/", "/jobs", "/jobs/new", "/jobs/" + string(w.job), "/sync", "/runs/" + string(r.ID), "/runs/" + string(r.ID) + "/rail", "/runs/" + string(r.ID) + "/items/1", "/targets/" + string(r.Target), "/targets/" + string(r.Target) + "/plan", "/sync/export.csv", "/targets/" + string(r.Target) + "/explain", "/decisions", "/decisions/preview", "/priorities", "/audiences", "/audiences/high", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/authorizations/" + w.auth, "/destinations/" + w.dest, "/settings", "/audit", "/configuration", "/search?q=s", "/data", "/data/streams/people"}
 	var private []string
 	for id := range peopleCount {
 		sum := sha256.Sum256([]byte(emailOf(id)))

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,12 +70,15 @@ type pageData struct {
 }
 
 // sections are the pages of the sidebar, and nothing that does not exist.
-func sections(current string, role activation.Role) []navGroup {
+func sections(current string, role activation.Role, decides bool) []navGroup {
 	groups := []navGroup{
 		{"", "Operate", []navLink{{"/", "Overview", "layout-dashboard", false}, {"/jobs", "Jobs", "arrows-exchange", false}, {"/sync", "Sync tracking", "activity", false}, {"/alerts", "Alerts", "bell", false}}},
 		{"Customer data", "Customer data", []navLink{{"/audiences", "Audiences", "users-group", false}, {"/data", "Data", "database", false}}},
 		{"Set-up", "Set-up", []navLink{{"/destinations", "Destinations", "target", false}, {"/templates", "Payload templates", "code", false}, {"/authorizations", "Authorizations", "key", false}}},
 		settings(role),
+	}
+	if decides {
+		groups[1].Links = slices.Insert(groups[1].Links, 1, navLink{"/decisions", "Next-best-action", "sparkles", false})
 	}
 	for _, g := range groups {
 		for i := range g.Links {
@@ -86,7 +90,7 @@ func sections(current string, role activation.Role) []navGroup {
 
 func (c *Console) data(v visit, out view) pageData {
 	d := pageData{
-		view: out, Nav: sections(out.Section, v.who.Role), User: v.who.Name, Version: c.Version, CSRF: v.who.CSRF, Now: c.Now().UTC(),
+		view: out, Nav: sections(out.Section, v.who.Role, c.Decisions != nil), User: v.who.Name, Version: c.Version, CSRF: v.who.CSRF, Now: c.Now().UTC(),
 		May: v.who.May(activation.RoleOperator),
 	}
 	if out.Page != "" {

@@ -244,7 +244,7 @@ func comparisonOf(r activation.Reconciliation) comparison {
 	if r.RemoteHigh != r.RemoteLow {
 		out.Remote = num(r.RemoteLow) + " to " + num(r.RemoteHigh)
 	}
-	if r.Method == activation.ByNothing || r.Status == activation.ReconcileFailed || r.Status == activation.ReconcileRunning {
+	if r.RemoteLow < 0 || r.Method == activation.ByNothing || r.Status == activation.ReconcileUntold || r.Status == activation.ReconcileFailed || r.Status == activation.ReconcileRunning {
 		out.Remote = "–"
 	}
 	if r.ErrorCode != "" {

@@ -94,6 +94,8 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerTarget(mux)
 	c.registerPlan(mux)
 	c.registerWho(mux)
+	c.registerDecisions(mux)
+	c.registerPriorities(mux)
 	c.registerJobs(mux)
 	c.registerAudiences(mux)
 	c.registerDestinations(mux)

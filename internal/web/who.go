@@ -1,16 +1,23 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"usher/internal/activation"
+	"usher/internal/explain"
 	"usher/internal/store"
 	"usher/internal/tracking"
 	"usher/internal/warehouse"
 )
+
+// Explains says step by step whether one person was synced, and why not.
+type Explains interface {
+	Explain(ctx context.Context, q explain.Question) (explain.Answer, error)
+}
 
 // whoForm asks whether one person was synced. It is a POST: the value is in its
 // body alone, and never in an address, a log or the answer.
@@ -26,14 +33,14 @@ type whoPage struct {
 	Form   *whoForm
 	Target link
 	Asked  string // by which field; "" = not yet
-	Answer whoAnswer
+	Answer explain.Answer
 	Chip   chip
 	Steps  []whoStep
 }
 
 // whoStep is one step of the answer.
 type whoStep struct {
-	whoStepText
+	explain.Step
 	Chip chip
 	// Help is the page of its code, Path that of its run or item.
 	Help string
@@ -107,7 +114,7 @@ func (c *Console) explained(v visit) (view, error) {
 	if v.post("value") == "" {
 		return c.who(v, map[string]string{"value": "Give the value to look for."})
 	}
-	answer, err := c.Explain.Explain(v.Context(), whoQuestion{Field: v.post("field"), Value: v.post("value"), Target: t.ID})
+	answer, err := c.Explain.Explain(v.Context(), explain.Question{Field: v.post("field"), Value: v.post("value"), Target: t.ID})
 	if errors.Is(err, activation.ErrNotFound) {
 		return c.who(v, map[string]string{"value": "Nobody has this " + v.post("field") + "."})
 	}
@@ -137,13 +144,14 @@ func (c *Console) explained(v visit) (view, error) {
 	return out, nil
 }
 
-func (c *Console) whoStepOf(v visit, s whoStepText) whoStep {
-	step := whoStep{whoStepText: s, Chip: chip{"line", "info-circle", "Known", false}}
+func (c *Console) whoStepOf(v visit, s explain.Step) whoStep {
+	step := whoStep{Step: s, Chip: chip{"line", "info-circle", "Known", false}}
 	switch s.Status {
-	case "ok":
+	case explain.OK:
 		step.Chip = chip{"ok", "check", "Passed", false}
-	case "stop":
+	case explain.Stop:
 		step.Chip = chip{"bad", "x", "Stopped here", false}
+	case explain.Info:
 	}
 	if s.Page != "" {
 		step.Help = helpPath(s.Page)

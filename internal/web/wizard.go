@@ -194,7 +194,7 @@ func (c *Console) providerStep(v visit, p *wizardPage, given answers) {
 		}
 		p.Tiles = append(p.Tiles, tile{Name: "provider", Value: d.Name, Logo: c.logo(d.Name), Title: d.Title, Text: d.Description, Chosen: given.get("provider") == d.Name})
 	}
-	for _, one := range []link{{"", "All"}, {string(provider.Export), "Exports"}, {string(provider.Import), "Imports"}, {string(provider.Enrichment), "Enrichment"}, {string(provider.Alerting), "Alerts"}} {
+	for _, one := range []link{{"", "All"}, {string(provider.Export), "Exports"}, {string(provider.Import), "Imports"}, {string(provider.Enrichment), "Enrichment"}, {string(provider.Alerting), "Alerts"}, {string(provider.Deciding), "Decisions"}} {
 		if counts[one.Href] > 0 {
 			p.Categories = append(p.Categories, segment{link{filtered(v, "category", one.Href), one.Text}, counts[one.Href], category == one.Href})
 		}
@@ -308,7 +308,7 @@ func (c *Console) answered(v visit, d activation.Draft, step string) (view, erro
 	_, w, _ := c.stepFor(given, step)
 	taken := kept(v.PostForm, w)
 	if step == stepConfigure { // what is unticked or emptied is gone
-		for _, name := range []string{"segment_ids", "once", "hidden", "verbose", "drop_quiet"} {
+		for _, name := range []string{"segment_ids", "exclude", "once", "hidden", "verbose", "drop_quiet"} {
 			delete(given, name)
 		}
 		for _, f := range w.Fields {
@@ -332,6 +332,8 @@ func (c *Console) answered(v visit, d activation.Draft, step string) (view, erro
 	}
 	back := url.QueryEscape(wizardPath(d.ID, step))
 	switch v.post("go") {
+	case "begin": // with answers given elsewhere: at the first step that lacks one
+		return view{To: wizardPath(d.ID, stepConfigure)}, nil
 	case "authorization":
 		return view{To: "/authorizations/new?provider=" + url.QueryEscape(given.get("provider")) + "&return=" + back}, nil
 	case "destination":
