@@ -12,7 +12,7 @@ import (
 func TestEveryCodeHasAPage(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
-		activation.CodeRemoteGone, activation.CodeCounts, activation.CodeJobEnded, activation.CodeNotAttempted, activation.CodeTakenOver,
+		activation.CodeRemoteGone, activation.CodeCounts, activation.CodeJobEnded, activation.CodeNotAttempted, activation.CodeTakenOver, activation.CodeReplaceCut, "RECONCILE-OVERTAKEN",
 		"MAPPING", "EVENT-COLUMN", "NO-ANSWER", "NOTHING-TAKEN", "INTERNAL", "KEYSET", "KEYS-LOST",
 	} {
 		page, err := docs.Troubleshooting.ReadFile("troubleshooting/" + strings.ToLower(code) + ".md")

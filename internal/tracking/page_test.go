@@ -17,11 +17,11 @@ import (
 // answer, by package.
 var codes = map[string][]string{
 	"access":                 {"UNAUTHORIZED-017", "BADREQ-001", "CONFLICT", "PASSWORD", "SIGN-IN"},
-	"activation":             {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "TAKEN-OVER", "STALLED", "JOB-BADREQ-002", "INTERNAL-019"},
+	"activation":             {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "REPLACE-CUT", "TAKEN-OVER", "STALLED", "JOB-BADREQ-002", "INTERNAL-019"},
 	"alerting":               {"BADREQ-001"},
 	"api":                    {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY", "CONFLICT", "STREAM-NOTFOUND-014", "JOB-BADREQ-002"},
 	"catalog":                {"TEMPLATE", "BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
-	"delivery":               {"MAPPING", "EVENT-COLUMN", "NO-ANSWER", "NOTHING-TAKEN", "JOB-BADREQ-002"},
+	"delivery":               {"MAPPING", "EVENT-COLUMN", "NO-ANSWER", "NOTHING-TAKEN", "RECONCILE-OVERTAKEN", "BADREQ-001", "CONFLICT", "JOB-BADREQ-002"},
 	"decision":               {"BADREQ-001"},
 	"disk":                   {"INTERNAL-019"},
 	"manifest":               {"BADREQ-001", "FILTERQL"},
