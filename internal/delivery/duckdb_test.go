@@ -126,7 +126,7 @@ func onDuckDB(t *testing.T, template string, seed uint64, replay provider.Replay
 func (l *lake) declare(ctx context.Context) {
 	l.t.Helper()
 	text := func(name string, rank int) warehouse.Field {
-		return warehouse.Field{Name: name, Type: warehouse.Text, Merge: warehouse.Latest, Rank: rank}
+		return warehouse.Field{Name: name, Type: warehouse.Text, Merge: warehouse.Latest, Rank: rank, PII: true}
 	}
 	s := warehouse.Schema{
 		Fields:  []warehouse.Field{text("uid", 1), text("email", 0), text("phone", 0), {Name: "member", Type: warehouse.Boolean, Merge: warehouse.Latest}},

@@ -312,6 +312,21 @@ func TestGuardOnDuckDB(t *testing.T) {
 		w.leave(0, 120)
 		asks(t, w, w.after(t, time.Hour), 120)
 	})
+	on("identifiers, in real time and on a schedule", func(t *testing.T, w *world, l *lake) {
+		w.guarded(t, 10)
+		l.set(3, [2]string{"new3"}, true)
+		r := w.after(t, time.Hour)
+		shows(t, r, activation.SyncPIIUpdate, activation.CauseAgent, "Agent")
+		w.daily()
+		l.set(3, [2]string{"newer3"}, true)
+		w.join(10, 11)
+		w.leave(0, 1)
+		r = w.after(t, 16*time.Minute)
+		shows(t, r, activation.SyncPIIUpdate, activation.CauseAgent, "Agent")
+		w.holding(t, "e0", "e1", "e2", "newer3", "e4", "e5", "e6", "e7", "e8", "e9")
+		shows(t, w.after(t, 24*time.Hour), activation.SyncSegment, activation.CauseSchedule, "People")
+		w.holding(t, "e1", "e2", "newer3", "e4", "e5", "e6", "e7", "e8", "e9", "e10")
+	})
 	on("a rebuild and a new mapping", func(t *testing.T, w *world, l *lake) {
 		w.guarded(t, 120)
 		done(t, l.Rebuild(t.Context(), nil))
@@ -321,6 +336,7 @@ func TestGuardOnDuckDB(t *testing.T) {
 		done(t, w.destination(func(d *activation.Destination) {
 			d.Mapping = map[string]string{"EMAIL": "uid", "PHONE": "phone"}
 		}))
+		l.set(7, [2]string{"other"}, true) // which is no part of the keys any more
 		r := w.after(t, time.Hour)
 		shows(t, r, activation.SyncPIIUpdate, activation.CauseAgent, "Agent")
 		if r.Counts.Remove != 0 || r.Counts.Update != 120 || r.Counts.Removed != 120 || w.held(t) != 120 {

@@ -99,7 +99,7 @@ func (d *Delivery) onlyKeys(ctx context.Context, t activation.Target) (activatio
 		return activation.ModeSync, false, err
 	}
 	w := want{target: t, realTime: job.RealTime(), now: d.now()}
-	if w.realTime {
+	if w.realTime && t.KeysSeq > t.DoneSeq { // else no identifiers wait
 		others, err := d.deciding(ctx, t, job)
 		if err != nil {
 			return activation.ModeSync, false, err

@@ -85,7 +85,8 @@ func TestKeysAloneNeverHideOthers(t *testing.T) {
 func TestWhatRunsAreCalled(t *testing.T) {
 	t.Parallel()
 	def := provider.Definition{Workflows: []provider.Workflow{
-		{Name: "audience"}, {Name: "convert", Kind: provider.Event, Feed: provider.FeedStream, SyncType: activation.SyncOfflineConversion},
+		{Name: "audience"},
+		{Name: "convert", Kind: provider.Event, Feed: provider.FeedStream, SyncType: activation.SyncOfflineConversion},
 		{Name: "tell", Kind: provider.Event, Feed: provider.FeedAudience},
 	}}
 	of := func(kind activation.AudienceKind, name string) activation.Audience {
