@@ -137,10 +137,6 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	declared := catalog.New(catalog.Config{
 		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Alert: clients.alert, Health: health, Consents: clients.consents(), Log: log, Now: opt.Now,
 	})
-	if err := declared.SyncAudiences(ctx); err != nil {
-		return nil, fmt.Errorf("bring audiences in step: %w", err)
-	}
-
 	room := s.watchDisk(opt)
 	night, err := cfg.Night()
 	if err != nil {
@@ -155,6 +151,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Store: s.store, Warehouse: s.warehouse, Catalog: declared, Jobs: declared, Delivery: deliver, CustomerField: cfg.CustomerField, Log: log, Now: opt.Now,
 		Moved: func(ctx context.Context) { s.raiseDirty(ctx) },
 	})
+	if err := decisions.Settle(ctx); err != nil {
+		return nil, fmt.Errorf("bring audiences in step: %w", err)
+	}
 	tell := alerting.New(alerting.Config{Store: s.store, Connect: clients.alert, Providers: opt.Providers, URL: strings.TrimSuffix(cfg.PublicURL, "/"), Log: log, Now: opt.Now})
 	passes, err := pass.New(pass.Config{
 		Node: node, Store: s.store, Runners: []pass.Runner{tell, decisions.Runner()}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
