@@ -70,6 +70,9 @@ func TestEveryCrashPoint(t *testing.T) {
 	for _, s := range situations {
 		for _, p := range delivery.CrashPoints {
 			for skip := range 3 {
+				if !s.passes(p) {
+					continue
+				}
 				synctest.Test(t, func(t *testing.T) {
 					w := s.world(uint64(skip) + 1)
 					if wrong := w.crashIn(t.Context(), s, p, skip); wrong != "" {
@@ -85,6 +88,19 @@ func TestEveryCrashPoint(t *testing.T) {
 			t.Errorf("no situation reaches %s", p)
 		}
 	}
+}
+
+// passes reports whether a run of the situation can come to the point at all.
+func (s situation) passes(p delivery.CrashPoint) bool {
+	switch p {
+	case delivery.BeforeConversion, delivery.AfterConversion, delivery.BeforeAccept, delivery.AfterAccept:
+		return s.thanks
+	case delivery.BeforeReplaced, delivery.AfterReplaced, delivery.BeforeDoubt, delivery.AfterDoubt:
+		return s.swap
+	case delivery.BeforePoll, delivery.AfterPoll, delivery.AfterPollReceipt, delivery.BeforeReopen, delivery.AfterReopen, delivery.BeforeDelete, delivery.AfterDelete:
+		return !s.swap && !s.thanks
+	}
+	return true
 }
 
 // world is a world of fakes for the situation.
