@@ -135,6 +135,10 @@ func TestPaidResponse(t *testing.T) {
 		"name": "Responses", "destination_id": destination, "stream": "paid_responses", "withbackfill": false,
 		"config": map[string]any{"dataset_id": meta.DefaultDataset, "event_id": "event_id", "event_name": `"Purchase"`, "value": "value", "currency": "currency", "conversion_audience": false},
 	}, &job)
+	n.eventually("the job begins", 30*time.Second, func() (bool, string) {
+		rs := n.runs()
+		return len(rs) > 0 && rs[0].Job == activation.JobID(job.ID) && rs[0].Status == activation.RunCompleted, fmt.Sprint(len(rs))
+	})
 	if out := capture("id-1", "r1"); len(out.SentTo) != 1 {
 		t.Errorf("captured: %+v", out)
 	}

@@ -413,8 +413,8 @@ type EventRequest struct {
 	// Allowance is how many may be staged beside those that are staged again; nil
 	// = all. The others are left to later runs (Counts.Capped).
 	Allowance *int64
-	// Wait keeps the events whose person is not known yet, or has no keys, until
-	// they are (ReadyEvents) or Since leaves them out; only then are they omitted.
+	// Wait keeps the events whose person is not known yet (no other stream has told
+	// of them), or has no keys, until they are (ReadyEvents) or Since leaves them out; only then are they omitted.
 	Wait bool
 	// Period, where it is not zero, stages the messages of a stream whose time is
 	// in it and which came before the beginning of the job, and moves no cursor.

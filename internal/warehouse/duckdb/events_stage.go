@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	driverduck "github.com/duckdb/duckdb-go/v2"
@@ -69,7 +70,7 @@ func (s *eventStager) reading(ctx context.Context, fn func() error) error {
 			if err := fn(); err != nil {
 				return err
 			}
-			return execAll(ctx, tx, `DROP TABLE event_rows`, `DROP TABLE IF EXISTS event_waits`)
+			return execAll(ctx, tx, `DROP TABLE event_rows`, `DROP TABLE IF EXISTS event_waits`, `DROP TABLE IF EXISTS event_known`)
 		})
 	})
 }
@@ -110,10 +111,31 @@ func (s *eventStager) find(ctx context.Context) (err error) {
 	for i, source := range sources {
 		columns += fmt.Sprintf(", %s AS s%d", source, i+1)
 	}
+	log, known := fmt.Sprintf(s.event.from, s.begins, limit), ""
+	if s.r.Wait && s.r.Stream != "" {
+		if err := s.acquaint(ctx, log); err != nil {
+			return err
+		}
+		known = " AND p._pid IN (SELECT pid FROM event_known)"
+	}
 	_, err = exec(ctx, s.tx, "find waiting events", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE event_rows AS
-		SELECT row_number() OVER (ORDER BY e.seq) AS n, e.seq, e.happened, e.received, coalesce(p._pid, 0) AS pid, coalesce(p._seq, 0) AS changed%s
-		FROM (%s) e LEFT JOIN profiles p ON p._pid = e.pid ORDER BY e.seq`, columns, fmt.Sprintf(s.event.from, s.begins, limit)))
+		SELECT row_number() OVER (ORDER BY e.seq) AS n, e.seq, e.happened, e.received, coalesce(w._pid, 0) AS pid, coalesce(w._seq, 0) AS changed%s
+		FROM (%s) e LEFT JOIN profiles w ON w._pid = e.pid LEFT JOIN profiles p ON p._pid = e.pid%s ORDER BY e.seq`, columns, log, known))
 	return err
+}
+
+// acquaint fills event_known with the people of the log of whom another stream
+// has told too: who is known by the events themselves alone is nobody yet.
+func (s *eventStager) acquaint(ctx context.Context, log string) error {
+	people := []string{`SELECT NULL::BIGINT AS _pid WHERE false`}
+	for _, st := range s.d.state.snapshot().sortedStreams() {
+		if st.Name != s.r.Stream && st.ReferenceKey == "" {
+			people = append(people, `SELECT _pid FROM `+st.table())
+		}
+	}
+	return execAll(ctx, s.tx, fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE event_known AS SELECT DISTINCT coalesce(l.pid, m._pid) AS pid
+		FROM (%s) m LEFT JOIN profile_merges l ON l.old = m._pid WHERE coalesce(l.pid, m._pid) IN (SELECT pid FROM (%s))`,
+		strings.Join(people, " UNION ALL "), log))
 }
 
 // locate finds the log and where in it the run begins.
