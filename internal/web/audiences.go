@@ -39,10 +39,10 @@ type audiencePage struct {
 	// Kind is who decides about the members; Kept says so where people do not.
 	Kind, Kept string
 	// Sent are the destinations it is enabled for, Run sends it to all of them.
-	Sent   []targetLink
-	Run    button
-	Fields []warehouse.Field
-	Members          int64
+	Sent    []targetLink
+	Run     button
+	Fields  []warehouse.Field
+	Members int64
 }
 
 func (c *Console) registerAudiences(mux *http.ServeMux) {

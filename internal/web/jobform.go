@@ -28,12 +28,12 @@ func (a answers) get(name string) string {
 
 // jobForm is the settings of a job as a form: new or of one that is there.
 type jobForm struct {
-	Name, Description                  field
-	Destination                        *field
-	Audiences                          []option
-	Stream                             *field
-	Columns                            []option
-	AudiencesWrong                     string
+	Name, Description field
+	Destination       *field
+	Audiences         []option
+	Stream            *field
+	Columns           []option
+	AudiencesWrong    string
 	// Level is sent instead of audiences, Exclude are left out of all.
 	Level                              *field
 	Exclude                            []option

@@ -156,23 +156,25 @@ func TestSyncFilters(t *testing.T) {
 	}
 	retried := func(r activation.Run) bool { return r.Status == activation.RunFailed && newest[r.Key] == r.Number }
 	for query, fits := range map[string]func(activation.Run) bool{
-		"":                     func(activation.Run) bool { return true },
-		"status=failed":        func(r activation.Run) bool { return r.Status == activation.RunFailed },
-		"status=withdrawn":     func(r activation.Run) bool { return r.Status == activation.RunWithdrawn },
-		"sync_type=pii_update": func(r activation.Run) bool { return r.SyncType == activation.SyncPIIUpdate },
-		"type=google":          func(r activation.Run) bool { return destinations[r.Destination].Provider == "google" },
-		"destination=" + string(list[3].ID):                           func(r activation.Run) bool { return r.Destination == list[3].ID },
-		"triggered_by=audience-17":                                    func(r activation.Run) bool { return r.Audience == one.ID },
-		"triggered_by=Audience+17":                                    func(r activation.Run) bool { return r.Audience == one.ID },
-		"triggered_by=agent":                                          func(r activation.Run) bool { return r.SyncType == activation.SyncPIIUpdate },
-		"triggered_by=Sales+%2F+Cards":                                func(r activation.Run) bool { return r.TriggeredBy == "Sales / Cards" },
-		"cause=schedule":                                              func(r activation.Run) bool { return r.Cause == activation.CauseSchedule },
-		"action=retry":                                                retried,
-		"action=withheld":                                             func(r activation.Run) bool { return r.Status == activation.RunFailed && !retried(r) },
-		"within=1h":                                                   func(r activation.Run) bool { return r.StartedAt.After(c.Now().Add(-time.Hour - time.Second)) },
-		"within=custom&since=" + day.Format(time.DateOnly):            func(activation.Run) bool { return true },
-		"within=custom&until=" + day.Format(time.DateOnly):            func(r activation.Run) bool { return r.StartedAt.UTC().YearDay() == day.YearDay() },
-		"status=failed&sync_type=segment&type=google&cause=real_time": func(r activation.Run) bool { return r.Status == activation.RunFailed && r.SyncType == activation.SyncSegment && destinations[r.Destination].Provider == "google" && r.Cause == activation.CauseRealTime },
+		"":                                  func(activation.Run) bool { return true },
+		"status=failed":                     func(r activation.Run) bool { return r.Status == activation.RunFailed },
+		"status=withdrawn":                  func(r activation.Run) bool { return r.Status == activation.RunWithdrawn },
+		"sync_type=pii_update":              func(r activation.Run) bool { return r.SyncType == activation.SyncPIIUpdate },
+		"type=google":                       func(r activation.Run) bool { return destinations[r.Destination].Provider == "google" },
+		"destination=" + string(list[3].ID): func(r activation.Run) bool { return r.Destination == list[3].ID },
+		"triggered_by=audience-17":          func(r activation.Run) bool { return r.Audience == one.ID },
+		"triggered_by=Audience+17":          func(r activation.Run) bool { return r.Audience == one.ID },
+		"triggered_by=agent":                func(r activation.Run) bool { return r.SyncType == activation.SyncPIIUpdate },
+		"triggered_by=Sales+%2F+Cards":      func(r activation.Run) bool { return r.TriggeredBy == "Sales / Cards" },
+		"cause=schedule":                    func(r activation.Run) bool { return r.Cause == activation.CauseSchedule },
+		"action=retry":                      retried,
+		"action=withheld":                   func(r activation.Run) bool { return r.Status == activation.RunFailed && !retried(r) },
+		"within=1h":                         func(r activation.Run) bool { return r.StartedAt.After(c.Now().Add(-time.Hour - time.Second)) },
+		"within=custom&since=" + day.Format(time.DateOnly): func(activation.Run) bool { return true },
+		"within=custom&until=" + day.Format(time.DateOnly): func(r activation.Run) bool { return r.StartedAt.UTC().YearDay() == day.YearDay() },
+		"status=failed&sync_type=segment&type=google&cause=real_time": func(r activation.Run) bool {
+			return r.Status == activation.RunFailed && r.SyncType == activation.SyncSegment && destinations[r.Destination].Provider == "google" && r.Cause == activation.CauseRealTime
+		},
 	} {
 		want := map[string]bool{}
 		for _, r := range all {
@@ -219,6 +221,35 @@ func (c *Console) file(tb testing.TB, path string) [][]string {
 		tb.Fatalf("%s: %v, %v", path, err, w.Header())
 	}
 	return rows
+}
+
+// TestActionPages: picking runs by what is offered on them goes on where a page
+// ends, and ends.
+func TestActionPages(t *testing.T) {
+	c := seeded(t, 400)
+	seen := map[activation.RunID]int{}
+	for _, action := range []string{actionRetry, actionWithheld} {
+		for f := (store.RunFilter{}); ; {
+			runs, next, err := c.runsOf(asked(t, "/sync"), f, action, 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range runs {
+				seen[r.ID]++
+			}
+			if f.Before = next; next == 0 {
+				break
+			}
+		}
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s is listed %d times", id, n)
+		}
+	}
+	if len(seen) != 32 { // 8 in 100 failed
+		t.Errorf("%d runs have an action or lack it, want the 32 that failed", len(seen))
+	}
 }
 
 func TestSyncByNumber(t *testing.T) {
