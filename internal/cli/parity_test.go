@@ -28,9 +28,9 @@ var pageOf = map[string]string{
 	"list-runs": "/sync", "show-run": "/runs/{id}", "run-items": "/runs/{id}", "run-item": "/runs/{id}/items/{number}", "run-errors": "/runs/{id}",
 	"retry-run": "POST /runs/{id}/retry", "approve-run": "POST /runs/{id}/approve", "decline-run": "POST /runs/{id}/decline", "withdraw-run": "POST /runs/{id}/withdraw",
 	"list-audiences": "/audiences", "show-audience": "/audiences/{id}", "create-audience": "POST /audiences", "edit-audience": "POST /audiences/{id}",
-	"validate-audience": "POST /audiences/try", "run-audience": "(each of its jobs has a Run button)", "delete-audience": "(nothing in the console deletes an audience; the command says what uses it)", "audience-size": "/audiences/{id}", "scan-audience": "/audiences/{id}", "scan-rule": "POST /audiences/try",
+	"validate-audience": "POST /audiences/try", "run-audience": "POST /audiences/{id}/run", "delete-audience": "(nothing in the console deletes an audience; the command says what uses it)", "audience-size": "/audiences/{id}", "scan-audience": "/audiences/{id}", "scan-rule": "POST /audiences/try",
 	"list-destinations": "/destinations", "show-destination": "/destinations/{id}", "create-destination": "POST /destinations", "test-destination": "POST /destinations/{id}/test",
-	"edit-destination": "POST /destinations/{id}", "delete-destination": "POST /destinations/{id}/delete", "list-targets": "/destinations/{id}", "show-target": "/destinations/{id}",
+	"edit-destination": "POST /destinations/{id}", "delete-destination": "POST /destinations/{id}/delete", "list-targets": "/destinations/{id}", "show-target": "/targets/{id}",
 	"release-target":      "POST /destinations/{id}/targets/{target}/release",
 	"list-authorizations": "/authorizations", "show-authorization": "/authorizations/{id}", "create-authorization": "POST /authorizations", "connect-authorization": "POST /authorizations",
 	"edit-authorization": "POST /authorizations/{id}", "test-authorization": "POST /authorizations/{id}/test", "replace-authorization": "POST /authorizations/{id}/replace", "delete-authorization": "POST /authorizations/{id}/delete",
@@ -43,6 +43,13 @@ var pageOf = map[string]string{
 	"change-password": "POST /account/password", "list-tokens": "/tokens", "show-token": "/tokens", "create-token": "POST /tokens", "delete-token": "POST /tokens/{id}/revoke",
 	"list-alerts": "/alerts", "acknowledge-alert": "POST /alerts/{job}/{source}/{subject}/{verb}", "silence-alert": "POST /alerts/{job}/{source}/{subject}/{verb}",
 	"unsilence-alert": "POST /alerts/{job}/{source}/{subject}/{verb}", "test-alert": "POST /alerts/{job}/test", "list-notices": "/alerts", "audit-log": "/audit",
+	"reconcile-target": "POST /targets/{id}/reconcile", "list-reconciliations": "/targets/{id}", "target-drift": "/targets/{id}", "repair-target": "POST /targets/{id}/repair",
+	"replace-target": "POST /targets/{id}/replace", "run-target": "POST /targets/{id}/run", "explain": "POST /targets/{id}/explain",
+	"list-priority-lists": "/priorities", "show-priority-list": "/priorities/{id}", "create-priority-list": "POST /priorities", "edit-priority-list": "POST /priorities/{id}", "delete-priority-list": "POST /priorities/{id}/delete",
+	"list-issues": "/decisions", "create-issue": "POST /decisions/issues", "edit-issue": "POST /decisions/issues/{id}", "delete-issue": "POST /decisions/issues/{id}/delete",
+	"list-groups": "/decisions", "create-group": "POST /decisions/groups", "edit-group": "POST /decisions/groups/{id}", "delete-group": "POST /decisions/groups/{id}/delete",
+	"list-actions": "/decisions", "show-action": "/decisions/actions/{id}", "create-action": "POST /decisions/actions", "edit-action": "POST /decisions/actions/{id}", "delete-action": "POST /decisions/actions/{id}/delete",
+	"decide": "POST /decisions/customer", "preview-decision": "/decisions/preview", "capture-response": "(for programs)", "push-history": "POST /destinations/{id}/history",
 	"apply": "/configuration", "export": "/configuration",
 	"list-templates": "/templates", "show-template": "/templates/{id}", "create-template": "POST /templates", "edit-template": "POST /templates/{id}", "test-template": "POST /templates/{id}", "delete-template": "POST /templates/{id}/delete",
 	"show-visitor": "(for web pages; the page of a web destination has the snippet that asks)",
@@ -53,9 +60,8 @@ var pageOf = map[string]string{
 // notYet are the routes of the whole contract that this server does not have:
 // they answer 404 in the envelope, and no client can take one for something else.
 var notYet = []string{
-	"POST /v2/explain", "POST /v2/paid/decision", "POST /v2/paid/response", "POST /v2/paid/history", "GET /v2/paid/issue", "GET /v2/paid/group", "GET /v2/paid/action",
-	"POST /v2/forget", "GET /v2/forget/{id}", "GET /v2/rebuild/{id}", "POST /v2/rebuild/{id}/cancel", "POST /v2/target/{id}/reconcile", "POST /v2/target/{id}/replace",
-	"GET /v2/priority-list", "GET /v2/publisher", "GET /v2/publisher/{id}", "POST /v2/publisher/{id}/sync",
+	"POST /v2/forget", "GET /v2/forget/{id}", "GET /v2/rebuild/{id}", "POST /v2/rebuild/{id}/cancel",
+	"GET /v2/publisher", "GET /v2/publisher/{id}", "POST /v2/publisher/{id}/sync",
 	"GET /v2/publisher/{id}/object", "POST /v2/publisher/{id}/upload", "GET /v2/publisher/{id}/schedule", "GET /v2/publisher/{id}/strategy", "GET /v2/publisher/{id}/cost",
 	"GET /v2/entry", "GET /v2/entry/{id}", "GET /v2/entry/{id}/position", "POST /v2/entry/post", "POST /v2/entry/hold", "POST /v2/entry/release", "POST /v2/entry/cancel", "POST /v2/entry/retry",
 }
