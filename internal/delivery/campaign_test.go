@@ -25,7 +25,7 @@ type deed struct {
 	After time.Duration
 }
 
-var deeds = []string{"people", "people", "people", "others", "work", "work", "crash", "crash", "chaos", "chaos", "calm", "time", "pause", "resume", "approve", "decline", "withdraw", "retry", "retry", "run", "token", "kill"}
+var deeds = []string{"people", "people", "people", "others", "work", "work", "crash", "crash", "chaos", "chaos", "calm", "time", "pause", "resume", "approve", "decline", "withdraw", "retry", "retry", "run", "replace", "token", "kill"}
 
 func drawDeed(rt *rapid.T) deed {
 	return deed{
@@ -68,6 +68,8 @@ func (w *world) do(ctx context.Context, d deed) error {
 		w.store.setJob(w.job, activation.JobRunnable)
 	case "run":
 		_, _ = w.proc.RunTarget(ctx, w.target)
+	case "replace":
+		_, _ = w.proc.ReplaceTarget(ctx, w.target, "ann")
 	case "approve", "decline", "withdraw", "retry":
 		w.command(ctx, d)
 	}

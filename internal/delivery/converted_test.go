@@ -77,6 +77,7 @@ func TestConversionAudience(t *testing.T) {
 func TestConversionAudienceOfSome(t *testing.T) {
 	inThanks(t, func(t *testing.T, w *world) {
 		w.net.accepts = false
+		w.heard.events[4].who = "dan"
 		w.goes("401")
 		if r := w.work(t); r.Status != activation.RunFailed || len(w.store.(*memory).targets) != 1 {
 			t.Fatalf("%+v, %d targets", r, len(w.store.(*memory).targets))
@@ -85,7 +86,7 @@ func TestConversionAudienceOfSome(t *testing.T) {
 		if _, err := w.proc.Retry(t.Context(), w.store.all()[0].ID, "ann"); err != nil {
 			t.Fatal(err)
 		}
-		w.breaksAt(1, "reject") // four rows: one of them is ann's, bob's, cem's or ann's
+		w.breaksAt(2, "reject") // which is dan's row alone
 		r := w.work(t)
 		if expect(t, r, activation.RunCompleted, ""); r.Counts.Rejected != 1 {
 			t.Fatalf("%+v", r.Counts)
