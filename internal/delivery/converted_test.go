@@ -77,7 +77,9 @@ func TestConversionAudience(t *testing.T) {
 func TestConversionAudienceOfSome(t *testing.T) {
 	inThanks(t, func(t *testing.T, w *world) {
 		w.net.accepts = false
-		w.heard.events[4].who = "dan"
+		for i, who := range []string{"ann", "bob", "cem", "dan", "eve"} {
+			w.heard.events[i].who = who
+		}
 		w.goes("401")
 		if r := w.work(t); r.Status != activation.RunFailed || len(w.store.(*memory).targets) != 1 {
 			t.Fatalf("%+v, %d targets", r, len(w.store.(*memory).targets))
@@ -86,7 +88,7 @@ func TestConversionAudienceOfSome(t *testing.T) {
 		if _, err := w.proc.Retry(t.Context(), w.store.all()[0].ID, "ann"); err != nil {
 			t.Fatal(err)
 		}
-		w.breaksAt(2, "reject") // which is dan's row alone
+		w.breaksAt(1, "reject") // one of its four people
 		r := w.work(t)
 		if expect(t, r, activation.RunCompleted, ""); r.Counts.Rejected != 1 {
 			t.Fatalf("%+v", r.Counts)
