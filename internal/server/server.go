@@ -184,7 +184,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 
 	why := &explain.Explainer{Store: s.store, Warehouse: s.warehouse, Planner: deliver, Providers: opt.Providers, Page: tracking.Page}
 
-	code := &manifest.Manifest{Catalog: declared, Jobs: s.store, Plane: s.warehouse}
+	code := &manifest.Manifest{Catalog: declared, Decisions: decisions, Jobs: s.store, Plane: s.warehouse}
 	mux := http.NewServeMux()
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
@@ -197,7 +197,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Version: opt.Version, Log: log, Now: opt.Now, Access: s.access, Store: s.store, Catalog: declared, Tracking: watch,
 		Delivery: deliver, Warehouse: s.warehouse, Loads: s.merger, Providers: opt.Providers, Notifier: tell,
 		Manifest: code, Vault: box, Facts: s.facts(node, opt.Now()),
-		Reconciling: deliver, Comparisons: s.store, Differences: deliver, Explain: why, Decisions: decisions,
+		Reconciling: deliver, Comparisons: s.store, Differences: deliver, Explain: why, Decisions: decisions, Past: media,
 	})
 	s.console.Register(mux)
 

@@ -71,6 +71,9 @@ func (t *tx) openRun(r activation.Run) (activation.Run, error) {
 	if err != nil {
 		return r, err
 	}
+	if target, err = t.revive(r, target); err != nil {
+		return r, err
+	}
 	forget := r.Mode == activation.ModeForget
 	if !forget {
 		r.Release = target.Release
@@ -139,6 +142,22 @@ func (t *tx) goesOn(target activation.Target) (state activation.JobState, goes b
 	goes = !gone && (state == activation.JobRunnable || state == activation.JobSleeping) &&
 		(target.State == activation.TargetRunnable || target.State == activation.TargetSleeping)
 	return state, goes, err
+}
+
+// revive wakes a target that has failed where a person asks for a run of it and
+// its job goes on with others: nothing else would.
+func (t *tx) revive(r activation.Run, target activation.Target) (activation.Target, error) {
+	if r.Cause != activation.CauseManual || target.State != activation.TargetFailed {
+		return target, nil
+	}
+	state, gone, err := t.jobState(target.Job)
+	if err != nil || gone || state != activation.JobRunnable && state != activation.JobSleeping {
+		return target, err
+	}
+	if err := t.setRest(target, activation.RetriedRest(restOf(target))); err != nil {
+		return target, err
+	}
+	return t.target(target.ID)
 }
 
 // takeTarget makes r its target's open run.

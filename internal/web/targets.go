@@ -26,6 +26,8 @@ type destinationPage struct {
 	Delete  button
 	// Snippet is what a web page asks with, where sites read the destination.
 	Snippet string
+	// Conversions: a job sends conversions there, so the past of them can be sent.
+	Conversions bool
 }
 
 // targetRow is one audience at the destination.
@@ -95,6 +97,10 @@ func (c *Console) destinationFields(v visit, p *destinationPage, d activation.De
 	schema, err := c.Warehouse.Schema(v.Context())
 	if err != nil {
 		return err
+	}
+	for _, t := range p.Targets {
+		w, _ := def.Workflow(t.Workflow)
+		p.Conversions = p.Conversions || t.Stream != "" && t.Job != "" && w.SyncType == activation.SyncOfflineConversion
 	}
 	name, account, mapping := d.Name, d.Account, d.Mapping
 	if typed {

@@ -49,6 +49,7 @@ type Config struct {
 	Differences Differences
 	Explain     Explains
 	Decisions   Decisions
+	Past        Past
 }
 
 // Delivery is what the console needs of delivery.
@@ -92,6 +93,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerSync(mux)
 	c.registerRuns(mux)
 	c.registerTarget(mux)
+	c.registerHistory(mux)
 	c.registerPlan(mux)
 	c.registerWho(mux)
 	c.registerDecisions(mux)
