@@ -84,7 +84,7 @@ func (s *Store) answer(ctx context.Context, id activation.RunID, answer, user st
 			WHERE id = $4 AND status = 'pending' AND reason = 'approval'`, answer, r.Counts.Remove, t.micros(), id); err != nil {
 			return err
 		}
-		if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1 WHERE id = $2 AND open_run IS NULL`, id, target.ID); err != nil {
+		if err := t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, last_opened_at = $3 WHERE id = $2 AND open_run IS NULL`, id, target.ID, t.micros()); err != nil {
 			return err
 		}
 		if err := t.setRest(target, activation.Opened(restOf(target))); err != nil {

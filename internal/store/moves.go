@@ -48,15 +48,21 @@ func (s *Store) Bounce(ctx context.Context, id activation.JobID, user string) er
 		if err := t.moveJob(j, next, err); err != nil {
 			return err
 		}
-		if err := t.wakeTargets(j.ID, true, activation.CauseManual); err != nil {
-			return err
-		}
-		rows, err := t.query(`SELECT `+targetColumns+` FROM targets t WHERE t.job_id = $1 AND t.due_at IS NOT NULL`, j.ID)
-		targets, err := collect(rows, err, scanTarget)
+		before, err := t.targetsOf(j.ID)
 		if err != nil {
 			return err
 		}
-		for _, target := range targets {
+		if err := t.wakeTargets(j.ID, true, activation.CauseManual); err != nil {
+			return err
+		}
+		for _, target := range before {
+			now, err := t.target(target.ID)
+			if err != nil {
+				return err
+			}
+			if !now.DueNow {
+				continue
+			}
 			if err := t.retryLast(target, byPerson); err != nil {
 				return err
 			}
@@ -66,7 +72,9 @@ func (s *Store) Bounce(ctx context.Context, id activation.JobID, user string) er
 }
 
 // retryLast retries the last run of a target where that is allowed; otherwise
-// the target stays as it is, due for a new run. Never both.
+// the target stays as it is, due for a new run. Never both, unless somebody has
+// asked for more than that run does. The target is given as it was before it was
+// woken.
 func (t *tx) retryLast(target activation.Target, who retrier) error {
 	last, err := collectOne(t, scanRun, `SELECT `+runColumns+` FROM runs r WHERE r.target_id = $1 ORDER BY r.number DESC LIMIT 1`, target.ID)
 	if err != nil || last == nil {
@@ -79,7 +87,7 @@ func (t *tx) retryLast(target activation.Target, who retrier) error {
 	if ok, _ := activation.RetryRule(facts); !ok {
 		return nil
 	}
-	return t.retry(last.ID, who)
+	return t.retry(last.ID, who, target)
 }
 
 // RunNow makes a job due now. Targets that have failed start afresh, the errors

@@ -54,6 +54,9 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 	if rhythm, err = t.capped(r, job, rhythm); err != nil {
 		return err
 	}
+	if target.DueNow && !rhythm.Next.IsZero() { // asked meanwhile, or the run left something to be done at once
+		rhythm.Next = earlier(rhythm.Next, target.DueAt)
+	}
 	rest := activation.NextSleep(restOf(target), activation.RunEnd{Kind: kind, Until: until, At: t.now}, rhythm)
 	if err := t.setRest(target, rest); err != nil {
 		return err

@@ -58,7 +58,11 @@ func (s *Store) Retry(ctx context.Context, id activation.RunID, user string) err
 		if err != nil {
 			return err
 		}
-		if err := t.retry(id, byPerson); err != nil {
+		target, err := t.target(r.Target)
+		if err != nil {
+			return err
+		}
+		if err := t.retry(id, byPerson, target); err != nil {
 			return err
 		}
 		if err := t.audit(activation.AuditEntry{Actor: user, Verb: "retry", SubjectType: "run", SubjectID: string(id)}); err != nil {
@@ -81,8 +85,9 @@ const (
 	byItself retrier = `('failed')`
 )
 
-// retry is the move itself, for Retry, bounce and a mended authorization.
-func (t *tx) retry(id activation.RunID, who retrier) error {
+// retry is the move itself, for Retry, bounce and a mended authorization. before
+// is the target as it was before anybody woke it for that.
+func (t *tx) retry(id activation.RunID, who retrier, before activation.Target) error {
 	facts, err := t.retryFacts(id, who)
 	if err != nil {
 		return err
@@ -106,7 +111,11 @@ func (t *tx) retry(id activation.RunID, who retrier) error {
 	if err := t.setRest(target, activation.RetriedRest(restOf(target))); err != nil {
 		return err
 	}
-	if err := t.retake(r); err != nil {
+	asked, err := t.askedBeside(before, r)
+	if err != nil {
+		return err
+	}
+	if err := t.retake(r, asked); err != nil {
 		return err
 	}
 	if err := t.retryJob(r.Job); err != nil {
@@ -116,13 +125,34 @@ func (t *tx) retry(id activation.RunID, who retrier) error {
 	return nil
 }
 
+// askedBeside reports whether a target is due for more than that its failed run r
+// is done again: somebody has asked since then, or a later run has failed too.
+// What is sent again was staged before that, so it stays due.
+func (t *tx) askedBeside(target activation.Target, r activation.Run) (bool, error) {
+	if !target.DueNow {
+		return false, nil
+	}
+	if later, err := t.count(`SELECT count(*) FROM runs WHERE target_id = $1 AND number > $2`, target.ID, r.Number); err != nil || later > 0 {
+		return later > 0, err
+	}
+	switch {
+	case target.State == activation.TargetRunnable, target.SleepReason == activation.SleepSchedule:
+		return target.DueCause != activation.CauseManual, nil // who rouses it wants what Retry does
+	case (target.SleepReason == activation.SleepError || target.SleepReason == activation.SleepProviderLimit) && target.DueAt.Before(target.SleepUntil):
+		return true, nil // an error makes it due when the sleep is over
+	}
+	return weights[target.DueCause] > weights[r.Cause], nil
+}
+
 // retake makes a run that goes on its target's open one again. It does what the
-// target was due for, unless it does only a part of that.
-func (t *tx) retake(r activation.Run) error {
-	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1,
+// target was due for, unless it does only a part of that or more was asked since.
+// It counts as a run that opens now: whoever looks at the network from then on
+// sees its doing.
+func (t *tx) retake(r activation.Run, asked bool) error {
+	return t.must(activation.ErrConflict, `UPDATE targets SET open_run = $1, last_opened_at = $6,
 		due_at = CASE WHEN CAST($4 AS BOOLEAN) AND NOT (due_cause = 'agent' AND CAST($5 AS BOOLEAN)) THEN due_at ELSE NULL END,
 		due_cause = CASE WHEN CAST($4 AS BOOLEAN) AND NOT (due_cause = 'agent' AND CAST($5 AS BOOLEAN)) THEN due_cause ELSE NULL END
-		WHERE id = $2 AND open_run IS NULL AND generation = $3`, r.ID, r.Target, r.Generation, part(r.Mode), r.Mode == activation.ModeKeys)
+		WHERE id = $2 AND open_run IS NULL AND generation = $3`, r.ID, r.Target, r.Generation, part(r.Mode) || asked, r.Mode == activation.ModeKeys && !asked, t.micros())
 }
 
 // retryJob makes a failed job runnable because a run of it goes on. Any other

@@ -10,13 +10,13 @@ import (
 
 const targetColumns = `t.id, t.destination_id, t.audience_id, t.job_id, t.remote_id, t.remote_name, t.generation,
 	t.open_run, t.due_at IS NOT NULL, t.due_at, t.dirty_seq, t.done_seq, t.state, t.sleep_reason, t.sleep_until,
-	t.consecutive_errors, t.failing_since, t.last_opened_at, t.next_at, t.release_mode, t.created_at, t.stream, t.workflow, t.due_cause, t.keys_seq, t.keys_done, t.due_at`
+	t.consecutive_errors, t.failing_since, t.last_opened_at, t.next_at, t.release_mode, t.created_at, t.stream, t.workflow, t.due_cause, t.keys_seq, t.keys_done`
 
 func scanTarget(r scanner) (activation.Target, error) {
 	var t activation.Target
 	err := r.Scan(&t.ID, &t.Destination, word[activation.AudienceID]{&t.Audience}, word[activation.JobID]{&t.Job}, &t.RemoteID, &t.RemoteName, &t.Generation,
 		word[activation.RunID]{&t.OpenRun}, &t.DueNow, stamp{&t.DueAt}, &t.DirtySeq, &t.DoneSeq, &t.State, word[activation.SleepReason]{&t.SleepReason}, stamp{&t.SleepUntil},
-		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.NextAt}, word[activation.OnEnd]{&t.Release}, stamp{&t.CreatedAt}, &t.Stream, &t.Workflow, word[activation.Cause]{&t.DueCause}, &t.KeysSeq, &t.KeysDone, stamp{&t.DueAt})
+		&t.ConsecutiveErrors, stamp{&t.FailingSince}, stamp{&t.LastOpenedAt}, stamp{&t.NextAt}, word[activation.OnEnd]{&t.Release}, stamp{&t.CreatedAt}, &t.Stream, &t.Workflow, word[activation.Cause]{&t.DueCause}, &t.KeysSeq, &t.KeysDone)
 	return t, err
 }
 

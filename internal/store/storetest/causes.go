@@ -306,3 +306,99 @@ func switchedOffKeys(w *world) {
 	w.equal(activation.CauseAgent, w.target(targets[0].ID).DueCause) // owed
 	w.done(forget, 2)
 }
+
+// askedMeanwhile: a retried run does what was due for its own sake, and nothing
+// of what was asked after it was staged.
+func askedMeanwhile(w *world) {
+	ctx := w.t.Context()
+	_, targets := w.job("hourly", hourly, w.audience("a"))
+	target := targets[0].ID
+	fails := func() activation.Run {
+		r := w.opens(activation.Run{Target: target, Cause: activation.CauseSchedule})
+		w.failsAt(r, activation.StageMembers, activation.Unavailable)
+		return r
+	}
+	ends := func(r activation.Run) {
+		r, _, err := w.TakeRun(ctx, r.ID, "n1", lease)
+		w.ok(err)
+		items, err := w.Items(ctx, r.ID)
+		w.ok(err)
+		w.delivered(r, items[0])
+		r.Status, r.ErrorCode = activation.RunCompleted, ""
+		w.ok(w.FinishRun(ctx, r, activation.End{Done: true}))
+		w.clock.Add(time.Minute)
+	}
+	r := fails()
+	w.equal(true, w.target(target).DueNow)
+	w.clock.Add(5 * time.Second)
+	w.ok(w.Retry(ctx, r.ID, "ann"))
+	w.equal(false, w.target(target).DueNow)
+	w.equal(w.clock.Now(), w.target(target).LastOpenedAt) // it is at work from now on
+	ends(r)
+
+	r = fails()
+	w.clock.Add(time.Second)
+	w.ok(w.MakeDue(ctx, []activation.TargetID{target}, activation.CauseOutbound))
+	w.ok(w.Retry(ctx, r.ID, "ann"))
+	w.equal([]any{true, activation.CauseOutbound}, []any{w.target(target).DueNow, w.target(target).DueCause})
+	ends(r)
+	w.equal([]activation.TargetID{target}, w.due())
+
+	// Asked while the run was under way, and for as little as the run was for.
+	r = w.opens(activation.Run{Target: target})
+	w.equal(activation.CauseOutbound, r.Cause)
+	w.ok(w.MakeDue(ctx, []activation.TargetID{target}, activation.CauseRepair))
+	w.failsAt(r, activation.StageMembers, activation.Unavailable)
+	w.ok(w.Retry(ctx, r.ID, "ann"))
+	w.equal(activation.CauseRepair, w.target(target).DueCause)
+	ends(r)
+	w.equal([]activation.TargetID{target}, w.due())
+
+	// Asked for as much as the run was for.
+	r = w.opens(activation.Run{Target: target, Cause: activation.CauseManual})
+	w.failsAt(r, activation.StageMembers, activation.Unavailable)
+	w.clock.Add(time.Second)
+	w.ok(w.MakeDue(ctx, []activation.TargetID{target}, activation.CauseOutbound))
+	w.ok(w.Retry(ctx, r.ID, "ann"))
+	w.equal(activation.CauseManual, w.target(target).DueCause)
+	ends(r)
+	w.equal([]activation.TargetID{target}, w.due())
+}
+
+// askedUnderWay: what is asked for while a run is open comes after it, and not at
+// the job's next time; so does what the run itself has left.
+func askedUnderWay(w *world) {
+	ctx := w.t.Context()
+	_, targets := w.job("daily", func(j *activation.Job) { j.Frequency = "daily" }, w.audience("a"))
+	target := targets[0].ID
+	r := w.opens(activation.Run{Target: target})
+	w.ok(w.MakeDue(ctx, []activation.TargetID{target}, activation.CauseOutbound))
+	w.done(r, 1)
+	w.equal([]activation.TargetID{target}, w.due())
+	r = w.opens(activation.Run{Target: target})
+	w.equal(activation.CauseOutbound, r.Cause)
+	r, _, err := w.TakeRun(ctx, r.ID, "n1", lease)
+	w.ok(err)
+	r.Status = activation.RunCompleted
+	w.ok(w.FinishRun(ctx, r, activation.End{Done: true, Due: true}))
+	w.equal(0, len(w.due()))
+	w.equal(activation.SleepSchedule, w.target(target).SleepReason)
+	w.clock.Add(time.Minute)
+	w.equal([]activation.TargetID{target}, w.due())
+	w.done(w.opens(activation.Run{Target: target}), 2)
+	w.clock.Add(time.Hour)
+	w.equal(0, len(w.due()))
+}
+
+// approvedNow: a run that is approved is at work from then on.
+func approvedNow(w *world) {
+	ctx := w.t.Context()
+	_, targets := w.job("people", nil, w.audience("a"))
+	r := w.opens(activation.Run{Target: targets[0].ID})
+	r, _, err := w.TakeRun(ctx, r.ID, "n1", lease)
+	w.ok(err)
+	w.ok(w.AwaitApproval(ctx, r))
+	w.clock.Add(time.Hour)
+	w.ok(w.Approve(ctx, r.ID, "ann"))
+	w.equal(w.clock.Now(), w.target(targets[0].ID).LastOpenedAt)
+}
