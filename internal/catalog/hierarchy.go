@@ -24,8 +24,7 @@ func (c *Catalog) levelAudiences(ctx context.Context, p *problems, j *activation
 	if err != nil {
 		return err
 	}
-	if !h.Exists(spec.Level) {
-		p.add("level", "no such level; give all, an issue, or an issue and one of its groups such as Sales/Retention offers")
+	if !p.level("level", h, spec.Level) {
 		return nil
 	}
 	j.Level = spec.Level
@@ -44,6 +43,15 @@ func (c *Catalog) levelAudiences(ctx context.Context, p *problems, j *activation
 		}
 	}
 	return nil
+}
+
+// level reports whether there is a level.
+func (p *problems) level(field string, h activation.Hierarchy, l activation.Level) bool {
+	if !h.Exists(l) {
+		p.add(field, "no such level; give all, an issue, or an issue and one of its groups such as Sales/Retention offers")
+		return false
+	}
+	return true
 }
 
 // audiencesAt lists the audiences of a level's actions, each with its negative

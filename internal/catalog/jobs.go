@@ -10,6 +10,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
+	"usher/internal/provider/usher"
 	"usher/internal/schedule"
 )
 
@@ -166,7 +167,7 @@ func (c *Catalog) checkJob(ctx context.Context, spec JobSpec, before *activation
 	if workflow.Direction == provider.Export {
 		err = c.checkExport(ctx, &p, &j, spec, workflow, def)
 	} else {
-		err = c.checkStandalone(ctx, &p, &j, spec, def)
+		err = c.checkStandalone(ctx, &p, &j, spec, workflow, def)
 	}
 	if err == nil {
 		err = p.err("JOB-BADREQ-002")
@@ -366,7 +367,7 @@ func (p *problems) unfit(err error) {
 }
 
 // checkStandalone checks a job that has no destination.
-func (c *Catalog) checkStandalone(ctx context.Context, p *problems, j *activation.Job, spec JobSpec, def provider.Definition) error {
+func (c *Catalog) checkStandalone(ctx context.Context, p *problems, j *activation.Job, spec JobSpec, workflow provider.Workflow, def provider.Definition) error {
 	if spec.Destination != "" {
 		p.add("destination_id", "only exports have a destination")
 	}
@@ -395,6 +396,13 @@ func (c *Catalog) checkStandalone(ctx context.Context, p *problems, j *activatio
 		case a.Provider != def.Name:
 			p.add("auth_ids", "number %d of the list belongs to %s, not %s", i+1, a.Provider, def.Name)
 		}
+	}
+	if workflow.Name == usher.Workflow && j.Config[usher.LevelField] != "" {
+		h, err := c.Store.Hierarchy(ctx)
+		if err != nil {
+			return err
+		}
+		p.level("config."+usher.LevelField, h, activation.Level(j.Config[usher.LevelField]))
 	}
 	if j.Type == string(provider.Alerting) {
 		p.alertRule(j.Config)

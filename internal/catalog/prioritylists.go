@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"usher/internal/activation"
@@ -71,6 +72,17 @@ func (c *Catalog) checkPriorityList(ctx context.Context, l activation.PriorityLi
 	var err error
 	if l.Audiences, err = c.named(ctx, &p, "segment_ids", audiences, func(int, activation.Audience) {}); err != nil {
 		return l, err
+	}
+	others, err := c.Store.PriorityLists(ctx, l.Destination)
+	if err != nil {
+		return l, err
+	}
+	for _, other := range others {
+		for i, id := range l.Audiences {
+			if other.ID != l.ID && other.Destination == l.Destination && slices.Contains(other.Audiences, id) {
+				p.add("segment_ids", "number %d of the list is in the list %q of this destination already", i+1, other.Name)
+			}
+		}
 	}
 	return l, p.err("BADREQ-001")
 }

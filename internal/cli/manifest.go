@@ -132,8 +132,9 @@ func (a *app) exportCommand() *cobra.Command {
 	var dir string
 	export := &cobra.Command{
 		Use: "export", Short: "Write everything declared as YAML files, without secrets", Args: cobra.NoArgs,
-		Long: `Write fields, streams, audiences, payload templates, destinations and jobs as
-the YAML that usher apply reads. Without a folder it goes to standard output.`,
+		Long: `Write fields, streams, audiences, the next-best-action hierarchy, payload
+templates, destinations, jobs and priority lists as the YAML that usher apply
+reads. Without a folder it goes to standard output.`,
 		Example: `  usher export -o config/`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var out struct {

@@ -65,16 +65,26 @@ func (p *problems) names(name, description string, taken map[string]bool) (strin
 // slugOf makes the short name of an action's audience from its name, so that
 // neither it nor that of the negative audience is taken.
 func slugOf(name string, taken func(string) bool) string {
-	stem := strings.Trim(notSlug.ReplaceAllString(strings.ToLower(name), "-"), "-")
-	if stem == "" || stem[0] < 'a' || stem[0] > 'z' {
-		stem = strings.TrimSuffix("action-"+stem, "-")
-	}
-	stem = strings.TrimRight(stem[:min(len(stem), maxStem)], "-")
+	stem := stemOf(name)
 	slug := stem
 	for n := 2; taken(slug) || taken(slug+negativeSlug); n++ {
 		slug = fmt.Sprintf("%s-%d", stem, n)
 	}
 	return slug
+}
+
+// NegativeSlug is the short name of the negative audience of an action that these
+// names get where nothing else has it.
+func NegativeSlug(issue, group, action string) string {
+	return stemOf(issue+"-"+group+"-"+action) + negativeSlug
+}
+
+func stemOf(name string) string {
+	stem := strings.Trim(notSlug.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	if stem == "" || stem[0] < 'a' || stem[0] > 'z' {
+		stem = strings.TrimSuffix("action-"+stem, "-")
+	}
+	return strings.TrimRight(stem[:min(len(stem), maxStem)], "-")
 }
 
 // The endings of the negative audience's name and slug.

@@ -1,10 +1,12 @@
 // Package manifest is configuration as code: fields, streams, audiences,
-// payload templates, destinations and jobs as YAML files that live in git.
+// the next-best-action hierarchy, payload templates, destinations, jobs and
+// priority lists as YAML files that live in git.
 //
 // It owns the shape of the files, the plan (what would be created, changed or
 // left alone, and everything that is wrong, with file and line) and the export
 // that reads back as it was written. It decides nothing about the things
-// themselves: each is checked and stored by the catalog, as everywhere else.
+// themselves: each is checked and stored by the catalog or by package decision, as everywhere
+// else.
 // Authorizations are named, never held: a file has no secret in it. Nothing is
 // deleted because a file is gone.
 //

@@ -37,6 +37,9 @@ func (m *Manifest) Export(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.exportHierarchy(ctx, &e); err != nil {
+		return nil, err
+	}
 	templates, err := m.exportTemplates(ctx, &e)
 	if err != nil {
 		return nil, err

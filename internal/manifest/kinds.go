@@ -5,14 +5,17 @@ const (
 	kindAuthorization = "authorization"
 	kindField         = "field"
 	kindStream        = "stream"
+	kindIssue         = "issue"
+	kindGroup         = "group"
 	kindAudience      = "audience"
+	kindAction        = "action"
 	kindTemplate      = "template"
 	kindDestination   = "destination"
 	kindJob           = "job"
 	kindPriorityList  = "priority_list"
 )
 
-var kinds = []string{kindAuthorization, kindField, kindStream, kindAudience, kindTemplate, kindDestination, kindJob, kindPriorityList}
+var kinds = []string{kindAuthorization, kindField, kindStream, kindIssue, kindGroup, kindAudience, kindAction, kindTemplate, kindDestination, kindJob, kindPriorityList}
 
 // An authorizationDoc says that credentials of this label must be there.
 type authorizationDoc struct {
@@ -49,6 +52,31 @@ type audienceDoc struct {
 	Description string `yaml:"description,omitempty"`
 	Rule        string `yaml:"rule"`
 	Public      bool   `yaml:"public,omitempty"`
+}
+
+type issueDoc struct {
+	Kind        string `yaml:"kind"`
+	Name        string `yaml:"name"`
+	Description string `yaml:"description,omitempty"`
+}
+
+type groupDoc struct {
+	Kind        string `yaml:"kind"`
+	Issue       string `yaml:"issue"` // name
+	Name        string `yaml:"name"`
+	Description string `yaml:"description,omitempty"`
+}
+
+// An actionDoc is found by the names of its issue and group, and its own.
+type actionDoc struct {
+	Kind        string `yaml:"kind"`
+	Issue       string `yaml:"issue"` // name
+	Group       string `yaml:"group"` // name
+	Name        string `yaml:"name"`
+	Description string `yaml:"description,omitempty"`
+	Eligibility string `yaml:"eligibility"`
+	Priority    int64  `yaml:"priority,omitempty"`
+	Enabled     *bool  `yaml:"enabled,omitempty"`
 }
 
 // A templateDoc is a payload template; the settings of jobs name it.
@@ -116,5 +144,5 @@ type priorityListDoc struct {
 // fieldNames are the keys of a file for the fields that the catalog names
 // otherwise.
 var fieldNames = map[string]string{
-	"slug_name": "slug", "segment_ql": "rule", "segment_ids": "audiences", "is_public": "public", "auth_id": "authorization", "auth_ids": "authorizations", "destination_id": "destination",
+	"slug_name": "slug", "segment_ql": "rule", "segment_ids": "audiences", "is_public": "public", "auth_id": "authorization", "auth_ids": "authorizations", "destination_id": "destination", "issue_id": "issue", "group_id": "group",
 }

@@ -1,12 +1,15 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"usher/internal/activation"
 	"usher/internal/catalog"
+	"usher/internal/decision"
 	"usher/internal/filterql"
 	"usher/internal/store"
 	"usher/internal/warehouse"
@@ -26,9 +29,10 @@ type Jobs interface {
 // Manifest plans, applies and exports. Its methods may be called by any
 // goroutine.
 type Manifest struct {
-	Catalog *catalog.Catalog
-	Jobs    Jobs
-	Plane   Plane
+	Catalog   *catalog.Catalog
+	Decisions *decision.Decisions
+	Jobs      Jobs
+	Plane     Plane
 }
 
 // Action is what becomes of a thing.
@@ -98,6 +102,7 @@ func (m *Manifest) Apply(ctx context.Context, files map[string]string, user stri
 // one, or a shadow of it.
 type world struct {
 	cat    *catalog.Catalog
+	best   *decision.Decisions
 	auths  []activation.Authorization
 	jobs   []activation.Job
 	shadow bool
@@ -112,7 +117,7 @@ func (m *Manifest) world(ctx context.Context, pretend bool) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{cat: m.Catalog, auths: auths, jobs: jobs, shadow: pretend}
+	w := &world{cat: m.Catalog, best: m.Decisions, auths: auths, jobs: jobs, shadow: pretend}
 	if !pretend {
 		return w, nil
 	}
@@ -129,8 +134,10 @@ func (m *Manifest) world(ctx context.Context, pretend bool) (*world, error) {
 		plane.rules = append(plane.rules, warehouse.Rule{ID: a.ID, Slug: a.Slug, Text: a.Rule, Version: a.Version, Given: a.Kind.Given()})
 	}
 	cfg := m.Catalog.Config
-	cfg.Store, cfg.Warehouse = &shadow{real: m.Catalog.Store}, plane
+	over := &shadow{real: m.Catalog.Store}
+	cfg.Store, cfg.Warehouse = over, plane
 	w.cat = catalog.New(cfg)
+	w.best = pretended(over, plane, decision.Config{Catalog: w.cat, Jobs: w.cat, Now: cfg.Now})
 	return w, nil
 }
 
@@ -139,25 +146,20 @@ func (m *Manifest) world(ctx context.Context, pretend bool) (*world, error) {
 // real world the first refusal ends it.
 func (w *world) play(ctx context.Context, things []thing, user string) (steps []Step, wrong Problems, err error) {
 	things = ordered(things)
-	for _, kind := range kinds {
-		for _, t := range things {
-			if t.kind != kind {
-				continue
-			}
-			s := Step{Kind: t.kind, Name: t.name, File: t.file, Line: lineOf(t.node, "kind")}
-			problems, err := w.do(ctx, t, &s, user)
-			if err != nil {
-				return steps, wrong, err
-			}
-			if len(problems) > 0 {
-				wrong = append(wrong, problems...)
-				if !w.shadow {
-					return steps, wrong, nil
-				}
-				continue
-			}
-			steps = append(steps, s)
+	for _, t := range things {
+		s := Step{Kind: t.kind, Name: t.name, File: t.file, Line: lineOf(t.node, "kind")}
+		problems, err := w.do(ctx, t, &s, user)
+		if err != nil {
+			return steps, wrong, err
 		}
+		if len(problems) > 0 {
+			wrong = append(wrong, problems...)
+			if !w.shadow {
+				return steps, wrong, nil
+			}
+			continue
+		}
+		steps = append(steps, s)
 	}
 	return steps, wrong, nil
 }
@@ -178,6 +180,12 @@ func (w *world) do(ctx context.Context, t thing, s *Step, user string) (Problems
 		err = w.stream(ctx, *d, s)
 	case *audienceDoc:
 		err = w.audience(ctx, *d, s, user)
+	case *issueDoc:
+		err = w.issue(ctx, *d, s, user)
+	case *groupDoc:
+		err = w.group(ctx, *d, s, user)
+	case *actionDoc:
+		err = w.action(ctx, *d, s, user)
 	case *templateDoc:
 		err = w.template(ctx, *d, s, user)
 	case *destinationDoc:
@@ -213,39 +221,64 @@ func (t thing) problems(err error) (Problems, error) {
 	return nil, err
 }
 
-// ordered puts included audiences before those that include them; those of a
-// cycle stay, and are refused by name.
+// turn is when things of a kind have their turn. Rules of audiences and of actions
+// may include each other's audiences, so they have it together.
+func turn(kind string) int {
+	if kind == kindAction {
+		kind = kindAudience
+	}
+	return slices.Index(kinds, kind)
+}
+
+// ordered puts things in an order in which each finds what it needs: kind by kind,
+// and included audiences before what includes them. Those of a cycle stay, and are
+// refused by name.
 func ordered(things []thing) []thing {
-	bySlug := map[string]thing{}
-	for _, t := range things {
-		if d, ok := t.doc.(*audienceDoc); ok {
-			bySlug[d.Slug] = t
+	made := map[string]int{} // slug of an audience -> the thing it comes with
+	for i, t := range things {
+		switch d := t.doc.(type) {
+		case *audienceDoc:
+			made[d.Slug] = i
+		case *actionDoc:
+			made[decision.NegativeSlug(d.Issue, d.Group, d.Name)] = i
 		}
 	}
 	var out []thing
-	done := map[string]bool{}
-	var visit func(t thing)
-	visit = func(t thing) {
-		d, ok := t.doc.(*audienceDoc)
-		if !ok {
-			out = append(out, t)
+	done := make([]bool, len(things))
+	var visit func(i int)
+	visit = func(i int) {
+		if done[i] {
 			return
 		}
-		if done[d.Slug] {
-			return
-		}
-		done[d.Slug] = true
-		if f, err := filterql.Parse(d.Rule); err == nil {
-			for _, ref := range f.Includes() {
-				if inner, ok := bySlug[ref]; ok {
-					visit(inner)
-				}
+		done[i] = true
+		for _, slug := range things[i].includes() {
+			if inner, ok := made[slug]; ok {
+				visit(inner)
 			}
 		}
-		out = append(out, t)
+		out = append(out, things[i])
 	}
-	for _, t := range things {
-		visit(t)
+	for i := range things {
+		visit(i)
 	}
+	slices.SortStableFunc(out, func(a, b thing) int { return cmp.Compare(turn(a.kind), turn(b.kind)) })
 	return out
+}
+
+// includes are the audiences that the rule of a thing names.
+func (t thing) includes() []string {
+	rule := ""
+	switch d := t.doc.(type) {
+	case *audienceDoc:
+		rule = d.Rule
+	case *actionDoc:
+		rule = d.Eligibility
+	default:
+		return nil
+	}
+	f, err := filterql.Parse(rule)
+	if err != nil {
+		return nil
+	}
+	return f.Includes()
 }

@@ -15,9 +15,11 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/catalog"
+	"usher/internal/decision"
 	"usher/internal/manifest"
 	"usher/internal/provider"
 	"usher/internal/provider/meta"
+	"usher/internal/provider/usher"
 	"usher/internal/provider/webhook"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
@@ -31,6 +33,9 @@ func (box) Open([]byte, string) (map[string]provider.Secret, error) { return nil
 func (box) Seal(map[string]provider.Secret) ([]byte, string, error) {
 	return []byte("sealed"), "key", nil
 }
+
+// keepsAll gives nothing up: no plan deletes an action.
+type keepsAll struct{ decision.Releaser }
 
 type world struct {
 	*manifest.Manifest
@@ -55,7 +60,7 @@ func newWorld(t *testing.T, label string) *world {
 		}
 	})
 	cat := catalog.New(catalog.Config{
-		Store: st, Warehouse: db, Sealer: box{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition()}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Store: st, Warehouse: db, Sealer: box{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition(), usher.Definition()}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if _, err := cat.CreateAuthorization(t.Context(), "meta", label, map[string]string{"access_token": "hunter2"}, "ann"); err != nil {
 		t.Fatal(err)
@@ -63,7 +68,8 @@ func newWorld(t *testing.T, label string) *world {
 	if _, err := cat.CreateAuthorization(t.Context(), "webhook", "Our endpoint", map[string]string{"webhook_url": "https://shop.example.com/events"}, "ann"); err != nil {
 		t.Fatal(err)
 	}
-	return &world{Manifest: &manifest.Manifest{Catalog: cat, Jobs: st, Plane: db}, t: t, store: st, plane: db}
+	best := decision.New(decision.Config{Store: st, Warehouse: db, Catalog: cat, Jobs: cat, Delivery: keepsAll{}})
+	return &world{Manifest: &manifest.Manifest{Catalog: cat, Decisions: best, Jobs: st, Plane: db}, t: t, store: st, plane: db}
 }
 
 // shop is a whole configuration, in an order in which nothing finds what it
@@ -103,6 +109,46 @@ workflow: webhook-triggers
 destination: Shop's endpoint
 audiences: [home]
 config: {template_id: Chat message, audience_events: enters_only}
+`,
+		"best.yaml": `kind: job
+name: Offers to the shop
+workflow: meta_custom_audience
+destination: Shop
+level: Sales/Retention offers
+---
+kind: job
+name: Decide offers
+workflow: next_best_action
+run_frequency: daily
+config: {level: Sales/Retention offers}
+---
+kind: audience
+slug: never-discounted
+name: Never discounted
+rule: FILTER INCLUDE sales-retention-offers-discount-n
+---
+kind: action
+issue: Sales
+group: Retention offers
+name: Discount
+eligibility: FILTER INCLUDE home
+priority: 20
+---
+kind: action
+issue: Sales
+group: Retention offers
+name: Free shipping
+description: While the warehouse has room
+eligibility: FILTER *
+enabled: false
+---
+kind: group
+issue: Sales
+name: Retention offers
+---
+kind: issue
+name: Sales
+description: What brings people to buy again
 `,
 		"lists.yaml": `kind: priority_list
 name: Spenders first
@@ -200,7 +246,7 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if count(plan, manifest.Create) != 13 || len(plan) != 14 {
+	if count(plan, manifest.Create) != 20 || len(plan) != 21 {
 		t.Fatalf("the plan is %+v", plan)
 	}
 	w.isEmpty()
@@ -215,7 +261,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("the second apply changed something: %+v", again)
 	}
 	jobs, err := w.store.Jobs(t.Context(), store.JobFilter{})
-	if err != nil || len(jobs) != 3 {
+	if err != nil || len(jobs) != 5 {
 		t.Fatal(jobs, err)
 	}
 	i := slices.IndexFunc(jobs, func(j activation.Job) bool { return j.Name == "Spenders nightly" })
@@ -236,6 +282,7 @@ func TestChanges(t *testing.T) {
 	w.apply(shop())
 	files := shop()
 	files["a-jobs.yaml"] = strings.ReplaceAll(files["a-jobs.yaml"], "fail_after: 2h", "fail_after: 3h\nhidden: true")
+	files["best.yaml"] = strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(files["best.yaml"], "priority: 20", "priority: 30"), "enabled: false", ""), "to buy again", "back")
 	files["hook.yaml"] = strings.ReplaceAll(files["hook.yaml"], "text: 'new", "text: 'welcome")
 	files["b.yaml"] = strings.ReplaceAll(strings.ReplaceAll(files["b.yaml"], "{EMAIL: email}", "{EMAIL: email, COUNTRY: country}"), "spent > 100", "spent > 200")
 	files["z/data.yml"] = strings.ReplaceAll(files["z/data.yml"], "  country: country\n", "")
@@ -246,7 +293,8 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	want := []string{
-		"stream orders: mappings", "audience big-spenders: rule", "template Chat message: text", "destination Shop: mapping",
+		"stream orders: mappings", "issue Sales: description", "audience big-spenders: rule",
+		"action Sales/Retention offers/Discount: priority", "action Sales/Retention offers/Free shipping: enabled", "template Chat message: text", "destination Shop: mapping",
 		"job Spenders nightly (meta_custom_audience): fail_after, hidden",
 	}
 	if !slices.Equal(got, want) {
@@ -254,6 +302,14 @@ func TestChanges(t *testing.T) {
 	}
 	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) {
 		t.Errorf("not settled: %+v", again)
+	}
+	// A job that sends a level follows it: nothing but the action is made.
+	files["more.yaml"] = "kind: action\nissue: Sales\ngroup: Retention offers\nname: Gift\neligibility: FILTER *\n"
+	if more := w.apply(files); count(more, manifest.Create) != 1 || count(more, manifest.Unchanged) != len(more)-1 {
+		t.Errorf("an action more: %+v", more)
+	}
+	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) {
+		t.Errorf("not settled with one action more: %+v", again)
 	}
 	// Layout and comments are no change; a description that is gone is.
 	files["b.yaml"] = strings.ReplaceAll(files["b.yaml"], "rule: FILTER country", "# at home\nrule: filter country")
@@ -271,7 +327,7 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 15 {
+	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 22 {
 		t.Errorf("its own export changes something: %+v", again)
 	}
 	other := newWorld(t, "Our Meta")
@@ -315,6 +371,17 @@ func TestProblems(t *testing.T) {
 		"setting":          {"kind: destination\nname: D\nprovider: meta\nauthorization: Our Meta\naccount: 1\nconfig:\n  zzz: " + mark, "x.yaml:7: config.zzz: is not a setting"},
 		"job":              {"kind: job\nname: J\nworkflow: meta-custom-audience\ndestination: " + mark + "\nfail_after: " + mark, "x.yaml:4: destination: there is no destination"},
 		"schedule":         {"kind: job\nname: J\nworkflow: meta-custom-audience\naudiences: [" + mark + "]\ntimezone: " + mark, "x.yaml:5: timezone: "},
+		"no issue":         {"kind: group\nname: " + mark, "x.yaml:1: issue and name are needed"},
+		"no such issue":    {"kind: group\nname: G\nissue: " + mark, "x.yaml:3: issue: there is no issue of this name"},
+		"no such group":    {"kind: action\nissue: Sales\nname: A\neligibility: FILTER *\ngroup: " + mark, "x.yaml:5: group: the issue has no group of this name"},
+		"name of a part":   {"kind: issue\nname: " + mark, "x.yaml:2: name: must be made of letters"},
+		"eligibility":      {"kind: action\nissue: Sales\ngroup: Retention offers\nname: A\neligibility: FILTER nothing_there = \"" + mark + "\"", "x.yaml:5: eligibility: "},
+		"no eligibility":   {"kind: action\nissue: Sales\ngroup: Retention offers\nname: A", "x.yaml:1: eligibility: is needed"},
+		"priority":         {"kind: action\nissue: Sales\ngroup: Retention offers\nname: A\neligibility: FILTER *\npriority: 1000001", "x.yaml:6: priority: must be from"},
+		"no such level":    {"kind: job\nname: J\nworkflow: meta_custom_audience\ndestination: Shop\nlevel: " + mark, "x.yaml:5: level: no such level"},
+		"level of nothing": {"kind: job\nname: J\nworkflow: next_best_action\nconfig:\n  level: " + mark, "x.yaml:5: config.level: no such level"},
+		"includes given":   {"kind: audience\nslug: a\nname: A\nrule: FILTER INCLUDE sales-retention-offers-discount", "x.yaml:4: rule: "},
+		"listed twice":     {"kind: priority_list\nname: L\ndestination: Shop\naudiences: [home, never-discounted]", "x.yaml:4: audiences: "},
 		"workflow":         {"kind: job\nname: J\nworkflow: " + mark, "x.yaml:3: workflow: no such workflow"},
 	}
 	for name, c := range cases {
@@ -346,10 +413,12 @@ func (w *world) isEmpty() {
 	templates, err5 := w.store.Templates(ctx)
 	destinations, err3 := w.store.Destinations(ctx)
 	jobs, err4 := w.store.Jobs(ctx, store.JobFilter{})
-	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
+	h, err6 := w.store.Hierarchy(ctx)
+	lists, err7 := w.store.PriorityLists(ctx, "")
+	if err := errors.Join(err, err2, err3, err4, err5, err6, err7); err != nil {
 		w.t.Fatal(err)
 	}
-	if n := len(schema.Fields) + len(schema.Streams) + len(audiences) + len(templates) + len(destinations) + len(jobs); n > 0 {
+	if n := len(schema.Fields) + len(schema.Streams) + len(audiences) + len(templates) + len(destinations) + len(jobs) + len(h.Issues) + len(h.Groups) + len(h.Actions) + len(lists); n > 0 {
 		w.t.Errorf("%d things were stored", n)
 	}
 }
@@ -379,7 +448,7 @@ func TestOrder(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		steps, err := w.Plan(context.Background(), map[string]string{"x.yaml": strings.Join(rapid.Permutation(docs).Draw(t, "docs"), "\n---\n")})
-		if err != nil || count(steps, manifest.Create) != 13 {
+		if err != nil || count(steps, manifest.Create) != 20 {
 			t.Fatalf("%v: %+v", err, steps)
 		}
 	})

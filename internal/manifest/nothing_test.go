@@ -17,6 +17,14 @@ func (nothing) Authorizations(context.Context) ([]activation.Authorization, erro
 func (nothing) Authorization(context.Context, activation.AuthorizationID) (activation.Authorization, error) {
 	return activation.Authorization{}, activation.ErrNotFound
 }
+
+func (nothing) Hierarchy(context.Context) (activation.Hierarchy, error) {
+	return activation.Hierarchy{}, nil
+}
+
+func (nothing) PriorityLists(context.Context, activation.DestinationID) ([]activation.PriorityList, error) {
+	return nil, nil
+}
 func (nothing) Audiences(context.Context) ([]activation.Audience, error) { return nil, nil }
 func (nothing) Audience(context.Context, activation.AudienceID) (activation.Audience, error) {
 	return activation.Audience{}, activation.ErrNotFound

@@ -165,7 +165,7 @@ func readThing(file string, n ast.Node) (thing, *Problem) {
 	t.kind = head.Kind
 	docs := map[string]any{
 		kindAuthorization: &authorizationDoc{}, kindField: &fieldDoc{}, kindStream: &streamDoc{}, kindAudience: &audienceDoc{},
-		kindTemplate: &templateDoc{}, kindDestination: &destinationDoc{}, kindJob: &jobDoc{}, kindPriorityList: &priorityListDoc{},
+		kindIssue: &issueDoc{}, kindGroup: &groupDoc{}, kindAction: &actionDoc{}, kindTemplate: &templateDoc{}, kindDestination: &destinationDoc{}, kindJob: &jobDoc{}, kindPriorityList: &priorityListDoc{},
 	}
 	doc, ok := docs[head.Kind]
 	if !ok {
@@ -179,6 +179,7 @@ func readThing(file string, n ast.Node) (thing, *Problem) {
 	if t.name == "" {
 		return refuse("%s", map[string]string{
 			kindAuthorization: "label is needed", kindAudience: "slug is needed", kindJob: "name and workflow are needed",
+			kindGroup: "issue and name are needed", kindAction: "issue, group and name are needed", kindIssue: "name is needed",
 			kindField: "name is needed", kindStream: "name is needed", kindTemplate: "name is needed", kindDestination: "name is needed", kindPriorityList: "name is needed",
 		}[t.kind])
 	}
@@ -202,6 +203,12 @@ func nameOf(doc any) string {
 		return d.Name
 	case *priorityListDoc:
 		return d.Name
+	case *issueDoc:
+		return d.Name
+	case *groupDoc:
+		return path(d.Issue, d.Name)
+	case *actionDoc:
+		return path(d.Issue, d.Group, d.Name)
 	case *jobDoc:
 		if d.Name == "" || d.Workflow == "" {
 			return ""
@@ -209,6 +216,15 @@ func nameOf(doc any) string {
 		return d.Name + " (" + strings.ReplaceAll(d.Workflow, "-", "_") + ")"
 	}
 	return ""
+}
+
+// path is what a part of the hierarchy is found by: the names down to it, or ""
+// where one is missing.
+func path(names ...string) string {
+	if slices.Contains(names, "") {
+		return ""
+	}
+	return strings.Join(names, "/")
 }
 
 // yamlProblem is an error of the YAML reader with its line and without the

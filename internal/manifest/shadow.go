@@ -2,12 +2,14 @@ package manifest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"usher/internal/activation"
 	"usher/internal/catalog"
 	"usher/internal/filterql"
+	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
@@ -22,10 +24,32 @@ type shadow struct {
 	destinations []activation.Destination
 	jobs         []activation.Job
 	lists        []activation.PriorityList
+	issues       []activation.Issue
+	groups       []activation.Group
+	actions      []activation.Action
 }
 
 func (s *shadow) Hierarchy(ctx context.Context) (activation.Hierarchy, error) {
-	return s.real.Hierarchy(ctx)
+	h, err := s.real.Hierarchy(ctx)
+	h.Issues = overlaid(h.Issues, s.issues, func(i activation.Issue) activation.IssueID { return i.ID })
+	h.Groups = overlaid(h.Groups, s.groups, func(g activation.Group) activation.GroupID { return g.ID })
+	h.Actions = overlaid(h.Actions, s.actions, func(a activation.Action) activation.ActionID { return a.ID })
+	return h, err
+}
+
+func (s *shadow) Jobs(ctx context.Context, f store.JobFilter) ([]activation.Job, error) {
+	all, err := s.real.Jobs(ctx, f)
+	for i, j := range all { // they are made last: only those that are there can have changed
+		if k := slices.IndexFunc(s.jobs, func(mine activation.Job) bool { return mine.ID == j.ID }); k >= 0 {
+			all[i] = s.jobs[k]
+		}
+	}
+	return all, err
+}
+
+// Targets are not changed by a plan.
+func (s *shadow) Targets(context.Context, store.TargetFilter) ([]activation.Target, error) {
+	return nil, nil
 }
 
 func (s *shadow) PriorityList(ctx context.Context, id activation.PriorityListID) (activation.PriorityList, error) {
@@ -196,6 +220,9 @@ func (p *shadowPlane) Streams(ctx context.Context) ([]warehouse.StreamStat, erro
 func (p *shadowPlane) SetAudiences(_ context.Context, rules []warehouse.Rule, now time.Time) error {
 	p.rules = rules
 	for _, r := range rules {
+		if r.Given {
+			continue // it follows no rule
+		}
 		f, err := filterql.Parse(r.Text)
 		if err == nil {
 			err = p.compile(f, r.Slug, now)
@@ -230,11 +257,16 @@ func (p *shadowPlane) compile(f *filterql.Filter, name string, now time.Time) er
 			if i < 0 {
 				return nil, nil
 			}
+			if p.rules[i].Given {
+				return nil, errGivenIncluded
+			}
 			return filterql.Parse(p.rules[i].Text)
 		},
 	})
 	return err
 }
+
+var errGivenIncluded = errors.New("its members come by decisions or conversions, not by a rule, so no rule can include it")
 
 func ruleError(err error) error {
 	if err == nil {
