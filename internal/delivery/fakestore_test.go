@@ -435,7 +435,8 @@ func (m *memory) FinishRun(_ context.Context, r activation.Run, end delivery.End
 		t.KeysDone = max(t.KeysDone, r.Seq)
 	}
 	again := end.Due || counts || r.Counts.Left > 0
-	if again && !t.DueNow && stored.Mode == activation.ModeKeys {
+	stranded := r.Counts.Removed > 0 && (r.Status == activation.RunFailed || r.Counts.Unsent+r.Counts.Withdrawn+r.Counts.Superseded > 0)
+	if again && !t.DueNow && stored.Mode == activation.ModeKeys && !stranded {
 		t.DueCause = activation.CauseAgent
 	} else if again {
 		t.DueCause = ""
@@ -835,7 +836,7 @@ func (m *memory) Retry(_ context.Context, id activation.RunID, _ string) error {
 		}
 	}
 	r.Status, r.Attempt, r.ErrorKind, r.ErrorCode, r.ErrorText, r.EndedAt = activation.RunRunning, r.Attempt+1, "", "", "", time.Time{}
-	t.OpenRun = id
+	t.OpenRun, t.LastOpenedAt = id, m.now()
 	delete(m.asleep, t.ID)
 	return nil
 }

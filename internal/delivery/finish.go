@@ -30,7 +30,11 @@ func (x *execution) finish(ctx context.Context, p progress) error {
 		}
 		return &pause{until}
 	}
-	end := x.outcome(p)
+	deferred, err := x.mayHaveDeferred(ctx, p)
+	if err != nil {
+		return err
+	}
+	end := x.outcome(p, deferred)
 	end.Until = until
 	if err := x.released(ctx, &end); err != nil {
 		return err
@@ -108,7 +112,8 @@ func (x *execution) networkWait() time.Time {
 }
 
 // outcome decides what the run's status is and what that means for its target.
-func (x *execution) outcome(p progress) End {
+// deferred says that a later run may have left people to the next one.
+func (x *execution) outcome(p progress, deferred bool) End {
 	if x.failure != nil {
 		x.run.ErrorKind, x.run.ErrorCode, x.run.ErrorText = x.failure.Kind, activation.CodeOf(x.failure), textOf(x.failure)
 	}
@@ -130,18 +135,27 @@ func (x *execution) outcome(p progress) End {
 		return End{Done: !failed}
 	case failed:
 		x.run.Status = activation.RunFailed
-		return End{}
+		return End{Due: p.awaiting && (deferred || x.unsettled(p))} // its error made the target due when it came
 	}
-	due := p.awaiting && x.mayHaveDeferred() || x.unsettled(p)
+	due := deferred || x.unsettled(p)
 	x.run.Status = activation.RunCompleted
 	return End{Done: true, Due: due}
 }
 
 // mayHaveDeferred reports whether a run after this one may have left people to a
-// later one because the network still owed this run's answer: something has
-// changed since. What events wait for is in their log.
-func (x *execution) mayHaveDeferred() bool {
-	return !x.ofEvents && (x.target.DoneSeq > x.run.Seq || x.target.DirtySeq > x.run.Seq)
+// later one because the network still owed this run's answer: one has opened
+// since, for whatever reason, or something has changed. The target is read when
+// all answers are folded, so that a run that opens afterwards waits for none of
+// them. What events wait for is in their log.
+func (x *execution) mayHaveDeferred(ctx context.Context, p progress) (bool, error) {
+	if !p.awaiting || x.ofEvents {
+		return false, nil
+	}
+	t, err := x.d.store.Target(ctx, x.run.Target)
+	if err != nil {
+		return false, err
+	}
+	return t.LastOpenedAt.After(x.run.StartedAt) || t.DoneSeq > x.run.Seq || t.DirtySeq > x.run.Seq, nil
 }
 
 // textOf is what a run says about its error: the message, and the field of the
@@ -188,6 +202,9 @@ func (x *execution) tookNothing(p progress) bool {
 // tried again with the next change.
 func (x *execution) unsettled(p progress) bool {
 	c := x.run.Counts
+	if c.Withdrawn > 0 && (c.Rejected == 0 || c.Removed > 0) { // new keys, behind old ones that are gone now
+		return true
+	}
 	refused := c.Rejected > 0 && slices.ContainsFunc(p.items, func(i activation.Item) bool { return i.Op == activation.OpReadd })
 	return c.Unknown > 0 || c.Unsent > 0 || c.Superseded > 0 && !refused
 }

@@ -58,16 +58,33 @@ func (t *tx) dueAfter(r activation.Run, rest activation.Rest) error {
 // again is the cause of the run that does what r was to do. What a push or a
 // forget was to do, no run of the target does.
 func again(r activation.Run) activation.Cause {
-	if r.Mode == activation.ModeForget || r.Mode == activation.ModeHistory {
+	if r.Mode == activation.ModeForget || r.Mode == activation.ModeHistory || strands(r) {
 		return byTarget
 	}
 	return r.Cause
 }
 
+// strands reports whether a run that only moves keys may have taken the old keys
+// of somebody away without giving the new ones. Such a person is held no more, so
+// that none of its kind brings them back.
+func strands(r activation.Run) bool {
+	c := r.Counts
+	return r.Mode == activation.ModeKeys && c.Removed > 0 && (r.Status == activation.RunFailed || c.Unsent+c.Withdrawn+c.Superseded > 0)
+}
+
+// anew is the cause of the run that fills another remote audience where r found
+// that its own is gone: moving keys alone would leave that empty.
+func anew(r activation.Run) activation.Cause {
+	if r.Mode == activation.ModeKeys {
+		return byTarget
+	}
+	return again(r)
+}
+
 // goesOnFor is the cause of the run that goes on where r has ended: changed
 // keys are a matter of their own, everything else is the target's.
 func goesOnFor(r activation.Run) activation.Cause {
-	if r.Mode == activation.ModeKeys {
+	if r.Mode == activation.ModeKeys && !strands(r) {
 		return activation.CauseAgent
 	}
 	return byTarget

@@ -48,7 +48,8 @@ func (t *tx) outcome(r, stored activation.Run, until time.Time) error {
 	if r.Counts.Left > 0 {
 		rhythm.Once, rhythm.Next = false, time.Time{} // more events wait
 	}
-	if c := r.Counts; kind == "" && !r.SyncType.OnlyAdds() && (c.Unsent > 0 || c.Superseded > 0 && c.Rejected == 0) {
+	if c := r.Counts; kind == "" && r.Audience != "" && r.SyncType != activation.SyncEvents &&
+		(c.Unsent > 0 || c.Superseded > 0 && c.Rejected == 0 || c.Withdrawn > 0 && (c.Rejected == 0 || c.Removed > 0)) {
 		rhythm.Once = false // the run that is due now sends them: a job that runs once is not over
 	}
 	if rhythm, err = t.capped(r, job, rhythm); err != nil {

@@ -323,7 +323,7 @@ func (s *Store) NewGeneration(ctx context.Context, r activation.Run, status acti
 			WHERE id = $1 AND generation = $2`, target.ID, r.Generation); err != nil {
 			return err
 		}
-		if err := t.setDue(target.ID, t.soon(target), again(r)); err != nil {
+		if err := t.setDue(target.ID, t.soon(target), anew(r)); err != nil {
 			return err
 		}
 		t.Enqueue(WakeTarget, string(target.ID))

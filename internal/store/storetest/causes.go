@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"crypto/rand"
+	"strings"
 	"time"
 
 	"usher/internal/activation"
@@ -401,4 +403,72 @@ func approvedNow(w *world) {
 	w.clock.Add(time.Hour)
 	w.ok(w.Approve(ctx, r.ID, "ann"))
 	w.equal(w.clock.Now(), w.target(targets[0].ID).LastOpenedAt)
+}
+
+// strandedKeys: who has lost an old key and got no new one is held no more, so a
+// run that only moves keys would never bring them back. Nor would one fill the
+// remote audience that takes the place of one that is gone.
+func strandedKeys(w *world) {
+	ctx := w.t.Context()
+	_, targets := w.job("daily", func(j *activation.Job) { j.Frequency = "daily" }, w.audience("a"))
+	target := targets[0].ID
+	w.done(w.opens(activation.Run{Target: target}), 1)
+	keys := func(c activation.Counts) activation.Run {
+		w.clock.Add(20 * time.Minute)
+		r, _, err := w.TakeRun(ctx, w.opens(activation.Run{Target: target, Mode: activation.ModeKeys, Cause: activation.CauseAgent, SyncType: activation.SyncPIIUpdate}).ID, "n1", lease)
+		w.ok(err)
+		r.Counts, r.Stage = c, activation.StageMembers
+		return r
+	}
+	r := keys(activation.Counts{Removed: 1, Unsent: 1})
+	r.Status, r.ErrorKind, r.ErrorCode = activation.RunFailed, activation.Unavailable, "META-2"
+	w.ok(w.FinishRun(ctx, r, activation.End{}))
+	w.equal(activation.CauseSchedule, w.target(target).DueCause)
+	w.done(w.opens(activation.Run{Target: target}), 2)
+
+	r = keys(activation.Counts{Unsent: 1}) // nobody has lost anything
+	r.Status, r.ErrorKind, r.ErrorCode = activation.RunFailed, activation.Unavailable, "META-2"
+	w.ok(w.FinishRun(ctx, r, activation.End{}))
+	w.equal(activation.CauseAgent, w.target(target).DueCause)
+	w.done(w.opens(activation.Run{Target: target}), 3)
+
+	r = keys(activation.Counts{Removed: 1, Withdrawn: 1}) // behind removals that were answered later
+	r.Status = activation.RunCompleted
+	w.ok(w.FinishRun(ctx, r, activation.End{Done: true, Due: true}))
+	w.equal(activation.CauseSchedule, w.target(target).DueCause)
+	w.done(w.opens(activation.Run{Target: target}), 4)
+
+	r = keys(activation.Counts{Removed: 1, Unknown: 1}) // which may be held
+	r.Status = activation.RunCompleted
+	w.ok(w.FinishRun(ctx, r, activation.End{Done: true, Due: true}))
+	w.equal(activation.CauseAgent, w.target(target).DueCause)
+	w.done(w.opens(activation.Run{Target: target}), 5)
+
+	w.ok(w.NewGeneration(ctx, keys(activation.Counts{}), activation.RunWithdrawn))
+	w.equal(activation.CauseSchedule, w.target(target).DueCause)
+}
+
+// onceAudience: the audience of a job that runs once is not over while rows of it
+// are left for the run that is due.
+func onceAudience(w *world) {
+	ctx := w.t.Context()
+	for _, c := range []struct {
+		sync  activation.SyncType
+		left  activation.Counts
+		state activation.TargetState
+	}{
+		{activation.SyncSegment, activation.Counts{Unsent: 1}, activation.TargetRunnable},
+		{activation.SyncConversionAudience, activation.Counts{Unsent: 1}, activation.TargetRunnable},
+		{activation.SyncSegment, activation.Counts{Removed: 1, Withdrawn: 1}, activation.TargetRunnable},
+		{activation.SyncSegment, activation.Counts{Rejected: 1, Withdrawn: 1}, activation.TargetCompleted},
+		{activation.SyncSegment, activation.Counts{Rejected: 1}, activation.TargetCompleted},
+	} {
+		name := strings.ToLower(rand.Text())
+		_, targets := w.job(name, func(j *activation.Job) { j.Continuous = false }, w.audience(name))
+		r, _, err := w.TakeRun(ctx, w.opens(activation.Run{Target: targets[0].ID, SyncType: c.sync}).ID, "n1", lease)
+		w.ok(err)
+		r.Status, r.Counts = activation.RunCompleted, c.left
+		w.ok(w.FinishRun(ctx, r, activation.End{Done: true, Due: true}))
+		w.equal(c.state, w.target(targets[0].ID).State)
+	}
 }

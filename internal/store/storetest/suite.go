@@ -114,6 +114,8 @@ func Run(t *testing.T, env Env) {
 		{"asked meanwhile", askedMeanwhile},
 		{"asked under way", askedUnderWay},
 		{"approved now", approvedNow},
+		{"stranded keys", strandedKeys},
+		{"an audience once", onceAudience},
 		{"keys elsewhere", keysElsewhere},
 		{"modes", modes},
 		{"keys of runs", runKeys},
