@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -61,7 +62,7 @@ func (a *API) capture(ctx context.Context, b responseBody) (paid.Captured, error
 		}
 		return a.Paid.Capture(ctx, r, CallerOf(ctx).Name)
 	}
-	if b.CustomerID != "" {
+	if !reflect.DeepEqual(b.OneResponse, OneResponse{}) {
 		return paid.Captured{}, invalid("responses", "responses: give one response, or several under responses, and not both")
 	}
 	all := make([]paid.Response, len(b.Responses))

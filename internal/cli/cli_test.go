@@ -24,6 +24,7 @@ func TestCommands(t *testing.T) {
 	}
 	good := file("people.csv", "id,email,score\n4,d@example.com,95\n")
 	bad := file("bad.csv", "id,email,score\n5,e@example.com,1\n6,f@example.com,1,2\n")
+	none := file("none.csv", "id,email,score\n")
 	made := ""
 	for _, c := range []struct {
 		name, stdin string
@@ -43,6 +44,7 @@ func TestCommands(t *testing.T) {
 		{name: "mapping list", args: []string{"mapping", "list", "people"}, out: "upper(country)"},
 		{name: "stream rebuild", args: []string{"stream", "rebuild"}},
 		{name: "import", args: []string{"import", good}, err: "1 messages, 0 rejected"},
+		{name: "import of nothing", args: []string{"import", none, "--stream", "people"}, err: "0 messages, 0 rejected"},
 		{name: "import, dry", args: []string{"import", good, "--dry-run"}, err: "1 messages"},
 		{name: "import, bad", args: []string{"import", bad, "--stream", "people"}, code: 1, err: "line 3: expected 3 columns, found 4"},
 		{name: "import, drop", args: []string{"import", bad, "--stream", "people", "--drop-errors"}, err: "line 3"},

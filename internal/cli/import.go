@@ -82,7 +82,7 @@ column; --drop-errors skips such rows and counts them.`,
 				return err
 			}
 			up.SetTotal(-1, true)
-			if !dryRun && !noWait && sum.LoadID != "" {
+			if !dryRun && !noWait && sum.MessageCount > 0 { // a bar of nothing never ends
 				b := bar(bars, "in profiles", max(sum.MessageCount, 1), decor.CountersNoUnit("%d / %d"))
 				if _, err = awaitLoad(cmd.Context(), a.client(), sum.LoadID, func(v loadView) { b.SetCurrent(v.Done) }); err != nil {
 					b.Abort(false)

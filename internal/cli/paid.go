@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -26,132 +25,6 @@ func (a *app) paidCommand() *cobra.Command {
 		a.nounCommand("action", "actions customers are decided for", []string{"name", "description", "group_id", "eligibility", "priority", "enabled"}),
 		a.jsonFlag(a.decideCommand()), a.jsonFlag(a.previewCommand()), a.responseCommand(), a.jsonFlag(a.historyCommand()),
 	)
-	return c
-}
-
-// fieldHelp says what each field of the hierarchy is.
-var fieldHelp = map[string]string{
-	"name": "name, unique beside its neighbours", "description": "what it is for", "issue_id": "id of the issue it belongs to", "group_id": "id of the group it belongs to",
-	"eligibility": "who may be decided for it, in FilterQL", "priority": "the highest wins", "enabled": "takes part in decisions: true or false",
-}
-
-// nounCommand lists, makes, changes and deletes issues, groups or actions.
-func (a *app) nounCommand(noun, what string, fields []string) *cobra.Command {
-	base := "/v2/paid/" + noun
-	c := &cobra.Command{Use: noun, Short: strings.ToUpper(what[:1]) + what[1:]}
-	list := &cobra.Command{
-		Use: "list", Short: "List " + what, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var out []map[string]any
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, base, nil, &out); err != nil {
-				return err
-			}
-			return a.printJSON(out)
-		},
-	}
-	set := func(use, verb string, args cobra.PositionalArgs) *cobra.Command {
-		values := map[string]*string{}
-		s := &cobra.Command{
-			Use: use, Short: strings.ToUpper(verb[:1]) + verb[1:] + " one of the " + noun + "s", Args: args, Example: "  usher paid " + noun + " " + use + " --name Sales",
-			RunE: func(cmd *cobra.Command, args []string) error {
-				body, err := nounBody(cmd, values)
-				if err != nil {
-					return err
-				}
-				method, path := http.MethodPost, base
-				if len(args) == 1 {
-					method, path = http.MethodPut, base+"/"+url.PathEscape(args[0])
-				}
-				var out map[string]any
-				if _, err := a.client().Do(cmd.Context(), method, path, body, &out); err != nil {
-					return err
-				}
-				return a.printJSON(out)
-			},
-		}
-		for _, f := range fields {
-			values[f] = s.Flags().String(flagOf(f), "", fieldHelp[f])
-		}
-		return s
-	}
-	c.AddCommand(list, set("create", "create", cobra.NoArgs), set("edit ID", "edit", cobra.ExactArgs(1)))
-	if noun == "action" {
-		c.AddCommand(a.showCommand(base), a.jsonFlag(a.deleteAction(base)))
-		return c
-	}
-	c.AddCommand(&cobra.Command{
-		Use: "delete ID", Short: "Delete one of the " + noun + "s that has nothing below it", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := a.client().Do(cmd.Context(), http.MethodDelete, base+"/"+url.PathEscape(args[0]), nil, nil)
-			return err
-		},
-	})
-	return c
-}
-
-func flagOf(field string) string { return strings.TrimSuffix(field, "_id") }
-
-// nounBody is what was given, as the API takes it.
-func nounBody(cmd *cobra.Command, values map[string]*string) (map[string]any, error) {
-	body := map[string]any{}
-	for field, v := range values {
-		if !cmd.Flags().Changed(flagOf(field)) {
-			continue
-		}
-		switch field {
-		case "priority":
-			n, err := strconv.ParseInt(*v, 10, 64)
-			if err != nil {
-				return nil, usageError("--priority %q is not a whole number", *v)
-			}
-			body[field] = n
-		case "enabled":
-			on, err := strconv.ParseBool(*v)
-			if err != nil {
-				return nil, usageError("--enabled must be true or false")
-			}
-			body[field] = on
-		default:
-			body[field] = *v
-		}
-	}
-	return body, nil
-}
-
-func (a *app) showCommand(base string) *cobra.Command {
-	return &cobra.Command{
-		Use: "show ID", Short: "Show one", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var out map[string]any
-			if _, err := a.client().Do(cmd.Context(), http.MethodGet, base+"/"+url.PathEscape(args[0]), nil, &out); err != nil {
-				return err
-			}
-			return a.printJSON(out)
-		},
-	}
-}
-
-func (a *app) deleteAction(base string) *cobra.Command {
-	var dry bool
-	c := &cobra.Command{
-		Use: "delete ID", Short: "Delete an action: everybody leaves its audiences, at every destination", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path := base + "/" + url.PathEscape(args[0])
-			if dry {
-				path += "?dry_run=true"
-			}
-			var out decision.Leaving
-			if _, err := a.client().Do(cmd.Context(), http.MethodDelete, path, nil, &out); err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(out)
-			}
-			a.say("%s people leave, at %d targets", count(out.People), len(out.Targets))
-			return nil
-		},
-	}
-	c.Flags().BoolVar(&dry, "dry-run", false, "say who would leave, and delete nothing")
 	return c
 }
 
@@ -236,7 +109,15 @@ func (a *app) previewCommand() *cobra.Command {
 			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/paid/preview", map[string]any{"level": args[0]}, &out); err != nil {
 				return err
 			}
-			return a.printJSON(out)
+			if a.json {
+				return a.printJSON(out)
+			}
+			a.say("of %s people, %s would enter an audience, %s leave one, and there is nothing for %s", count(out.Considered), count(out.Entered), count(out.Left), count(out.Nothing))
+			rows := make([][]string, len(out.Actions))
+			for i, x := range out.Actions {
+				rows[i] = []string{x.Path, strconv.FormatInt(x.Priority, 10), strconv.FormatBool(x.Enabled), count(x.Members), count(x.Chosen)}
+			}
+			return a.table([]string{"ACTION", "PRIORITY", "ENABLED", "IN NOW", "CHOSEN"}, rows)
 		},
 	}
 }

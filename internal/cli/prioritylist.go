@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,13 +30,17 @@ func (a *app) priorityListCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(out)
 			}
+			slugs, names, err := a.named(cmd.Context())
+			if err != nil {
+				return err
+			}
 			rows := make([][]string, len(out))
 			for i, l := range out {
-				ids := make([]string, len(l.Audiences))
+				order := make([]string, len(l.Audiences))
 				for j, id := range l.Audiences {
-					ids[j] = string(id)
+					order[j] = cmp.Or(slugs[id], string(id))
 				}
-				rows[i] = []string{string(l.ID), l.Name, string(l.Destination), strings.Join(ids, " > ")}
+				rows[i] = []string{string(l.ID), l.Name, cmp.Or(names[l.Destination], string(l.Destination)), strings.Join(order, " > ")}
 			}
 			return a.table([]string{"ID", "NAME", "DESTINATION", "AUDIENCES"}, rows)
 		},
@@ -56,17 +63,37 @@ func (a *app) priorityListCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.AddCommand(a.jsonFlag(list), show, a.listSet("create", "create", cobra.NoArgs), a.listSet("edit ID", "edit", cobra.ExactArgs(1)), remove)
+	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(a.listSet("create", cobra.NoArgs)), a.jsonFlag(a.listSet("edit ID", cobra.ExactArgs(1))), remove)
 	return c
 }
 
+// named are the slugs of audiences and the names of destinations, by id.
+func (a *app) named(ctx context.Context) (map[activation.AudienceID]string, map[activation.DestinationID]string, error) {
+	var audiences []activation.Audience
+	if _, err := a.client().Do(ctx, http.MethodGet, "/v2/segment", nil, &audiences); err != nil {
+		return nil, nil, err
+	}
+	var destinations []activation.Destination
+	if _, err := a.client().Do(ctx, http.MethodGet, "/v2/destination", nil, &destinations); err != nil {
+		return nil, nil, err
+	}
+	slugs, names := map[activation.AudienceID]string{}, map[activation.DestinationID]string{}
+	for _, x := range audiences {
+		slugs[x.ID] = x.Slug
+	}
+	for _, x := range destinations {
+		names[x.ID] = x.Name
+	}
+	return slugs, names, nil
+}
+
 // listSet makes or changes a list.
-func (a *app) listSet(use, name string, args cobra.PositionalArgs) *cobra.Command {
+func (a *app) listSet(use string, args cobra.PositionalArgs) *cobra.Command {
 	var label, destination string
 	var audiences []string
 	c := &cobra.Command{
-		Use: use, Short: strings.ToUpper(name[:1]) + name[1:] + " a priority list", Args: args,
-		Example: "  usher priority-list " + use + ` --name "First vip" --destination ID --audience vip --audience high`,
+		Use: use, Short: "Create a priority list, and print its id", Args: args,
+		Example: `  usher priority-list create --name "First vip" --destination ID --audience vip --audience high`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body := map[string]any{}
 			for flag, value := range map[string]any{"name": label, "destination": destination, "audience": audiences} {
@@ -82,8 +109,18 @@ func (a *app) listSet(use, name string, args cobra.PositionalArgs) *cobra.Comman
 			if _, err := a.client().Do(cmd.Context(), method, path, body, &out); err != nil {
 				return err
 			}
-			return a.printJSON(out)
+			switch {
+			case a.json:
+				return a.printJSON(out)
+			case len(args) == 0:
+				_, err := fmt.Fprintln(a.out, out.ID)
+				return err
+			}
+			return nil
 		},
+	}
+	if strings.HasPrefix(use, "edit") {
+		c.Short, c.Example = "Change name or order; what is left out stays", "  usher priority-list edit ID --audience high --audience vip"
 	}
 	c.Flags().StringVar(&label, "name", "", "name for people")
 	c.Flags().StringVar(&destination, "destination", "", "id of the destination; can't be changed later")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -91,6 +92,9 @@ func (a *app) targetDrift() *cobra.Command {
 			if a.json {
 				return a.printJSON(all)
 			}
+			if len(all) == 0 {
+				return a.noDrift(cmd.Context(), args[0])
+			}
 			rows := make([][]string, len(all))
 			for i, r := range all {
 				profile := "not known here"
@@ -102,6 +106,24 @@ func (a *app) targetDrift() *cobra.Command {
 			return a.table([]string{"DIFFERENCE", "PROFILE", "KEYS"}, rows)
 		},
 	}
+}
+
+// noDrift says why there are no differences to list: not every comparison names
+// persons.
+func (a *app) noDrift(ctx context.Context, target string) error {
+	var last []activation.Reconciliation
+	if _, err := a.client().Do(ctx, http.MethodGet, targetPath(target, "reconcile")+"?limit=1", nil, &last); err != nil {
+		return err
+	}
+	switch {
+	case len(last) == 0:
+		a.say("the target was never compared with its network: usher target reconcile %s", target)
+	case last[0].Method == activation.ByMembers:
+		a.say("no differences are named: the comparison of %s is %s", when(last[0].StartedAt), last[0].Status)
+	default:
+		a.say("no differences are named: the comparison of %s is %s, and the network does not tell its members", when(last[0].StartedAt), last[0].Status)
+	}
+	return nil
 }
 
 func (a *app) targetRepair() *cobra.Command {

@@ -165,7 +165,7 @@ func (c *inquiry) approval(r activation.Run) {
 
 // failed tells of a run that failed, and whether it can be retried.
 func (c *inquiry) failed(r activation.Run) {
-	c.coded(c.add("Run", Stop, fmt.Sprintf("%s failed in the stage %s, %s; %s", runName(r), r.Stage, c.said(r.ErrorCode, r.ErrorText), c.retrying(r))).of(r, nil).at(r.EndedAt), cmp.Or(r.ErrorCode, "UNKNOWN-000"))
+	c.coded(c.add("Run", Stop, fmt.Sprintf("%s failed %s, %s; %s", runName(r), whereFailed(r), c.said(r.ErrorCode, r.ErrorText), c.retrying(r))).of(r, nil).at(r.EndedAt), cmp.Or(r.ErrorCode, "UNKNOWN-000"))
 }
 
 func (c *inquiry) retrying(r activation.Run) string {
@@ -325,4 +325,11 @@ func (c *inquiry) noEvents() {
 	default:
 		c.add(name, Stop, fmt.Sprintf("none of the last %s has an event of this person among the rows that are still kept: it came before the job began, was too old, lacked what the destination needs, or waits until the person has a usable key", many(int64(len(c.runs)), "run"))).of(r, nil).at(r.StagedAt)
 	}
+}
+
+func whereFailed(r activation.Run) string {
+	if r.Stage == "" {
+		return "before its first stage"
+	}
+	return "in the stage " + string(r.Stage)
 }
