@@ -115,7 +115,7 @@ func (s *Store) DueTargets(ctx context.Context, limit int) ([]activation.Target,
 			    OR (j.deleted_at IS NULL AND j.state IN ('runnable', 'sleeping') AND `+loud+` AND `+alive+`))
 			  AND d.enabled AND (a.status IS NULL OR a.status <> 'unhealthy')
 			  AND (`+keysWait+` OR ((t.state = 'runnable' OR (t.state = 'sleeping'
-			      AND ((t.sleep_until <= $1 AND t.sleep_reason <> 'authorization') OR t.sleep_reason = 'approval')))
+			      AND ((t.sleep_until <= $1 AND t.sleep_reason <> 'authorization') OR t.sleep_reason = 'approval' OR (t.sleep_reason = 'schedule' AND t.due_at <= $1))))
 			    AND NOT EXISTS (SELECT 1 FROM runs w WHERE w.target_id = t.id AND w.status = 'pending' AND w.seq >= t.dirty_seq)
 			    AND (t.due_at <= $1
 			      OR (j.realtime AND t.dirty_seq > t.done_seq

@@ -448,6 +448,33 @@ func strandedKeys(w *world) {
 	w.equal(activation.CauseSchedule, w.target(target).DueCause)
 }
 
+// fillsAtOnce: another remote audience is filled at once, and not at the job's
+// next time, also where an answer that was owed told that the first is gone.
+func fillsAtOnce(w *world) {
+	ctx := w.t.Context()
+	_, targets := w.job("daily", func(j *activation.Job) { j.Frequency = "daily" }, w.audience("a"))
+	target := targets[0].ID
+	r, _, err := w.TakeRun(ctx, w.opens(activation.Run{Target: target}).ID, "n1", lease)
+	w.ok(err)
+	r.StagedAt, r.Stage = w.clock.Now(), activation.StageMembers
+	w.ok(w.QueueItems(ctx, r, tenEach(1)))
+	items, err := w.Items(ctx, r.ID)
+	w.ok(err)
+	it, err := w.ClaimItem(ctx, r, items[0].ID)
+	w.ok(err)
+	w.ok(w.SaveReceipt(ctx, r, it, activation.ItemAwaiting, activation.Receipt{Attempt: it.Attempt, PollToken: "t"}, "", ""))
+	r.Status = activation.RunAwaiting
+	w.ok(w.FinishRun(ctx, r, activation.End{Done: true, Until: w.clock.Now().Add(time.Hour)}))
+	w.done(w.opens(activation.Run{Target: target}), 1)
+	w.equal(activation.SleepSchedule, w.target(target).SleepReason)
+	w.clock.Add(2 * time.Hour)
+	r, _, err = w.TakeRun(ctx, r.ID, "n1", lease)
+	w.ok(err)
+	w.equal(0, len(w.due()))
+	w.ok(w.NewGeneration(ctx, r, activation.RunFailed))
+	w.equal([]activation.TargetID{target}, w.due())
+}
+
 // onceAudience: the audience of a job that runs once is not over while rows of it
 // are left for the run that is due.
 func onceAudience(w *world) {
