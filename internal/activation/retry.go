@@ -27,8 +27,10 @@ type RetryFacts struct {
 	JobGone bool
 	// OpenRun is the number of the target's open run, 0 = none.
 	OpenRun int64
-	// Later is the number of a later run of the target that was staged, 0 = none.
-	Later int64
+	// Later is the number of a later run of the target that was staged and does
+	// what this one was to do, 0 = none. Moved is that of one which does not: it
+	// moved the keys of those who are held.
+	Later, Moved int64
 	// Generation is the target's present one.
 	Generation int
 	// Auth is the health of the destination's present authorization.
@@ -62,6 +64,8 @@ func RetryRule(f RetryFacts) (ok bool, reason string) {
 		return false, fmt.Sprintf("run #%d is open for this audience at this destination", f.OpenRun)
 	case f.Later != 0 && !r.SyncType.OnlyAdds():
 		return false, fmt.Sprintf("run #%d carries these", f.Later)
+	case f.Moved != 0 && !r.SyncType.OnlyAdds():
+		return false, fmt.Sprintf("run #%d has moved identifiers since then; the next run plans afresh", f.Moved)
 	case r.ErrorKind == Unauthorized && f.Auth != AuthHealthy:
 		return false, "the authorization is not healthy yet"
 	case f.Left == 0:

@@ -46,6 +46,9 @@ func TestRetryRule(t *testing.T) {
 		{"a later one, and it moved keys", func(f *activation.RetryFacts) {
 			f.Later, f.Run.SyncType, f.Run.Mode = 13, activation.SyncPIIUpdate, activation.ModeKeys
 		}, "run #13 carries these"},
+		{"a later one moved keys", func(f *activation.RetryFacts) { f.Moved = 13 }, "run #13 has moved identifiers since then"},
+		{"a later one does the same, and another moved keys", func(f *activation.RetryFacts) { f.Later, f.Moved = 13, 14 }, "run #13 carries these"},
+		{"a later one moved keys, but conversions only add", func(f *activation.RetryFacts) { f.Moved, f.Run.SyncType = 13, activation.SyncOfflineConversion }, ""},
 		{"a later one, but conversion audiences only add", func(f *activation.RetryFacts) { f.Later, f.Run.SyncType = 13, activation.SyncConversionAudience }, ""},
 		{"a later one, but events only add", func(f *activation.RetryFacts) { f.Later, f.Run.SyncType = 13, activation.SyncEvents }, ""},
 		{"a later one, but the past was pushed", func(f *activation.RetryFacts) {

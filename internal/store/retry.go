@@ -184,7 +184,8 @@ func (t *tx) allRetryFacts(ids []activation.RunID, who retrier) ([]activation.Re
 	var w where
 	in(&w, "r.id", ids)
 	rows, err := t.query(`SELECT coalesce(j.state, 'killed'), j.id IS NULL OR j.deleted_at IS NOT NULL, t.generation, coalesce(o.number, 0), coalesce(a.status, 'healthy'),
-			CASE WHEN r.status = 'failed' THEN coalesce((SELECT l.number FROM runs l WHERE l.target_id = r.target_id AND l.number > r.number AND l.staged_at IS NOT NULL ORDER BY l.number DESC LIMIT 1), 0) ELSE 0 END,
+			CASE WHEN r.status = 'failed' THEN coalesce((SELECT l.number FROM runs l WHERE l.target_id = r.target_id AND l.number > r.number AND l.staged_at IS NOT NULL AND (l.mode IN ('', 'replace') OR l.mode = r.mode) ORDER BY l.number DESC LIMIT 1), 0) ELSE 0 END,
+			CASE WHEN r.status = 'failed' THEN coalesce((SELECT l.number FROM runs l WHERE l.target_id = r.target_id AND l.number > r.number AND l.staged_at IS NOT NULL AND l.mode IN ('keys', 'forget') ORDER BY l.number DESC LIMIT 1), 0) ELSE 0 END,
 			CASE WHEN r.status = 'failed' THEN (SELECT count(*) FROM items i WHERE i.run_id = r.id AND i.state IN `+string(who)+`) ELSE 0 END, `+runColumns+`
 		FROM runs r JOIN targets t ON t.id = r.target_id JOIN destinations d ON d.id = t.destination_id
 		LEFT JOIN jobs j ON j.id = r.job_id
@@ -193,7 +194,7 @@ func (t *tx) allRetryFacts(ids []activation.RunID, who retrier) ([]activation.Re
 	return collect(rows, err, func(row scanner) (activation.RetryFacts, error) {
 		var f activation.RetryFacts
 		var err error
-		f.Run, err = scanRun(behindOf{row, []any{&f.Job, &f.JobGone, &f.Generation, &f.OpenRun, &f.Auth, &f.Later, &f.Left}})
+		f.Run, err = scanRun(behindOf{row, []any{&f.Job, &f.JobGone, &f.Generation, &f.OpenRun, &f.Auth, &f.Later, &f.Moved, &f.Left}})
 		return f, err
 	})
 }

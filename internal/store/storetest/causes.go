@@ -448,6 +448,33 @@ func strandedKeys(w *world) {
 	w.equal(activation.CauseSchedule, w.target(target).DueCause)
 }
 
+// movedSince: a run that only moved keys carries nothing of a failed one.
+func movedSince(w *world) {
+	ctx := w.t.Context()
+	_, targets := w.job("daily", func(j *activation.Job) { j.Frequency = "daily" }, w.audience("a"))
+	target := targets[0].ID
+	failed := w.opens(activation.Run{Target: target})
+	w.failsAt(failed, activation.StageMembers, activation.Unavailable)
+	stage := func(r activation.Run) {
+		r, _, err := w.TakeRun(ctx, w.opens(r).ID, "n1", lease)
+		w.ok(err)
+		r.StagedAt, r.Status = w.clock.Now(), activation.RunCompleted
+		w.ok(w.FinishRun(ctx, r, activation.End{Done: true}))
+	}
+	says := func(want string) {
+		ok, reason, err := w.RetryVerdict(ctx, failed.ID)
+		w.ok(err)
+		w.equal([]any{false, want}, []any{ok, reason})
+	}
+	stage(activation.Run{Target: target, Mode: activation.ModeKeys, SyncType: activation.SyncPIIUpdate})
+	says("run #2 has moved identifiers since then; the next run plans afresh")
+	w.equal(true, w.target(target).DueNow) // which is owed
+	stage(activation.Run{Target: target})
+	says("run #3 carries these")
+	stage(activation.Run{Target: target, Mode: activation.ModeKeys, SyncType: activation.SyncPIIUpdate})
+	says("run #3 carries these")
+}
+
 // fillsAtOnce: another remote audience is filled at once, and not at the job's
 // next time, also where an answer that was owed told that the first is gone.
 func fillsAtOnce(w *world) {

@@ -115,6 +115,7 @@ func Run(t *testing.T, env Env) {
 		{"asked under way", askedUnderWay},
 		{"approved now", approvedNow},
 		{"stranded keys", strandedKeys},
+		{"moved since", movedSince},
 		{"fills at once", fillsAtOnce},
 		{"an audience once", onceAudience},
 		{"keys elsewhere", keysElsewhere},

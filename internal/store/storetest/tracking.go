@@ -285,7 +285,7 @@ func manyVerdicts(w *world) {
 	w.clock.Add(10 * time.Minute)
 	keys := w.opens(activation.Run{Target: target, SyncType: activation.SyncPIIUpdate, Mode: activation.ModeKeys})
 	w.failsAt(keys, activation.StageMembers, activation.Unavailable)
-	add(full, "run #6 carries these")
+	add(full, "run #6 has moved identifiers since then; the next run plans afresh")
 	add(keys, "")
 	// Conversions only add.
 	_, conversions := w.ofStream("conversions", nil)
