@@ -1,11 +1,14 @@
 package delivery_test
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/store"
 )
 
 // TestDeferredAlthoughNothingHasChanged: a run that was asked for while answers
@@ -85,4 +88,32 @@ func TestReaddedAfterAnswers(t *testing.T) {
 		}
 		w.holding(t, "new0", "e1", "e2", "e3")
 	})
+}
+
+// TestKeysAloneStrandNobody: a run that only moves keys takes the old one away and
+// cannot give the new one yet; a full run does so, long before the job's time.
+func TestKeysAloneStrandNobody(t *testing.T) {
+	t.Parallel()
+	play(t, []scenario{{"answers come later", func(t *testing.T, w *world, _ *store.Store, p *plane) {
+		w.daily()
+		w.net.async, w.def.Async = true, true
+		w.boot()
+		w.join(0, 4)
+		w.work(t)
+		if _, err := w.proc.RunTarget(t.Context(), w.target); err != nil && !errors.Is(err, activation.ErrConflict) {
+			t.Fatal(err)
+		}
+		for range 6 {
+			w.after(t, 10*time.Minute)
+		}
+		w.holding(t, "e0", "e1", "e2", "e3")
+		p.set(0, [2]string{"new0"}, true)
+		for range 18 {
+			w.after(t, 10*time.Minute)
+		}
+		w.holding(t, "new0", "e1", "e2", "e3")
+		if !slices.ContainsFunc(w.store.all(), func(r activation.Run) bool { return r.Mode == activation.ModeKeys && r.Counts.Withdrawn > 0 }) {
+			t.Fatal("no run has only moved keys")
+		}
+	}}})
 }
