@@ -117,10 +117,10 @@ func (t *tx) reconciled(target activation.Target, c activation.Reconciliation) e
 	if earlier != nil {
 		was = earlier.Status
 	}
-	switch {
-	case c.Status == was:
+	if c.Status == was {
 		return nil
-	case c.Status == activation.ReconcileDrifted:
+	}
+	if c.Status == activation.ReconcileDrifted {
 		return t.driftedEvent(target, c)
 	}
 	return t.inStep(target)

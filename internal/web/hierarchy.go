@@ -32,9 +32,11 @@ type nodePage struct {
 func issuePath(id activation.IssueID) string {
 	return "/decisions/issues/" + url.PathEscape(string(id))
 }
+
 func groupPath(id activation.GroupID) string {
 	return "/decisions/groups/" + url.PathEscape(string(id))
 }
+
 func actionPath(id activation.ActionID) string {
 	return "/decisions/actions/" + url.PathEscape(string(id))
 }
