@@ -103,12 +103,12 @@ func TestKeysAloneStrandNobody(t *testing.T) {
 		if _, err := w.proc.RunTarget(t.Context(), w.target); err != nil && !errors.Is(err, activation.ErrConflict) {
 			t.Fatal(err)
 		}
-		for range 6 {
+		for range 3 {
 			w.after(t, 10*time.Minute)
 		}
 		w.holding(t, "e0", "e1", "e2", "e3")
 		p.set(0, [2]string{"new0"}, true)
-		for range 18 {
+		for range 7 { // until twenty minutes before that time
 			w.after(t, 10*time.Minute)
 		}
 		w.holding(t, "new0", "e1", "e2", "e3")
