@@ -32,7 +32,7 @@ var actions = []option{{"", "Any action", false}, {actionRetry, "Retry", false},
 
 // looked is how many failed runs are looked at for one page of those with an
 // action: whether Retry is offered is a rule and no column.
-const looked = 500
+const looked = 250
 
 // causes are what triggers a run, as people read it.
 var causes = []option{
@@ -233,18 +233,25 @@ func (c *Console) runsOf(v visit, f store.RunFilter, action string, limit int) (
 		}
 		return out, next, err
 	}
-	f.Status, f.Limit = []activation.RunStatus{activation.RunFailed}, looked
-	failed, err := c.Tracking.List(v.Context(), f)
-	if err != nil {
-		return nil, 0, err
-	}
-	for i, r := range failed {
-		if r.Retry.Allowed == (action == actionRetry) {
-			out = append(out, r)
+	f.Status, f.Limit = []activation.RunStatus{activation.RunFailed}, 2*limit
+	for seen := 0; ; {
+		failed, err := c.Tracking.List(v.Context(), f)
+		if err != nil {
+			return nil, 0, err
 		}
-		if len(out) == limit && i < len(failed)-1 || i == looked-1 {
-			return out, r.Number, nil
+		for i, r := range failed {
+			if r.Retry.Allowed == (action == actionRetry) {
+				out = append(out, r)
+			}
+			seen++
+			more := i < len(failed)-1 || len(failed) == f.Limit
+			if more && (len(out) == limit || seen == looked) {
+				return out, r.Number, nil
+			}
+			f.Before = r.Number
+		}
+		if len(failed) < f.Limit {
+			return out, 0, nil
 		}
 	}
-	return out, 0, nil
 }
