@@ -33,6 +33,9 @@ type tab struct {
 // chromium opens a browser, or skips the test where there is none.
 func chromium(t *testing.T) *tab {
 	t.Helper()
+	if raceEnabled {
+		t.Skip("make test looks at pages in a browser without the race detector, to be done in time; what serves them is tried with it by the other tests")
+	}
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(name); err == nil {
