@@ -266,6 +266,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return s.merger.Run(ctx) })
 	g.Go(func() error { return s.runQueue(ctx) })
+	g.Go(func() error { return s.watchWarehouse(ctx) })
 	g.Go(func() error {
 		if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
@@ -282,6 +283,28 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// aliveEvery is how often the warehouse is asked for a sign of life.
+const aliveEvery = 2 * time.Second
+
+// watchWarehouse ends the server when the warehouse has given itself up. Whoever
+// starts it again finds everything that was committed, and goes on with the runs
+// that were under way; going on without would answer nothing but errors.
+func (s *Server) watchWarehouse(ctx context.Context) error {
+	tick := time.NewTicker(aliveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.warehouse.Alive(ctx); errors.Is(err, duckdb.ErrBroken) {
+			s.log.ErrorContext(ctx, "the server ends; start it again", slog.Any("error", err))
+			return fmt.Errorf("watch the warehouse: %w", err)
+		}
+	}
 }
 
 // finishRequests is how long requests may go on after a stop was asked for.

@@ -59,7 +59,21 @@ func scrub(ctx context.Context, err error) error {
 		return errors.New("database: " + first)
 	}
 	class, _, _ := strings.Cut(first, ":")
+	if e.Type == duckdb.ErrorTypeFatal {
+		return fmt.Errorf("database: %s: %w", class, ErrBroken)
+	}
 	return errors.New("database: " + class)
+}
+
+// ErrBroken means that the database has given itself up, as it does when it finds
+// itself wrong: nothing but opening it anew helps. What was committed is there.
+var ErrBroken = errors.New("the warehouse has given itself up; it must be opened anew")
+
+// Alive returns nil while the database answers, and ErrBroken when it has given
+// itself up.
+func (d *DB) Alive(ctx context.Context) error {
+	var one int
+	return queryRow(ctx, d.sql, "ask for a sign of life", `SELECT 1`, nil, &one)
 }
 
 // quote returns name as an SQL identifier.
