@@ -140,8 +140,21 @@ var waitCases = []eventCase{
 		h.customers("bob email=bob@x")
 		h.tells("r3", "clicks", "AMOUNT=3 EMAIL=bob@x")
 	}},
+	{"who is known by the events alone is nobody yet", func(h *herald) {
+		h.patient()
+		h.happen("orders", "order=1 customer=bob amount=1 email=bob@x")
+		if c := h.tells("r1", "orders").Counts; c.Deferred != 1 || c.Omitted != 0 {
+			h.t.Errorf("counts %+v", c)
+		}
+		h.ready(false)
+		h.customers("bob country=DK")
+		h.ready(true)
+		h.tells("r2", "orders", "AMOUNT=1 EMAIL=bob@x")
+		h.ready(false)
+	}},
 	{"a corrected message waits as it is now", func(h *herald) {
 		h.patient()
+		h.customers("bob country=DK")
 		h.happen("orders", "order=1 customer=bob amount=1")
 		h.tells("r1", "orders")
 		h.happen("orders", "order=1 customer=bob amount=2 email=bob@x")
