@@ -146,7 +146,7 @@ func TestDestinationPage(t *testing.T) {
 	wantRedirect(t, b, release, url.Values{"remote": {"keep"}}, path)
 	wantPage(t, b, path, "Usher has let go of the remote audience", "not made yet")
 	wantRedirect(t, b, path+"/delete", nil, path)
-	wantPage(t, b, path, "targets or jobs use the destination")
+	wantPage(t, b, path, "jobs or priority lists use the destination")
 }
 
 // TestViewersLook: who may only look sees the pages and no way to act.

@@ -27,7 +27,7 @@ func TestFailure(t *testing.T) {
 	wantPage(t, b, job, cause, "Open the run that failed", "Resume")
 	wantPage(t, b, "/sync?status=failed", "Retry", "failed")
 	wantPage(t, b, run, cause, help, run+"/retry", "Failed", "staged = sent")
-	wantPage(t, b, run+"/rail", help, "Retry sends the failed items only", `class="fail"`)
+	wantPage(t, b, run+"/rail", help, "failed items only", `class="fail"`)
 
 	accepted := failed.Counts.Accepted
 	wantRedirect(t, b, run+"/retry", nil, run)
