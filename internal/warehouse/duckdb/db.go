@@ -66,7 +66,10 @@ type DB struct {
 	// ingest is held by whoever merges a slice, changes the schema or rebuilds.
 	ingest   chan struct{}
 	stagings atomic.Int64 // names staging tables
-	maxSlice int64        // lines
+	// unsaved counts the runs that were staged since the last checkpoint of ours.
+	unsaved    atomic.Int64
+	mostStaged int64
+	maxSlice   int64 // lines
 }
 
 type writeRequest struct {
@@ -118,7 +121,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open warehouse %q: %w", cfg.Path, err)
 	}
-	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), ingest: make(chan struct{}, 1), maxSlice: cfg.MaxSliceLines}
+	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), ingest: make(chan struct{}, 1), maxSlice: cfg.MaxSliceLines, mostStaged: mostStaged(limit)}
 	d.done.Add(1)
 	go d.writer()
 	if err := d.migrate(ctx); err != nil {
@@ -158,20 +161,9 @@ func (d *DB) transact(ctx context.Context, fn func(context.Context, *sql.Tx) err
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	tx, err := d.sql.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	if err := fn(ctx, tx); err != nil {
-		if rb := tx.Rollback(); rb != nil && !errors.Is(rb, sql.ErrTxDone) {
-			return errors.Join(err, fmt.Errorf("roll back: %w", rb))
-		}
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
+	return d.onOwnConnection(ctx, func(conn *sql.Conn) error {
+		return inTx(ctx, conn, func(tx *sql.Tx) error { return fn(ctx, tx) })
+	})
 }
 
 // write runs fn in one transaction on the writer goroutine. fn must return

@@ -116,6 +116,7 @@ func (d *DB) StageEvents(ctx context.Context, r warehouse.EventRequest, stage fu
 	if err != nil {
 		return warehouse.Plan{}, err
 	}
+	d.staged(ctx)
 	return s.plan, nil
 }
 

@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -67,6 +68,7 @@ func (d *DB) Stage(ctx context.Context, r warehouse.PlanRequest, stage func(acti
 		return warehouse.Plan{}, err
 	}
 	plan.Seq = seq
+	d.staged(ctx)
 	return plan, d.tidy(ctx, r.Run, p.target, r.Generation)
 }
 
@@ -239,7 +241,11 @@ func (d *DB) onOwnConnection(ctx context.Context, fn func(*sql.Conn) error) erro
 	if err != nil {
 		return fmt.Errorf("connect: %w", scrub(ctx, err))
 	}
-	return errors.Join(fn(conn), conn.Close())
+	err = fn(conn)
+	if closed := conn.Close(); !errors.Is(closed, sql.ErrConnDone) { // which is what one that was spoilt says
+		err = errors.Join(err, closed)
+	}
+	return err
 }
 
 // inTx runs fn in one transaction of conn; any error rolls it back.
@@ -250,12 +256,21 @@ func inTx(ctx context.Context, conn *sql.Conn, fn func(*sql.Tx) error) error {
 	}
 	if err := fn(tx); err != nil {
 		if rb := tx.Rollback(); rb != nil && !errors.Is(rb, sql.ErrTxDone) {
-			return errors.Join(err, fmt.Errorf("roll back: %w", rb))
+			spoil(conn)
+			return errors.Join(err, fmt.Errorf("roll back: %w", scrub(ctx, rb)))
 		}
 		return err
 	}
 	if err := tx.Commit(); err != nil {
+		spoil(conn)
 		return fmt.Errorf("commit: %w", scrub(ctx, err))
 	}
 	return nil
+}
+
+// spoil keeps a connection from being used again. One whose transaction could not
+// be ended, for want of memory, is still in it, and would answer everybody who
+// comes after that it is aborted.
+func spoil(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // what it returns is what we tell it
 }
