@@ -46,9 +46,6 @@ type Period struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
-// Overlaps reports whether two periods have a moment in common.
-func (p Period) Overlaps(q Period) bool { return p.From.Before(q.Until) && q.From.Before(p.Until) }
-
 // AudienceKind says who decides about the members of an audience.
 type AudienceKind string
 

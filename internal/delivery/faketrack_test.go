@@ -40,7 +40,7 @@ func (m *memory) ConversionTarget(_ context.Context, of activation.Target, a act
 func (m *memory) OpenPush(ctx context.Context, id activation.TargetID, p activation.Period, user string) (activation.Run, error) {
 	m.mu.Lock()
 	for run, q := range m.tracked.pushes {
-		if r := m.runs[run]; r.Target == id && q.Overlaps(p) && r.Status != activation.RunWithdrawn {
+		if r := m.runs[run]; r.Target == id && q.From.Before(p.Until) && p.From.Before(q.Until) && r.Status != activation.RunWithdrawn {
 			m.mu.Unlock()
 			return activation.Run{}, fmt.Errorf("run #%d has sent some of this period: %w", r.Number, activation.ErrConflict)
 		}

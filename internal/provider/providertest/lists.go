@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"usher/internal/activation"
+	"usher/internal/matchkey"
 	"usher/internal/provider"
 )
 
@@ -354,4 +355,24 @@ func sizedGone(w *world) error {
 	}
 	_, err = wantError(w.size(s, id, 0), activation.Unauthorized, false)
 	return err
+}
+
+// People are people by the names that a network has for their values: hashes in
+// hexadecimal, keys without a name left out.
+func People[M ~map[string]string](keys []matchkey.Key, values [][]byte, name func(key string) string) []M {
+	var out []M
+	for row := range slices.Chunk(values, len(keys)) {
+		m := M{}
+		for i, k := range keys {
+			switch at := name(k.Name); {
+			case row[i] == nil || at == "":
+			case k.Hash:
+				m[at] = fmt.Sprintf("%x", row[i])
+			default:
+				m[at] = string(row[i])
+			}
+		}
+		out = append(out, m)
+	}
+	return out
 }

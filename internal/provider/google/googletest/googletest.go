@@ -283,21 +283,7 @@ func (n *Network) Drop(id provider.RemoteID, keys []matchkey.Key, values ...[]by
 
 // members are people as the network has them.
 func members(keys []matchkey.Key, values [][]byte) []behind.Member {
-	var out []behind.Member
-	for row := range slices.Chunk(values, len(keys)) {
-		m := behind.Member{}
-		for i, k := range keys {
-			switch kind := kinds[k.Name]; {
-			case row[i] == nil || kind == "":
-			case k.Hash:
-				m[kind] = fmt.Sprintf("%x", row[i])
-			default:
-				m[kind] = string(row[i])
-			}
-		}
-		out = append(out, m)
-	}
-	return out
+	return providertest.People[behind.Member](keys, values, func(key string) string { return kinds[key] })
 }
 
 // Got counts the conversions with the transaction.

@@ -217,21 +217,7 @@ func (n *Network) Drop(id provider.RemoteID, keys []matchkey.Key, values ...[]by
 
 // members are people as the network has them.
 func members(keys []matchkey.Key, values [][]byte) []behind.Member {
-	var out []behind.Member
-	for row := range slices.Chunk(values, len(keys)) {
-		m := behind.Member{}
-		for i, k := range keys {
-			switch {
-			case row[i] == nil:
-			case k.Hash:
-				m[k.Name] = fmt.Sprintf("%x", row[i])
-			default:
-				m[k.Name] = string(row[i])
-			}
-		}
-		out = append(out, m)
-	}
-	return out
+	return providertest.People[behind.Member](keys, values, func(key string) string { return key })
 }
 
 // Order is the events that took effect, by their ids.
