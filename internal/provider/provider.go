@@ -263,6 +263,10 @@ type Definition struct {
 	// NewAlert builds what sends notices. nil = the provider does not play this
 	// part.
 	NewAlert func(Deps) (Alert, error)
+	// NewSource builds what reads for an import, NewEnricher what asks about people.
+	// nil = the provider does not play this part.
+	NewSource   func(Deps) (Source, error)
+	NewEnricher func(Deps) (Enricher, error)
 }
 
 // Deps is what a provider is built with.
@@ -283,6 +287,12 @@ type Deps struct {
 	Template func(ctx context.Context, id string) (string, error)
 	// Site is the local table of the web destination.
 	Site Site
+	// Workflow is the one that it is built for, "" for none in particular.
+	Workflow string
+	// Programs is the folder that holds the programs a source may start; "" = none
+	// may be started. Scratch is a folder for files of one attempt, which the server
+	// empties at its start.
+	Programs, Scratch string
 	Log  *slog.Logger
 	Now  func() time.Time
 }

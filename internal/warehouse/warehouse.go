@@ -75,6 +75,12 @@ type Stream struct {
 	// empty: the time of receipt.
 	TimestampField string `json:"timestamp_field,omitempty"`
 	DateOrder      string `json:"date_order,omitempty"`
+	// PhoneCountry is the ISO 3166 code of the country whose phone numbers are
+	// written without a country code, such as US; the function phone() reads it.
+	PhoneCountry string `json:"phone_country,omitempty"`
+	// RetentionDays is how long raw messages are kept; 0 = for ever. A rebuild
+	// knows only what is kept.
+	RetentionDays int `json:"raw_retention_days,omitempty"`
 }
 
 // Schema is everything declared about the data. Applying it again changes nothing.
@@ -82,6 +88,7 @@ type Schema struct {
 	Fields   []Field   `json:"fields"`
 	Streams  []Stream  `json:"streams"`
 	Mappings []Mapping `json:"mappings"`
+	Identity Identity  `json:"identity,omitzero"`
 }
 
 // Load is one accepted upload, ready to be merged: a spool file of canonical
@@ -97,6 +104,8 @@ type Load struct {
 	Columns    []string
 	Rows       int64
 	ReceivedAt time.Time
+	// Urgent loads came in real time: they are merged ahead of those that are not.
+	Urgent bool
 }
 
 // LoadResult is what a load did.
@@ -108,6 +117,9 @@ type LoadResult struct {
 	Touched    int64 `json:"touched_profiles"`
 	// Unidentified messages carry no identifier; kept raw, no profile.
 	Unidentified int64 `json:"unidentified"`
+	// Suppressed messages carried an identifier of somebody who was forgotten;
+	// nothing of them is kept.
+	Suppressed int64 `json:"suppressed,omitempty"`
 	// Unparsed counts, per field, values the mapping could not turn into the
 	// field's type ("birth_date": 3). The field is then missing, the message kept.
 	Unparsed map[string]int64 `json:"unparsed,omitempty"`

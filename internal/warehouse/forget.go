@@ -1,0 +1,100 @@
+package warehouse
+
+import (
+	"context"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// Erasure is what forgetting one person took away.
+type Erasure struct {
+	// Profiles is 0 or 1 (the one that has the identifier).
+	Profiles, Messages, Identifiers, Memberships, StagedRows int64
+	// Held are the targets whose ledger holds the person (in, maybe or shared);
+	// of the person only what a remove there needs is kept.
+	Held []activation.TargetID
+	// Staged are the ordinals of the person in staged rows of runs that were not
+	// folded in full; what of them is not sent is to be superseded.
+	Staged []PersonStaged
+}
+
+// HeldState says what is left of a forgotten person at one target.
+type HeldState struct {
+	Target     activation.TargetID
+	Generation int
+	// Held: the ledger has a row of theirs. Code is what the network said when it
+	// refused to remove it, "" where it did not.
+	Held bool
+	Code string
+}
+
+// Forgets erases people (invariant 6). Every method may be told again.
+type Forgets interface {
+	// Suppress keeps an identifier value from making anybody again: a keyed digest
+	// of it is kept, and messages that carry it are dropped when they are merged.
+	// The value itself is kept, sealed, until Erase of the same forget is done.
+	Suppress(ctx context.Context, f activation.ForgetID, field, value string) error
+	// Erase deletes the person with the suppressed identifier: profile, messages,
+	// identifiers, memberships, waiting events, drift and staged rows that are not
+	// sent. All other identifiers of theirs are suppressed too. Of match keys and
+	// ledgers it keeps what removing the person needs. A person nobody knows is an
+	// Erasure of nothing.
+	Erase(ctx context.Context, f activation.ForgetID) (Erasure, error)
+	// Held tells what is left of the person at each target that held them.
+	Held(ctx context.Context, f activation.ForgetID) ([]HeldState, error)
+	// LetGo drops what is left of the person at a target whose network will not
+	// take a remove any more.
+	LetGo(ctx context.Context, f activation.ForgetID, t activation.TargetID) error
+	// Compact rewrites the files so that nothing deleted can be read in them.
+	// Reading and writing wait while files are exchanged, not while they are
+	// written. It returns when the bytes are gone.
+	Compact(ctx context.Context) error
+	// Suppressed is how many identifier values are kept away.
+	Suppressed(ctx context.Context) (int64, error)
+}
+
+// Enrichment is one person to be asked about.
+type Enrichment struct {
+	Profile int64
+	// Values are the fields asked for, by name; missing ones are absent.
+	Values map[string]any
+	// Identifiers are the person's identifier values, strongest first; a reply is
+	// stored with the first of each field.
+	Identifiers []FieldValue
+}
+
+// FieldValue is a value of a field.
+type FieldValue struct{ Field, Value string }
+
+// EnrichmentRequest says who is asked about.
+type EnrichmentRequest struct {
+	Job activation.JobID
+	// Audiences whose members are asked about, each once; empty = everybody.
+	Audiences []activation.AudienceID
+	Fields    []string
+	// Before: who was asked about later than this is left out; zero = whoever was
+	// ever asked about.
+	Before time.Time
+	Limit  int
+}
+
+// Enriched is what asking about one person came to.
+type Enriched struct {
+	Profile int64
+	// Outcome is reply, none (the far side knows nothing) or failed (asked again
+	// at the next pass).
+	Outcome string
+}
+
+// Enrichments remembers who was asked about.
+type Enrichments interface {
+	// ToEnrich returns the next people to ask about, by profile id.
+	ToEnrich(ctx context.Context, r EnrichmentRequest) ([]Enrichment, error)
+	// Enriched remembers outcomes of a job.
+	Enriched(ctx context.Context, job activation.JobID, at time.Time, outcomes []Enriched) error
+	// WaitsEnrichment reports whether ToEnrich would return anybody.
+	WaitsEnrichment(ctx context.Context, r EnrichmentRequest) (bool, error)
+	// ForgetEnrichment forgets whom a job has asked about.
+	ForgetEnrichment(ctx context.Context, job activation.JobID) error
+}
