@@ -18,6 +18,7 @@ import (
 	"usher/internal/activation"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 )
 
 type bench struct {
@@ -32,7 +33,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)}
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "control.db"), sqlite.Options{Now: func() time.Time { return b.now }})
+	s, err := sqlite.Open(t.Context(), sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.db")), sqlite.Options{Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
 	}

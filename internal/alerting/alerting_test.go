@@ -29,6 +29,7 @@ import (
 	"usher/internal/provider/webhook"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 	"usher/internal/store/storetest"
 	"usher/sandbox/alertsink"
 	"usher/sandbox/smtpsink"
@@ -75,7 +76,7 @@ func (s *safeBuffer) String() string {
 
 func newWorld(t testing.TB, config map[string]string) *world {
 	t.Helper()
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "control.db"), clock: storetest.NewClock(), log: &safeBuffer{}, sink: alertsink.Webhook(testSecret), crash: func() {}}
+	w := &world{t: t, path: sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.db")), clock: storetest.NewClock(), log: &safeBuffer{}, sink: alertsink.Webhook(testSecret), crash: func() {}}
 	var err error
 	if w.Store, err = sqlite.Open(t.Context(), w.path, sqlite.Options{Now: w.clock.Now}); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"usher/internal/provider/meta"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 	"usher/internal/warehouse"
 )
 
@@ -97,7 +98,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "control.sqlite"), sqlite.Options{})
+	st, err := sqlite.Open(t.Context(), sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.sqlite")), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"usher/internal/provider/usher"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 	"usher/internal/warehouse"
 	"usher/internal/warehouse/duckdb"
 	"usher/internal/warehouse/warehousetest"
@@ -27,7 +28,7 @@ import (
 // names, and gives them up when it is deleted.
 func TestInTheRealPlanes(t *testing.T) {
 	ctx := t.Context()
-	control, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "control.db"), sqlite.Options{Now: func() time.Time { return testNow }})
+	control, err := sqlite.Open(ctx, sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.db")), sqlite.Options{Now: func() time.Time { return testNow }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"usher/internal/provider"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 )
 
 // control is the real control store as a world uses it.
@@ -84,19 +85,10 @@ func (c *control) mend(ctx context.Context) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// template makes an empty control store to be copied, for migrating one takes
-// longer than most tests do.
+// template makes an empty control store to be copied.
 func template(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "template.db")
-	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "template.db"))
 }
 
 // openSQLite opens a copy of the template.

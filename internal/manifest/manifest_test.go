@@ -24,6 +24,7 @@ import (
 	"usher/internal/provider/webhook"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 	"usher/internal/warehouse/duckdb"
 )
 
@@ -47,7 +48,7 @@ type world struct {
 
 func newWorld(t *testing.T, label string) *world {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "control.sqlite"), sqlite.Options{})
+	st, err := sqlite.Open(t.Context(), sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.sqlite")), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"usher/internal/pass"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 )
 
 // world is a control store on a clock of synctest, with nodes that share it.
@@ -62,7 +63,7 @@ func (r *runner) called() string {
 
 func test(t *testing.T, fn func(w *world)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "control.db")
+	path := sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.db"))
 	synctest.Test(t, func(t *testing.T) {
 		s, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: time.Now})
 		if err != nil {

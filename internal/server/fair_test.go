@@ -20,6 +20,7 @@ import (
 	"usher/internal/provider/meta"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 )
 
 // queueing is a control store with one authorization that has very many jobs
@@ -55,7 +56,7 @@ func newQueueing(tb testing.TB, big, others, each int) *queueing {
 		taken: map[activation.TargetID]time.Time{}, heard: map[activation.TargetID]time.Time{},
 	}
 	var err error
-	q.Store, err = sqlite.Open(ctx, filepath.Join(tb.TempDir(), "control.db"), sqlite.Options{Now: time.Now})
+	q.Store, err = sqlite.Open(ctx, sqlitetest.Fresh(tb, filepath.Join(tb.TempDir(), "control.db")), sqlite.Options{Now: time.Now})
 	must(err)
 	audiences := make([]activation.AudienceID, max(each, min(big, 100)))
 	for i := range audiences {

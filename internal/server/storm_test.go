@@ -24,6 +24,7 @@ import (
 	"usher/internal/provider/meta"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 	"usher/internal/vault"
 )
 
@@ -110,7 +111,7 @@ func newSiege(t *testing.T, jobs int, answer http.HandlerFunc) *siege {
 	}
 	s := &siege{t: t, crowd: newCrowd(), net: newFarSide(t, answer)}
 	var err error
-	s.store, err = sqlite.Open(ctx, filepath.Join(dir, "control.db"), sqlite.Options{Now: time.Now})
+	s.store, err = sqlite.Open(ctx, sqlitetest.Fresh(t, filepath.Join(dir, "control.db")), sqlite.Options{Now: time.Now})
 	must(err)
 	s.box, err = vault.Open(filepath.Join(dir, "secret.key"))
 	must(err)

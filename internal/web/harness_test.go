@@ -19,6 +19,7 @@ import (
 	"usher/internal/api/client"
 	"usher/internal/config"
 	"usher/internal/server"
+	"usher/internal/store/sqlite/sqlitetest"
 	"usher/sandbox"
 	"usher/sandbox/meta"
 )
@@ -53,6 +54,7 @@ func start(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, dir: t.TempDir(), sandbox: sandbox.New(sandbox.Options{Seed: 1}), network: ln.Addr().String()}
+	sqlitetest.Fresh(t, filepath.Join(w.dir, "control.sqlite"))
 	cfg := config.Default()
 	cfg.Data, cfg.Listen, cfg.MemoryMB, cfg.MaxBatch = w.dir, "127.0.0.1:0", 256, 40
 	cfg.AllowHosts = []string{w.network}

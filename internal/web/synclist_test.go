@@ -21,6 +21,7 @@ import (
 	"usher/internal/provider/all"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 	"usher/internal/tracking"
 )
 
@@ -29,7 +30,7 @@ import (
 func seeded(tb testing.TB, runs int) *Console {
 	tb.Helper()
 	ctx := tb.Context()
-	path := filepath.Join(tb.TempDir(), "control.sqlite")
+	path := sqlitetest.Fresh(tb, filepath.Join(tb.TempDir(), "control.sqlite"))
 	st, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {
 		tb.Fatal(err)

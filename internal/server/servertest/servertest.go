@@ -24,6 +24,7 @@ import (
 	"usher/internal/config"
 	"usher/internal/server"
 	"usher/internal/store/sqlite"
+	"usher/internal/store/sqlite/sqlitetest"
 	"usher/sandbox"
 	"usher/sandbox/meta"
 )
@@ -122,7 +123,7 @@ func (s *Server) Credentials(name string) map[string]string {
 func (s *Server) makeTokens() {
 	ctx := s.t.Context()
 	s.check(os.MkdirAll(s.Dir, 0o700))
-	st, err := sqlite.Open(ctx, filepath.Join(s.Dir, "control.sqlite"), sqlite.Options{})
+	st, err := sqlite.Open(ctx, sqlitetest.Fresh(s.t, filepath.Join(s.Dir, "control.sqlite")), sqlite.Options{})
 	s.check(err)
 	a := access.New(access.Config{Store: st})
 	for _, role := range []activation.Role{activation.RoleViewer, activation.RoleOperator, activation.RoleAdmin} {
