@@ -23,12 +23,19 @@ func applies(n *Condition, t Type) error {
 		Intersects: {Text, Integer, Number, Boolean, Time, Set},
 		Contains:   {Text, Set},
 		Like:       {Text, Set},
+
+		GeoDistance: {Text},
+		TimeWindow:  {Time, Set},
 	}
 	if slices.Contains(types[n.Op], t) {
 		return nil
 	}
 	hint := ""
 	switch {
+	case n.Op == GeoDistance:
+		return errorAt(n.Field.Pos, "field %q is %s: geodistance takes a text of \"latitude,longitude\"", brief(n.Field.Name()), t)
+	case n.Op == TimeWindow:
+		return errorAt(n.Field.Pos, "field %q is %s: timewindow takes a time or a set of times", brief(n.Field.Name()), t)
 	case t == Set:
 		hint = ", use CONTAINS or INTERSECTS"
 	case n.Op == Contains || n.Op == Like:

@@ -36,8 +36,8 @@ type Compiled struct {
 	SQL string
 	// Args are the parameters, from $FirstParam on.
 	Args []any
-	// TimeDependent is true when the rule or one it includes uses date math, so
-	// that it selects other people as time passes.
+	// TimeDependent is true when the rule or one it includes uses date math or
+	// timewindow, so that it selects other people as time passes.
 	TimeDependent bool
 	// Fields are the profile fields the rule reads, sorted.
 	Fields []string
@@ -90,8 +90,6 @@ func (c *compiler) condition(n *Condition, depth int) (string, error) {
 		return "true", nil
 	case Include:
 		return c.include(n, depth)
-	case GeoDistance, TimeWindow:
-		return "", errorAt(n.Pos, "%s is not supported yet", n.Op)
 	}
 	return c.leaf(n)
 }
@@ -128,17 +126,21 @@ func (c *compiler) leaf(n *Condition) (string, error) {
 	if err := applies(n, t); err != nil {
 		return "", err
 	}
-	params := make([]string, len(n.Values))
-	for i, v := range n.Values {
-		if params[i], err = c.param(n, v, t); err != nil {
-			return "", err
-		}
-	}
 	name := n.Field.Name()
 	c.fields[name] = true
 	column := quoteIdent(name)
 	if c.opt.Table != "" {
 		column = c.opt.Table + "." + column
+	}
+	if n.Op == GeoDistance || n.Op == TimeWindow {
+		sql, err := c.function(n, t, column)
+		return "coalesce(" + sql + ", false)", err
+	}
+	params := make([]string, len(n.Values))
+	for i, v := range n.Values {
+		if params[i], err = c.param(n, v, t); err != nil {
+			return "", err
+		}
 	}
 	tests := []string{column + " IS NOT NULL"}
 	if t == Set {
@@ -194,20 +196,25 @@ func (c *compiler) test(op Op, t Type, column string, params []string, values []
 
 // param binds a literal and returns the SQL that stands for it.
 func (c *compiler) param(n *Condition, v Value, t Type) (string, error) {
-	if len(c.args) >= MaxValues {
-		return "", errorAt(v.Pos, "the rule with what it includes has more than %d values", MaxValues)
-	}
 	arg, err := coerce(n, v, t, c.opt.Now)
 	if err != nil {
 		return "", err
 	}
+	sql, err := c.bind(v.Pos, arg, t)
 	if t == Time {
 		c.timeDependent = c.timeDependent || isDateMath(v.Text)
+		sql = c.forms.time(sql)
+	}
+	return sql, err
+}
+
+// bind adds a parameter and returns the SQL that stands for it; a time is its
+// Unix microseconds.
+func (c *compiler) bind(at Pos, arg any, t Type) (string, error) {
+	if len(c.args) >= MaxValues {
+		return "", errorAt(at, "the rule with what it includes has more than %d values", MaxValues)
 	}
 	sql := fmt.Sprintf("CAST($%d AS %s)", c.first+len(c.args), c.forms.casts[t])
 	c.args = append(c.args, arg)
-	if t == Time {
-		sql = c.forms.time(sql)
-	}
 	return sql, nil
 }

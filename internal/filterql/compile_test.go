@@ -67,6 +67,11 @@ func TestCompiledSQL(t *testing.T) {
 
 func TestLiteralsNeverBecomeSQL(t *testing.T) {
 	const hostile = `'; DROP TABLE profiles; --`
+	for _, text := range []string{`FILTER geodistance(name, %q, 3)`, `FILTER geodistance(name, "1,2", %q)`, `FILTER timewindow(tags, %q, 1)`, `FILTER timewindow(tags, 1, %q)`} {
+		if _, err := filterql.Compile(mustParse(t, fmt.Sprintf(text, hostile)), filterql.Options{Schema: people}); err == nil {
+			t.Errorf("%s compiles with a hostile argument", text)
+		}
+	}
 	for _, op := range []string{"= %q", "LIKE %q", "CONTAINS %q", "IN (%q)", "INTERSECTS (%q)", "BETWEEN %[1]q AND %[1]q"} {
 		c, err := filterql.Compile(mustParse(t, "FILTER name "+fmt.Sprintf(op, hostile)), filterql.Options{Schema: people})
 		if err != nil {
@@ -99,8 +104,22 @@ func TestRuleErrors(t *testing.T) {
 		{`FILTER tags IN ("x")`, `line 1, column 8: field "tags" is set: IN does not apply, use CONTAINS or INTERSECTS`},
 		{`FILTER vip > true`, `line 1, column 8: field "vip" is boolean: > does not apply`},
 		{`FILTER age LIKE "1*"`, `line 1, column 8: field "age" is integer: LIKE does not apply, which takes text or a set`},
-		{`FILTER * AND geodistance(name, "1,2", 3)`, `line 1, column 14: geodistance is not supported yet`},
-		{`FILTER timewindow(age, 1, 2)`, `line 1, column 8: timewindow is not supported yet`},
+		{`FILTER * AND geodistance(age, "1,2", 3)`, `line 1, column 26: field "age" is integer: geodistance takes a text of "latitude,longitude"`},
+		{`FILTER geodistance(name, "Rome", 3)`, `line 1, column 26: "Rome" is no point (use "latitude,longitude" in degrees, such as "41.9,12.5")`},
+		{`FILTER geodistance(name, "1,2,3", 3)`, `line 1, column 26: "1,2,3" is no point (use "latitude,longitude" in degrees, such as "41.9,12.5")`},
+		{`FILTER geodistance(name, "nan,2", 3)`, `line 1, column 26: "nan,2" is no point (use "latitude,longitude" in degrees, such as "41.9,12.5")`},
+		{`FILTER geodistance(name, "90.1,2", 3)`, `line 1, column 26: the latitude 90.1 is not between -90 and 90`},
+		{`FILTER geodistance(name, "1,-181", 3)`, `line 1, column 26: the longitude -181 is not between -180 and 180`},
+		{"FILTER *\n AND geodistance(name, '1,2', 0)", `line 2, column 31: "0" is no distance (use kilometres: more than 0, at most 20040)`},
+		{`FILTER geodistance(name, "1,2", "1e3")`, `line 1, column 33: "1e3" is no distance (use kilometres: more than 0, at most 20040)`},
+		{`FILTER geodistance(name, "1,2", 20041)`, `line 1, column 33: "20041" is no distance (use kilometres: more than 0, at most 20040)`},
+		{`FILTER geodistance(nam, "1,2", 3)`, `line 1, column 20: unknown field "nam", did you mean "name"?`},
+		{`FILTER timewindow(age, 1, 2)`, `line 1, column 19: field "age" is integer: timewindow takes a time or a set of times`},
+		{`FILTER timewindow(tags, 0, 2)`, `line 1, column 25: "0" is no count (use a whole number from 1 to 1000)`},
+		{`FILTER timewindow(tags, 1001, 2)`, `line 1, column 25: "1001" is no count (use a whole number from 1 to 1000)`},
+		{`FILTER timewindow(tags, 1, 1.5)`, `line 1, column 28: "1.5" is no number of days (use a whole number from 1 to 36500)`},
+		{`FILTER timewindow(tags, 1, 36501)`, `line 1, column 28: "36501" is no number of days (use a whole number from 1 to 36500)`},
+		{`FILTER timewindow(last_order, 2, 7)`, `line 1, column 31: field "last_order" is time, which is one time: a count above 1 takes a set of times`},
 		{`FILTER INCLUDE nobody`, `line 1, column 8: unknown audience "nobody"`},
 		{`FILTER INCLUDE broken`, `in audience "broken": line 1, column 14: expected a value: text in quotes, a number, true or false, found the end of the rule`},
 		{`FILTER INCLUDE wrong`, `in audience "wrong": line 1, column 12: unknown field "agee", did you mean "age"?`},
@@ -187,6 +206,8 @@ func TestTimeDependent(t *testing.T) {
 		`FILTER INCLUDE fixed`:                           false,
 		`FILTER INCLUDE deep`:                            true,
 		`FILTER name = "nowhere"`:                        false,
+		`FILTER NOT timewindow(tags, 1, 2)`:              true,
+		`FILTER geodistance(name, "1,2", 3)`:             false,
 	} {
 		f := mustParse(t, text)
 		got, err := filterql.TimeDependent(f, resolve)

@@ -25,6 +25,13 @@ type forms struct {
 	setHas     func(set, param string) string
 	setHasAny  func(set string, params []string) string
 	setHasLike func(set, like string) string // like begins with " LIKE "
+	// setCount is how many members of the set meet a condition.
+	setCount func(set string, test func(member string) string) string
+	// instant is the Unix microseconds that a text names, NULL where it names none.
+	instant func(text string) string
+	// distance is the km between the point in a text and another; NULL where the
+	// text is no point.
+	distance func(text, lat, lon string) string
 	// likeColumn is a text column as it is compared with this rule pattern.
 	likeColumn func(column, pattern string) string
 }
@@ -52,6 +59,11 @@ var duckDB = forms{
 	setHasLike: func(set, like string) string {
 		return "len(list_filter(" + set + ", lambda x: x" + like + ")) > 0"
 	},
+	setCount: func(set string, test func(member string) string) string {
+		return "len(list_filter(" + set + ", lambda x: " + test("x") + "))"
+	},
+	instant:    duckDBInstant,
+	distance:   duckDBDistance,
 	likeColumn: duckDBLikeColumn,
 }
 

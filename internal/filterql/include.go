@@ -45,7 +45,8 @@ func inAudience(err error, audience string) error {
 	return &inner
 }
 
-// TimeDependent reports whether the rule, or one it includes, uses date math.
+// TimeDependent reports whether the rule, or one it includes, uses date math or
+// timewindow.
 // It knows no field types: a text field compared with a text such as "now-3h"
 // counts too.
 func TimeDependent(f *Filter, resolve Resolver) (bool, error) {
@@ -78,7 +79,7 @@ func (w *walker) timeDependent(n *Condition, depth int) (bool, error) {
 		found, err := w.timeDependent(f.Where, depth+1)
 		return found, inAudience(err, n.Audience)
 	}
-	found := slices.ContainsFunc(n.Values, func(v Value) bool { return isDateMath(v.Text) })
+	found := n.Op == TimeWindow || slices.ContainsFunc(n.Values, func(v Value) bool { return isDateMath(v.Text) })
 	for _, a := range n.Args {
 		in, err := w.timeDependent(a, depth+1)
 		if err != nil {

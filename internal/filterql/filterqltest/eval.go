@@ -75,6 +75,10 @@ func (w World) holds(c *filterql.Condition, v any) bool {
 		return slices.ContainsFunc(c.Values, func(l filterql.Value) bool { return w.equalsAny(v, l) })
 	case filterql.Between:
 		return w.compare(v, c.Values[0]) >= 0 && w.compare(v, c.Values[1]) <= 0
+	case filterql.GeoDistance:
+		return near(v.(string), c.Values[0].Text, c.Values[1].Text)
+	case filterql.TimeWindow:
+		return w.within(v, c.Values[0].Text, c.Values[1].Text)
 	}
 	order := w.compare(v, c.Values[0])
 	return map[filterql.Op]bool{

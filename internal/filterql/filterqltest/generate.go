@@ -23,6 +23,8 @@ var Schema = filterql.Fields{
 	"vip":           filterql.Boolean,
 	"seen":          filterql.Time,
 	"select":        filterql.Set,
+	"place":         filterql.Text,
+	"visits":        filterql.Set,
 }
 
 // Now is the time at which generated rules are judged: the end of a month that
@@ -41,6 +43,46 @@ var (
 	numbers    = rapid.OneOf(rapid.Map(rapid.IntRange(-8, 8), func(i int) float64 { return float64(i) / 4 }), rapid.Float64Range(-1e9, 1e9))
 	instants   = rapid.Custom(drawInstant)
 )
+
+// places are points, and texts that look like one.
+var places = []string{
+	"41.9,12.5", "41.9, 12.5", " +41.90 ,12.50 ", "51.5,-0.1", "-33.87,151.21", "-41.9,-167.5", "90,0", "-90,180", "0,180", "0,-180", "0.5,-179.5",
+	"91,0", "0,181", "999,999", "41.9", "41.9,12.5,0", "41,9,12,5", "1e1,2", "nan,0", ".5,1", "5.,1", "1_0,2", "--1,2", "41.9;12.5", ",", "12.5,41.9",
+}
+
+// centres and distances are what rules ask about; no distance between two
+// places is as good as one of these.
+var (
+	centres   = []string{"41.9,12.5", "41.8 , 12.4", "51.5,-0.1", "-33.8,151.2", "0,180", "89.9,-90", "-41.9,-167.4", "0,0"}
+	distances = []string{"0.001", "1", "20", "56.2", "1500.5", "10000", "19990", "20040"}
+)
+
+// drawVisit draws a text that is a time, near a border of the windows that
+// rules ask about, or looks like one.
+func drawVisit(t *rapid.T) string {
+	if rapid.IntRange(0, 4).Draw(t, "odd") == 0 {
+		return rapid.SampledFrom([]string{
+			"yesterday", "20240331", "17118822", "171188221500000", "2024-02-30", "2024-03-31T24:00:00", "2024-03-31T09:60", "2024-03-31T09:30:60Z",
+			"2024-03-30T", "2024-03-30T1:00", "2024-3-30", "-1711882215", "1711882215.5", " 2024-03-30", "2024-03-30Z", "2024-03-30+02:00", "31.03.2024",
+			"2024-03-30T09:00:00z", "2024-03-30T09:00:00 +01:00", "2024-03-30T09:00+0130",
+		}).Draw(t, "text")
+	}
+	border := Now.AddDate(0, 0, -rapid.SampledFrom([]int{0, 0, 1, 7, 30}).Draw(t, "days"))
+	at := border.Add(time.Duration(rapid.SampledFrom([]int64{-3600e6, -250_001, -250_000, -1, 0, 0, 1, 3600e6}).Draw(t, "micros")) * time.Microsecond)
+	switch rapid.IntRange(0, 6).Draw(t, "form") {
+	case 0:
+		return strconv.FormatInt(at.Unix(), 10)
+	case 1:
+		return strconv.FormatInt(at.UnixMilli(), 10)
+	case 2:
+		return at.Format(time.DateOnly)
+	case 3:
+		return at.In(time.FixedZone("", -5400)).Format("2006-01-02 15:04:05.999999999-0700")
+	case 4:
+		return at.Format("2006-01-02T15:04:05.999999999")
+	}
+	return at.In(time.FixedZone("", 12*3600)).Format(time.RFC3339Nano)
+}
 
 func isText(s string) bool { return s != "" && !strings.ContainsRune(s, 0) }
 
@@ -68,6 +110,12 @@ func Profiles() *rapid.Generator[Profile] {
 }
 
 func drawValue(t *rapid.T, name string) any {
+	switch name {
+	case "place":
+		return rapid.SampledFrom(places).Draw(t, name)
+	case "visits":
+		return rapid.SliceOfN(rapid.Custom(drawVisit), 0, 6).Draw(t, name)
+	}
 	switch Schema[name] {
 	case filterql.Integer:
 		return integers.Draw(t, name)
@@ -133,10 +181,30 @@ func operators(typ filterql.Type) []filterql.Op {
 
 func leaf(t *rapid.T) *filterql.Condition {
 	name := rapid.SampledFrom(Schema.Names()).Draw(t, "field")
-	op := rapid.SampledFrom(operators(Schema[name])).Draw(t, "op")
+	ops := operators(Schema[name])
+	switch name {
+	case "place":
+		ops = append(ops, filterql.GeoDistance, filterql.GeoDistance, filterql.GeoDistance)
+	case "visits":
+		ops = append(ops, filterql.TimeWindow, filterql.TimeWindow, filterql.TimeWindow)
+	case "seen":
+		ops = append(ops, filterql.TimeWindow)
+	}
+	op := rapid.SampledFrom(ops).Draw(t, "op")
 	c := &filterql.Condition{Op: op, Field: filterql.Ident{Parts: []string{name}}}
 	count := 1
 	switch op {
+	case filterql.GeoDistance:
+		c.Values = []filterql.Value{{Text: rapid.SampledFrom(centres).Draw(t, "centre")}, {Text: rapid.SampledFrom(distances).Draw(t, "km")}}
+		return c
+	case filterql.TimeWindow:
+		least := 1
+		if Schema[name] == filterql.Set {
+			least = rapid.IntRange(1, 3).Draw(t, "least")
+		}
+		days := rapid.SampledFrom([]int{1, 7, 30, 36500}).Draw(t, "days")
+		c.Values = []filterql.Value{{Text: strconv.Itoa(least)}, {Text: strconv.Itoa(days)}}
+		return c
 	case filterql.Exists:
 		count = 0
 	case filterql.Between:
