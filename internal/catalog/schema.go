@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"usher/internal/activation"
 	"usher/internal/warehouse"
 )
 
@@ -16,6 +17,9 @@ func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema) ([]string, 
 		s, err := c.Warehouse.Schema(ctx)
 		if err != nil {
 			return err
+		}
+		if !add.Identity.IsZero() {
+			s.Identity = add.Identity
 		}
 		for _, f := range add.Fields {
 			if err := c.staysPublic(ctx, f); err != nil {
@@ -50,6 +54,34 @@ func (c *Catalog) DeclareStream(ctx context.Context, st warehouse.Stream, mappin
 		return err
 	})
 	return rebuild, err
+}
+
+// DeleteMapping takes one mapping of a stream away, or returns ErrNotFound.
+func (c *Catalog) DeleteMapping(ctx context.Context, stream, field string) ([]string, error) {
+	var rebuild []string
+	err := c.alone(ctx, func() error {
+		s, err := c.Warehouse.Schema(ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(s.Streams, func(o warehouse.Stream) bool { return o.Name == stream })
+		before := len(s.Mappings)
+		s.Mappings = slices.DeleteFunc(slices.Clone(s.Mappings), func(m warehouse.Mapping) bool { return m.Stream == stream && m.Field == field })
+		if i < 0 || len(s.Mappings) == before {
+			return &activation.Error{Kind: activation.Invalid, Code: "NOTFOUND-003", Field: "field", Message: "the stream has no mapping of that field", Err: activation.ErrNotFound}
+		}
+		rebuild, err = c.Warehouse.Apply(ctx, s)
+		return err
+	})
+	return rebuild, err
+}
+
+// SetIdentity says how people are told apart, as Declare does.
+func (c *Catalog) SetIdentity(ctx context.Context, i warehouse.Identity) ([]string, error) {
+	if i.MaxIdentifiers == 0 {
+		i.MaxIdentifiers = warehouse.DefaultMaxIdentifiers
+	}
+	return c.Declare(ctx, warehouse.Schema{Identity: i})
 }
 
 func put[T any](list []T, v T, same func(T) bool) []T {

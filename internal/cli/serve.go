@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"usher/internal/config"
 	"usher/internal/server"
@@ -45,7 +48,7 @@ may run over one data directory: one works, the others take over when it stops.`
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "YAML file with settings")
-	configFlags(c)
+	configFlags(c.Flags())
 	return c
 }
 
@@ -67,9 +70,8 @@ func runServer(ctx context.Context, s interface {
 }
 
 // configFlags declares one flag per setting.
-func configFlags(c *cobra.Command) {
+func configFlags(f *pflag.FlagSet) {
 	d := config.Default()
-	f := c.Flags()
 	f.String("listen", d.Listen, "address of the API and the console")
 	f.String("data", d.Data, "directory with everything the server keeps")
 	f.Int("memory-mb", d.MemoryMB, "bound on the warehouse's buffers in MiB; 0 = 2,048 or a quarter of the memory, the smaller")
@@ -86,45 +88,40 @@ func configFlags(c *cobra.Command) {
 	f.String("reconcile-at", d.ReconcileAt, "time of day, in UTC, from which remote audiences are compared with their ledgers; off = never")
 	f.String("customer-field", d.CustomerField, "identifier field that decisions and paid responses name customers by (default the strongest)")
 	f.Int("max-batch", d.MaxBatch, "rows of one queue item; 0 = as many as the network takes")
+	f.Int("max-record-bytes", d.MaxRecordBytes, "most bytes of one row or object that is sent in")
+	f.Int("max-bulk-mb", d.MaxBulkMB, "most MiB of one bulk upload or imported file, decompressed")
+	f.Int("max-realtime-mb", d.MaxRealtimeMB, "most MB of one real-time request")
+	f.Int("max-columns", d.MaxColumns, "most columns of one upload")
+	f.Duration("max-ahead", d.MaxAhead, "how far in the future a message time may lie")
+	f.Int64("max-waiting-rows", d.MaxWaitingRows, "real-time messages that may wait to be merged before more are answered 429")
+	f.String("programs", d.Programs, "folder of the programs that singer imports may start (default none)")
+	f.String("compact-at", d.CompactAt, "time of day, in UTC, at which files are rewritten without what was deleted; off = only for people who are forgotten")
 }
+
+// repeated are the flags that may be given several times, and their settings.
+var repeated = map[string]string{"allow-host": "allow_hosts", "trusted-proxy": "trusted_proxies", "site-origin": "site_origins"}
 
 // loadConfig reads file, environment and the flags that were typed.
 func loadConfig(cmd *cobra.Command, file string) (config.Config, error) {
 	flags := map[string]any{}
 	f := cmd.Flags()
-	for flag, name := range map[string]string{"listen": "listen", "data": "data", "log-level": "log_level", "log-format": "log_format", "public-url": "public_url", "reconcile-at": "reconcile_at", "customer-field": "customer_field"} {
-		if f.Changed(flag) {
-			v, err := f.GetString(flag)
-			if err != nil {
-				return config.Config{}, err
-			}
-			flags[name] = v
+	own := pflag.NewFlagSet("settings", pflag.ContinueOnError)
+	configFlags(own)
+	var err error
+	own.VisitAll(func(known *pflag.Flag) {
+		typed := f.Lookup(known.Name)
+		if typed == nil || !typed.Changed {
+			return
 		}
-	}
-	if f.Changed("job-retention") {
-		v, err := f.GetDuration("job-retention")
-		if err != nil {
-			return config.Config{}, err
+		if name, several := repeated[known.Name]; several {
+			list, failed := f.GetStringSlice(known.Name)
+			flags[name], err = list, errors.Join(err, failed)
+			return
 		}
-		flags["job_retention"] = v
-	}
-	for flag, name := range map[string]string{"memory-mb": "memory_mb", "threads": "threads", "guard-percent": "guard_percent", "max-batch": "max_batch", "site-per-minute": "site_per_minute"} {
-		if f.Changed(flag) {
-			v, err := f.GetInt(flag)
-			if err != nil {
-				return config.Config{}, err
-			}
-			flags[name] = v
-		}
-	}
-	for flag, name := range map[string]string{"allow-host": "allow_hosts", "trusted-proxy": "trusted_proxies", "site-origin": "site_origins"} {
-		if f.Changed(flag) {
-			v, err := f.GetStringSlice(flag)
-			if err != nil {
-				return config.Config{}, err
-			}
-			flags[name] = v
-		}
+		flags[strings.ReplaceAll(known.Name, "-", "_")] = typed.Value.String()
+	})
+	if err != nil {
+		return config.Config{}, err
 	}
 	return config.Load(file, flags)
 }

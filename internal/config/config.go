@@ -74,6 +74,24 @@ type Config struct {
 	// CustomerField is the identifier field that decisions and paid responses name
 	// customers by. Default the strongest identifier that is declared.
 	CustomerField string `koanf:"customer_field"`
+	// MaxRecordBytes, MaxBulkMB, MaxRealtimeMB and MaxColumns bound what one upload
+	// may bring: a row, a body decompressed, a real-time body, its columns. Defaults
+	// 16384 bytes, 1024 MiB, 10 MB, 1000.
+	MaxRecordBytes int `koanf:"max_record_bytes"`
+	MaxBulkMB      int `koanf:"max_bulk_mb"`
+	MaxRealtimeMB  int `koanf:"max_realtime_mb"`
+	MaxColumns     int `koanf:"max_columns"`
+	// MaxAhead is how far in the future a message time may lie. Default 24h.
+	MaxAhead time.Duration `koanf:"max_ahead"`
+	// MaxWaitingRows is how many real-time messages may wait to be merged before
+	// more are answered 429. Default 1,000,000.
+	MaxWaitingRows int64 `koanf:"max_waiting_rows"`
+	// Programs is the folder of the programs that singer imports may start.
+	// Default none: nothing may be started.
+	Programs string `koanf:"programs"`
+	// CompactAt is the time of day, in UTC, at which files are rewritten without
+	// what was deleted. Default 02:00; off = only for people who are forgotten.
+	CompactAt string `koanf:"compact_at"`
 	// DatabaseURL is the PostgreSQL that holds the control plane, such as
 	// postgres://usher:password@host:5432/usher. Default none: it is a file in Data.
 	// There is no flag for it, since others on the machine can see flags.
@@ -88,7 +106,8 @@ func Default() Config {
 		LogLevel:     "info",
 		LogFormat:    "text",
 		GuardPercent: 20, SitePerMinute: 600,
-		JobRetention: 90 * 24 * time.Hour, ReconcileAt: "03:00",
+		JobRetention: 90 * 24 * time.Hour, ReconcileAt: "03:00", CompactAt: "02:00",
+		MaxRecordBytes: 16 << 10, MaxBulkMB: 1024, MaxRealtimeMB: 10, MaxColumns: 1000, MaxAhead: 24 * time.Hour, MaxWaitingRows: 1_000_000,
 	}
 }
 
@@ -125,7 +144,7 @@ func Load(path string, flags map[string]any) (Config, error) {
 // names are the settings there are.
 func names() map[string]struct{} {
 	out := map[string]struct{}{}
-	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "public_url", "trusted_proxies", "site_origins", "site_per_minute", "guard_percent", "max_batch", "job_retention", "reconcile_at", "customer_field", "database_url"} {
+	for _, n := range []string{"listen", "data", "memory_mb", "threads", "log_level", "log_format", "allow_hosts", "public_url", "trusted_proxies", "site_origins", "site_per_minute", "guard_percent", "max_batch", "job_retention", "reconcile_at", "customer_field", "max_record_bytes", "max_bulk_mb", "max_realtime_mb", "max_columns", "max_ahead", "max_waiting_rows", "programs", "compact_at", "database_url"} {
 		out[n] = struct{}{}
 	}
 	return out
@@ -182,8 +201,16 @@ func (c Config) Validate() error {
 	if c.JobRetention < 24*time.Hour {
 		errs = append(errs, fmt.Errorf("job_retention: %s is less than 24h", c.JobRetention))
 	}
-	if _, err := c.Night(); err != nil {
-		errs = append(errs, err)
+	errs = append(errs, c.uploads()...)
+	for _, at := range []func() (time.Duration, error){c.Night, c.Compaction} {
+		if _, err := at(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if p := c.Programs; p != "" {
+		if info, err := os.Stat(p); err != nil || !info.IsDir() {
+			errs = append(errs, fmt.Errorf("programs: %q is not a folder", p))
+		}
 	}
 	if u := string(c.DatabaseURL); u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		errs = append(errs, errors.New("database_url: it must begin with postgres://, as in postgres://user:password@host:5432/name"))
@@ -202,15 +229,42 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// uploads names what is wrong with the bounds of uploads.
+func (c Config) uploads() (errs []error) {
+	for _, bound := range []struct {
+		name             string
+		value, low, high int64
+	}{
+		{"max_record_bytes", int64(c.MaxRecordBytes), 1 << 10, 1 << 20},
+		{"max_bulk_mb", int64(c.MaxBulkMB), 1, 64 << 10},
+		{"max_realtime_mb", int64(c.MaxRealtimeMB), 1, 100},
+		{"max_columns", int64(c.MaxColumns), 1, 10_000},
+		{"max_waiting_rows", c.MaxWaitingRows, 1000, 1 << 40},
+	} {
+		if bound.value < bound.low || bound.value > bound.high {
+			errs = append(errs, fmt.Errorf("%s: %d is not between %d and %d", bound.name, bound.value, bound.low, bound.high))
+		}
+	}
+	if c.MaxAhead < 0 {
+		errs = append(errs, fmt.Errorf("max_ahead: %s is negative", c.MaxAhead))
+	}
+	return errs
+}
+
 // Night is how long after midnight, UTC, the comparisons of a night begin: above
 // 0, and negative where there are none.
-func (c Config) Night() (time.Duration, error) {
-	if c.ReconcileAt == "off" {
+func (c Config) Night() (time.Duration, error) { return timeOfDay("reconcile_at", c.ReconcileAt) }
+
+// Compaction is the same of the nightly rewriting of files.
+func (c Config) Compaction() (time.Duration, error) { return timeOfDay("compact_at", c.CompactAt) }
+
+func timeOfDay(name, text string) (time.Duration, error) {
+	if text == "off" {
 		return -1, nil
 	}
-	t, err := time.Parse("15:04", c.ReconcileAt)
+	t, err := time.Parse("15:04", text)
 	if err != nil {
-		return 0, fmt.Errorf("reconcile_at: %q is not a time of day such as 03:00, nor off", c.ReconcileAt)
+		return 0, fmt.Errorf("%s: %q is not a time of day such as 03:00, nor off", name, text)
 	}
 	return cmp.Or(time.Duration(t.Hour())*time.Hour+time.Duration(t.Minute())*time.Minute, 24*time.Hour), nil
 }

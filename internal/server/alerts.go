@@ -3,10 +3,8 @@ package server
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"usher/internal/activation"
-	"usher/internal/outbound"
 	"usher/internal/provider"
 	"usher/internal/store"
 	"usher/internal/vault"
@@ -16,25 +14,14 @@ import (
 // is made anew each time: it keeps nothing but the HTTP client, which is shared
 // with all that uses the authorization.
 func (c *connections) alert(ctx context.Context, job activation.Job) (provider.Alert, error) {
-	def, ok := c.defs[job.Provider]
-	if !ok || def.NewAlert == nil {
-		return nil, &activation.Error{Kind: activation.Invalid, Code: "PROVIDER-NOTFOUND-016", Field: "provider", Message: "this server does not know the job's provider"}
+	def, deps, err := c.standalone(ctx, job)
+	if err == nil && def.NewAlert == nil {
+		err = unknownPart()
 	}
-	var auth activation.AuthorizationID
-	if len(job.Authorizations) > 0 {
-		auth = job.Authorizations[0]
-	}
-	secrets, err := c.box.Fields(ctx, c.store, activation.Destination{Authorization: auth})
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	client := c.client(auth, def, secrets)
-	c.mu.Unlock()
-	return def.NewAlert(provider.Deps{
-		Auth: secrets, Config: job.Config, HTTP: client, Dial: outbound.Dialer(c.limits()),
-		Log: c.log.With(slog.String("provider", def.Name), slog.String("job_id", string(job.ID))), Now: c.now,
-	})
+	return def.NewAlert(deps)
 }
 
 // probe proves credentials through a destination that uses them, else through an

@@ -178,7 +178,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	}
 	s.access = access.New(access.Config{Store: s.store, Now: opt.Now, Log: log, Proxies: proxies})
 	watch := &tracking.Tracking{Store: s.store, Ledger: s.warehouse, Providers: opt.Providers}
-	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Log: log, Now: opt.Now, Room: room.Check})
+	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Limits: s.limits(), Log: log, Now: opt.Now, Room: room.Check})
 
 	media := paid.New(paid.Config{Collector: collector, Loads: s.merger, Schema: s.warehouse, Catalog: declared, Store: s.store, Delivery: deliver, CustomerField: cfg.CustomerField, Log: log, Now: opt.Now})
 

@@ -15,6 +15,10 @@ type Identity struct {
 	StopList []string `json:"stop_list,omitempty"`
 }
 
+// IsZero reports whether nothing is said. Who applies a schema that says nothing
+// leaves what is declared.
+func (i Identity) IsZero() bool { return i.MaxIdentifiers == 0 && len(i.StopList) == 0 }
+
 // DefaultMaxIdentifiers is how many identifier values one profile may have where
 // nothing else is said.
 const DefaultMaxIdentifiers = 50
