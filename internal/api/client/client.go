@@ -99,10 +99,46 @@ func (c *Client) Upload(ctx context.Context, path, contentType string, body io.R
 	return err
 }
 
+// Download writes the body of an answer that is no envelope to w.
+func (c *Client) Download(ctx context.Context, path string, w io.Writer) error {
+	res, err := c.ask(ctx, http.MethodGet, path, http.Header{}, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode >= http.StatusMultipleChoices {
+		_, err := open(res)
+		return err
+	}
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	return nil
+}
+
 func (c *Client) send(ctx context.Context, method, path string, header http.Header, body io.Reader, out any) (string, error) {
+	res, err := c.ask(ctx, method, path, header, body)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	env, err := open(res)
+	if err != nil {
+		return "", err
+	}
+	if out != nil && len(env.Data) > 0 {
+		if err := json.Unmarshal(env.Data, out); err != nil {
+			return "", fmt.Errorf("decode answer: %w", err)
+		}
+	}
+	return env.Next, nil
+}
+
+// ask sends a request; whoever calls it closes the answer's body.
+func (c *Client) ask(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, body)
 	if err != nil {
-		return "", fmt.Errorf("make request: %w", err)
+		return nil, fmt.Errorf("make request: %w", err)
 	}
 	req.Header = header
 	if c.Token != "" {
@@ -116,32 +152,31 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 	if err != nil {
 		var ue *url.Error
 		if errors.As(err, &ue) && ctx.Err() == nil {
-			return "", fmt.Errorf("%w at %s: %w", ErrUnreachable, c.URL, ue.Err)
+			return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, c.URL, ue.Err)
 		}
-		return "", err
+		return nil, err
 	}
-	defer func() { _ = res.Body.Close() }()
+	return res, nil
+}
+
+// open reads an answer in its envelope; one that tells of a failure is an *Error.
+func open(res *http.Response) (envelope, error) {
+	var env envelope
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
 	if err != nil {
-		return "", fmt.Errorf("read answer: %w", err)
+		return env, fmt.Errorf("read answer: %w", err)
 	}
-	var env envelope
 	if err := json.Unmarshal(raw, &env); err != nil {
-		return "", &Error{Status: res.StatusCode, Message: fmt.Sprintf("the server answered %s without our envelope: is this an Usher server?", res.Status)}
+		return env, &Error{Status: res.StatusCode, Message: fmt.Sprintf("the server answered %s without our envelope: is this an Usher server?", res.Status)}
 	}
-	if res.StatusCode >= 300 {
+	if res.StatusCode >= http.StatusMultipleChoices {
 		e := &Error{Status: res.StatusCode, Message: env.Message, RequestID: env.RequestID}
 		if len(env.Errors) > 0 {
 			e.Code = env.Errors[0].Code
 		}
-		return "", e
+		return env, e
 	}
-	if out != nil && len(env.Data) > 0 {
-		if err := json.Unmarshal(env.Data, out); err != nil {
-			return "", fmt.Errorf("decode answer: %w", err)
-		}
-	}
-	return env.Next, nil
+	return env, nil
 }
 
 // WaitReady asks the server until it is ready or ctx ends.
