@@ -98,8 +98,11 @@ func (m *Manifest) exportData(ctx context.Context, e *exporter) error {
 	for _, f := range schema.Fields {
 		e.add("fields.yaml", fieldDoc{kindField, f.Name, string(f.Type), string(f.Merge), f.Rank, f.PII, f.Public, f.Help})
 	}
+	if i := schema.Identity; !i.IsZero() {
+		e.add("identity.yaml", identityDoc{kindIdentity, i.MaxIdentifiers, i.StopList})
+	}
 	for _, s := range schema.Streams {
-		doc := streamDoc{Kind: kindStream, Name: s.Name, ReferenceKey: s.ReferenceKey, MessageID: s.MessageID, TimestampField: s.TimestampField, DateOrder: s.DateOrder, Mappings: map[string]string{}}
+		doc := streamDoc{Kind: kindStream, Name: s.Name, ReferenceKey: s.ReferenceKey, MessageID: s.MessageID, TimestampField: s.TimestampField, DateOrder: s.DateOrder, PhoneCountry: s.PhoneCountry, RetentionDays: s.RetentionDays, Mappings: map[string]string{}}
 		for _, mapping := range schema.Mappings {
 			if mapping.Stream == s.Name {
 				doc.Mappings[mapping.Field] = mapping.Expression

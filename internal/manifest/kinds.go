@@ -5,6 +5,7 @@ const (
 	kindAuthorization = "authorization"
 	kindField         = "field"
 	kindStream        = "stream"
+	kindIdentity      = "identity"
 	kindIssue         = "issue"
 	kindGroup         = "group"
 	kindAudience      = "audience"
@@ -15,7 +16,7 @@ const (
 	kindPriorityList  = "priority_list"
 )
 
-var kinds = []string{kindAuthorization, kindField, kindStream, kindIssue, kindGroup, kindAudience, kindAction, kindTemplate, kindDestination, kindJob, kindPriorityList}
+var kinds = []string{kindAuthorization, kindField, kindStream, kindIdentity, kindIssue, kindGroup, kindAudience, kindAction, kindTemplate, kindDestination, kindJob, kindPriorityList}
 
 // An authorizationDoc says that credentials of this label must be there.
 type authorizationDoc struct {
@@ -42,7 +43,16 @@ type streamDoc struct {
 	MessageID      []string          `yaml:"message_id_fields,omitempty"`
 	TimestampField string            `yaml:"timestamp_field,omitempty"`
 	DateOrder      string            `yaml:"date_order,omitempty"`
+	PhoneCountry   string            `yaml:"phone_country,omitempty"`
+	RetentionDays  int               `yaml:"raw_retention_days,omitempty"`
 	Mappings       map[string]string `yaml:"mappings,omitempty"` // field -> expression
+}
+
+// An identityDoc says how people are told apart. There is one.
+type identityDoc struct {
+	Kind           string   `yaml:"kind"`
+	MaxIdentifiers int      `yaml:"max_identifiers,omitempty"`
+	StopList       []string `yaml:"stop_list,omitempty"`
 }
 
 type audienceDoc struct {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func (w *world) field(ctx context.Context, d fieldDoc, s *Step) error {
 }
 
 func (w *world) stream(ctx context.Context, d streamDoc, s *Step) error {
-	want := warehouse.Stream{Name: d.Name, ReferenceKey: d.ReferenceKey, MessageID: d.MessageID, TimestampField: d.TimestampField, DateOrder: d.DateOrder}
+	want := warehouse.Stream{Name: d.Name, ReferenceKey: d.ReferenceKey, MessageID: d.MessageID, TimestampField: d.TimestampField, DateOrder: d.DateOrder, PhoneCountry: d.PhoneCountry, RetentionDays: d.RetentionDays}
 	have, err := w.cat.Warehouse.Schema(ctx)
 	if err != nil {
 		return err
@@ -78,6 +79,19 @@ func (w *world) stream(ctx context.Context, d streamDoc, s *Step) error {
 		all = append(all, warehouse.Mapping{Stream: d.Name, Field: field, Expression: d.Mappings[field]})
 	}
 	return s.declared(w.cat.DeclareStream(ctx, want, all))
+}
+
+func (w *world) identity(ctx context.Context, d identityDoc, s *Step) error {
+	want := warehouse.Identity{MaxIdentifiers: cmp.Or(d.MaxIdentifiers, warehouse.DefaultMaxIdentifiers), StopList: d.StopList}
+	have, err := w.cat.Warehouse.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	have.Identity.MaxIdentifiers = cmp.Or(have.Identity.MaxIdentifiers, warehouse.DefaultMaxIdentifiers)
+	if s.compare(have.Identity, want) {
+		return nil
+	}
+	return s.declared(w.cat.SetIdentity(ctx, want))
 }
 
 func orEmpty(m map[string]string) map[string]string {

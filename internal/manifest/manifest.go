@@ -178,6 +178,8 @@ func (w *world) do(ctx context.Context, t thing, s *Step, user string) (Problems
 		err = w.field(ctx, *d, s)
 	case *streamDoc:
 		err = w.stream(ctx, *d, s)
+	case *identityDoc:
+		err = w.identity(ctx, *d, s)
 	case *audienceDoc:
 		err = w.audience(ctx, *d, s, user)
 	case *issueDoc:

@@ -164,7 +164,7 @@ func readThing(file string, n ast.Node) (thing, *Problem) {
 	}
 	t.kind = head.Kind
 	docs := map[string]any{
-		kindAuthorization: &authorizationDoc{}, kindField: &fieldDoc{}, kindStream: &streamDoc{}, kindAudience: &audienceDoc{},
+		kindAuthorization: &authorizationDoc{}, kindField: &fieldDoc{}, kindStream: &streamDoc{}, kindIdentity: &identityDoc{}, kindAudience: &audienceDoc{},
 		kindIssue: &issueDoc{}, kindGroup: &groupDoc{}, kindAction: &actionDoc{}, kindTemplate: &templateDoc{}, kindDestination: &destinationDoc{}, kindJob: &jobDoc{}, kindPriorityList: &priorityListDoc{},
 	}
 	doc, ok := docs[head.Kind]
@@ -195,6 +195,8 @@ func nameOf(doc any) string {
 		return d.Name
 	case *streamDoc:
 		return d.Name
+	case *identityDoc:
+		return kindIdentity
 	case *audienceDoc:
 		return d.Slug
 	case *templateDoc:
