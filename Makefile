@@ -33,6 +33,7 @@ deps: ## Install what the tests need (as root, with apt-get) or say what is miss
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	test -x /usr/sbin/sshd || missing="$$missing openssh-server"; \
+	test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing:$$missing"; \
@@ -45,8 +46,8 @@ deps: ## Install what the tests need (as root, with apt-get) or say what is miss
 
 .PHONY: test
 test: deps ## Every test, with the race detector
-	USHER_MUST_RUN=browser,postgres,sshd $(GO) test -race -shuffle=on -timeout 14m $(PKG)
-	USHER_MUST_RUN=browser,postgres,sshd $(GO) test -count=1 -run 'TestNoRetryStorm|TestNetworks$$|Browser|TestKeys$$|TestNetworkPages$$|TestSuite$$|TestSyncTypes$$|TestRetryRule$$|TestGuardScenarios$$|TestGuardOnDuckDB$$|TestWhoIsLeftOut$$' ./internal/server/ ./internal/web/ ./internal/store/postgres/ ./internal/delivery/
+	USHER_MUST_RUN=browser,postgres,sshd,mariadb $(GO) test -race -shuffle=on -timeout 14m $(PKG)
+	USHER_MUST_RUN=browser,postgres,sshd,mariadb $(GO) test -count=1 -run 'TestNoRetryStorm|TestNetworks$$|Browser|TestKeys$$|TestNetworkPages$$|TestSuite$$|TestSyncTypes$$|TestRetryRule$$|TestGuardScenarios$$|TestGuardOnDuckDB$$|TestWhoIsLeftOut$$' ./internal/server/ ./internal/web/ ./internal/store/postgres/ ./internal/delivery/
 
 .PHONY: kill
 kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeats one, KILLS=n)
