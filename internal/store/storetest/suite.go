@@ -43,6 +43,7 @@ func Run(t *testing.T, env Env) {
 		{"adopt", adopting},
 		{"update", updating},
 		{"forget", forgetting},
+		{"forgets", forgets},
 		{"overdue", overdue},
 		{"declared", declared},
 		{"templates of payloads", templates},
