@@ -14,6 +14,13 @@ type canonical struct {
 	rows int64
 	err  error
 
+	flushed int64 // bytes written
+	mark    int   // where the present row begins in buf
+	head    int   // where its values begin, with the comma before them
+	// keep says whether a row is wanted; nil = all are. row is without line, time
+	// and line feed, valid during the call.
+	keep func(row []byte) (bool, error)
+
 	micros int64  // the last row's time
 	stamp  []byte // the same, written out: times repeat
 }
@@ -26,12 +33,14 @@ func newCanonical(w io.Writer) *canonical {
 
 // begin starts a row.
 func (c *canonical) begin(line, micros int64) {
+	c.mark = len(c.buf)
 	c.buf = strconv.AppendInt(c.buf, line, 10)
 	if micros != c.micros {
 		c.micros = micros
 		c.stamp = strconv.AppendInt(append(c.stamp[:0], ','), micros, 10)
 	}
 	c.buf = append(c.buf, c.stamp...)
+	c.head = len(c.buf)
 }
 
 // raw appends text that is canonical already, without the comma before it.
@@ -54,7 +63,14 @@ func (c *canonical) quoted(v []byte) {
 
 // end finishes a row.
 func (c *canonical) end(suffix []byte) error {
-	c.buf = append(append(c.buf, suffix...), '\n')
+	c.buf = append(c.buf, suffix...)
+	if c.keep != nil {
+		if wanted, err := c.keep(c.buf[c.head:]); err != nil || !wanted {
+			c.buf = c.buf[:c.mark]
+			return err
+		}
+	}
+	c.buf = append(c.buf, '\n')
 	c.rows++
 	if len(c.buf) >= canonicalBytes {
 		return c.flush()
@@ -65,10 +81,14 @@ func (c *canonical) end(suffix []byte) error {
 func (c *canonical) flush() error {
 	if c.err == nil && len(c.buf) > 0 {
 		_, c.err = c.w.Write(c.buf)
+		c.flushed += int64(len(c.buf))
 	}
 	c.buf = c.buf[:0]
 	return c.err
 }
+
+// bytes is how many the rows have so far.
+func (c *canonical) bytes() int64 { return c.flushed + int64(len(c.buf)) }
 
 func appendValue(dst, v []byte) []byte {
 	if !needsQuotes(v) {

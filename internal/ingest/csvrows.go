@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,12 +12,12 @@ type csvRows struct {
 	*upload
 	scan    *csvScanner
 	columns []string
-	timeAt  int // index of the time column, or -1
+	timesAt []int // indices of the columns that hold the time, by importance
 }
 
 // readCSV reads a whole CSV body.
 func (u *upload) readCSV(w *window) error {
-	r := &csvRows{upload: u, scan: newCSVScanner(w, u.delim, u.limits.MaxRecordBytes), timeAt: -1}
+	r := &csvRows{upload: u, scan: newCSVScanner(w, u.delim, u.limits.MaxRecordBytes)}
 	if err := r.header(); err != nil {
 		return err
 	}
@@ -28,8 +29,11 @@ func (u *upload) readCSV(w *window) error {
 		if bad == nil {
 			bad, err = r.row(&r.scan.rec)
 		}
-		if bad != nil {
+		switch {
+		case bad != nil:
 			err = u.reject(bad)
+		case err == nil && u.enough(u.out.rows, u.out.bytes()):
+			err = u.full(place{Offset: w.consumed, Line: r.scan.line, Format: u.format, Columns: r.columns})
 		}
 		if err != nil {
 			return err
@@ -40,7 +44,9 @@ func (u *upload) readCSV(w *window) error {
 // header takes the columns from the request or else from the first record.
 func (r *csvRows) header() error {
 	line := int64(1)
-	if r.headers != "" {
+	if r.from != nil {
+		r.columns, r.scan.line = r.from.Columns, r.from.Line
+	} else if r.headers != "" {
 		r.columns = parseHeaders(r.headers)
 	} else {
 		ok, bad, err := r.scan.next()
@@ -82,13 +88,15 @@ func (r *csvRows) headerRecord(rec *csvRecord) error {
 // bind finds the columns that the request and the stream speak of.
 func (r *csvRows) bind(line int64) error {
 	present := make(map[string]bool, len(r.columns))
-	for i, name := range r.columns {
+	for _, name := range r.columns {
 		present[name] = true
 		if _, ok := r.extra.values[name]; ok {
 			return &RowError{Line: line, Field: name, Code: codeBad, Reason: "the column is also in append"}
 		}
-		if name == r.timeField {
-			r.timeAt = i
+	}
+	for _, name := range append([]string{r.timeField}, r.timeMore...) {
+		if i := slices.Index(r.columns, name); i >= 0 && name != "" {
+			r.timesAt = append(r.timesAt, i)
 		}
 	}
 	r.upload.columns = r.columns
@@ -107,9 +115,9 @@ func (r *csvRows) row(rec *csvRecord) (*RowError, error) {
 		return bad, nil
 	}
 	micros := r.fixedTime
-	if r.timeAt >= 0 {
+	if len(r.timesAt) > 0 {
 		var bad *RowError
-		if micros, bad = r.messageTime(rec.value(r.timeAt), rec.line); bad != nil {
+		if micros, bad = r.timeOf(rec.value, rec.line); bad != nil {
 			return bad, nil
 		}
 	}
@@ -131,15 +139,25 @@ func (r *csvRows) plainRow(rec *csvRecord) (*RowError, error) {
 		return bad, nil
 	}
 	micros := r.fixedTime
-	if r.timeAt >= 0 {
+	if len(r.timesAt) > 0 {
 		var bad *RowError
-		if micros, bad = r.messageTime(nthField(rec.text, r.timeAt), rec.line); bad != nil {
+		if micros, bad = r.timeOf(func(i int) []byte { return nthField(rec.text, i) }, rec.line); bad != nil {
 			return bad, nil
 		}
 	}
 	r.out.begin(rec.line, micros)
 	r.out.raw(rec.text)
 	return nil, r.out.end(r.extra.suffix)
+}
+
+// timeOf reads the time of a row from the first of its columns that has a value.
+func (r *csvRows) timeOf(value func(i int) []byte, line int64) (int64, *RowError) {
+	for _, i := range r.timesAt {
+		if text := value(i); len(bytes.TrimSpace(text)) > 0 || len(r.timesAt) == 1 {
+			return r.messageTime(r.columns[i], text, line)
+		}
+	}
+	return r.messageTime(r.timeField, nil, line)
 }
 
 var comma = []byte{','}

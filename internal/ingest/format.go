@@ -2,8 +2,13 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"mime"
 )
+
+// errEmpty is in the chain of the error for a body without a byte.
+var errEmpty = errors.New("nothing is there")
 
 // format is how a body is written.
 type format string
@@ -83,7 +88,7 @@ func detect(w *window, d declared) (format, error) {
 	case len(head) == 0 && w.err == nil:
 		return formatUnknown, invalid("", "the body begins with white space and nothing else")
 	case len(head) == 0:
-		return formatUnknown, invalid("", "the body is empty")
+		return formatUnknown, fmt.Errorf("%w: %w", errEmpty, invalid("", "the body is empty"))
 	case d == declaresCSV && looksJSON(head):
 		return formatUnknown, invalid("content-type", "the content type says CSV, but the body is JSON")
 	case d == declaresCSV, d == declaresNothing && head[0] != '[' && head[0] != '{':

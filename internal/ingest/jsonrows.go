@@ -2,10 +2,12 @@ package ingest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // scratchFile holds the rows of a JSON body until all their keys are known.
@@ -34,44 +36,61 @@ type jsonRows struct {
 	line   int64   // line number of the last row kept
 	buf    []byte
 	rows   int64
+	// gathered is how many bytes of the present load are in the scratch file.
+	gathered int64
+	timeText []byte // the time of the present object, where several fields may hold it
 }
 
 // readJSON reads a whole JSON body.
 func (u *upload) readJSON(w *window, f format) error {
 	r := &jsonRows{upload: u, scan: newJSONScanner(w, f, u.limits.MaxRecordBytes), index: map[string]int{}}
 	if u.newScratch == nil {
-		if err := r.gather(io.Discard); err != nil {
+		if _, err := r.gather(io.Discard); err != nil {
 			return err
 		}
 		u.out.rows = r.rows
 		return r.finishColumns()
 	}
-	file, err := u.newScratch()
-	if err != nil {
-		return err
+	if u.from != nil {
+		r.scan.line, r.scan.column, r.scan.state, r.line = u.from.Line, u.from.Column, u.from.State, u.from.Row
 	}
-	return errors.Join(r.through(file), file.Remove())
-}
-
-func (r *jsonRows) through(file scratchFile) error {
-	if err := r.gather(file); err != nil {
-		return err
-	}
-	if err := r.finishColumns(); err != nil {
-		return err
-	}
-	if err := file.Rewind(); err != nil {
-		return err
-	}
-	return r.scatter(bufio.NewReaderSize(file, 64<<10))
-}
-
-// gather checks every object and writes it to the scratch file.
-func (r *jsonRows) gather(w io.Writer) error {
 	for {
-		ok, bad, err := r.scan.next()
+		file, err := u.newScratch()
 		if err != nil {
 			return err
+		}
+		cut, err := r.through(file)
+		if err := errors.Join(err, file.Remove()); err != nil || !cut {
+			return err
+		}
+		at := place{Offset: w.consumed, Line: r.scan.line, Column: r.scan.column, State: r.scan.state, Row: r.line, Format: f}
+		if err := u.full(at); err != nil {
+			return err
+		}
+		r.index, r.names, r.seen, r.rows, r.gathered = map[string]int{}, nil, nil, 0, 0
+	}
+}
+
+func (r *jsonRows) through(file scratchFile) (cut bool, err error) {
+	if cut, err = r.gather(file); err != nil {
+		return false, err
+	}
+	if err := r.finishColumns(); err != nil {
+		return false, err
+	}
+	if err := file.Rewind(); err != nil {
+		return false, err
+	}
+	return cut, r.scatter(bufio.NewReaderSize(file, 64<<10))
+}
+
+// gather checks every object and writes it to the scratch file, up to the end or
+// until they are enough for a load.
+func (r *jsonRows) gather(w io.Writer) (cut bool, err error) {
+	for !cut {
+		ok, bad, err := r.scan.next()
+		if err != nil {
+			return false, err
 		}
 		if !ok {
 			break
@@ -83,16 +102,22 @@ func (r *jsonRows) gather(w io.Writer) error {
 			err = r.reject(bad)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		if len(r.buf) >= canonicalBytes {
-			if _, err := w.Write(r.buf); err != nil {
-				return err
+		cut = bad == nil && r.enough(r.rows, r.gathered+int64(len(r.buf)))
+		if len(r.buf) >= canonicalBytes || cut {
+			if err := r.flush(w); err != nil {
+				return false, err
 			}
-			r.buf = r.buf[:0]
 		}
 	}
+	return cut, r.flush(w)
+}
+
+func (r *jsonRows) flush(w io.Writer) error {
 	_, err := w.Write(r.buf)
+	r.gathered += int64(len(r.buf))
+	r.buf = r.buf[:0]
 	return err
 }
 
@@ -102,9 +127,16 @@ func (r *jsonRows) row() (*RowError, error) {
 	mark, known := len(r.buf), len(r.names)
 	r.count++
 	micros, timed := r.fixedTime, r.timeField == ""
+	rank := len(r.timeMore) + 1 // of the field that timeText is from
 	f := r.parser.parse(r.scan.text, func(key, value []byte) *fault {
 		if f := r.member(key, value); f != nil {
 			return f
+		}
+		if len(r.timeMore) > 0 {
+			if i := r.timeRank(key); i < rank && len(bytes.TrimSpace(value)) > 0 {
+				rank, r.timeText = i, append(r.timeText[:0], value...)
+			}
+			return nil
 		}
 		if !timed && string(key) == r.timeField {
 			timed = true
@@ -115,7 +147,14 @@ func (r *jsonRows) row() (*RowError, error) {
 		}
 		return nil
 	})
-	bad := r.judge(f, len(r.buf) == mark, timed)
+	var bad *RowError
+	if f == nil && len(r.timeMore) > 0 && rank <= len(r.timeMore) {
+		timed = true
+		micros, bad = r.messageTime(append([]string{r.timeField}, r.timeMore...)[rank], r.timeText, r.scan.recLine)
+	}
+	if bad == nil {
+		bad = r.judge(f, len(r.buf) == mark, timed)
+	}
 	if bad != nil {
 		r.buf = r.buf[:mark]
 		for _, name := range r.names[known:] {
@@ -133,6 +172,18 @@ func (r *jsonRows) row() (*RowError, error) {
 		return nil, &RowError{Line: r.scan.recLine, Code: codeBad, Reason: fmt.Sprintf("the rows up to here have more than %d different keys", most)}
 	}
 	return nil, nil
+}
+
+// timeRank is the place of a key among the fields that hold the time, by
+// importance; behind all of them for any other.
+func (r *jsonRows) timeRank(key []byte) int {
+	if string(key) == r.timeField {
+		return 0
+	}
+	if i := slices.Index(r.timeMore, string(key)); i >= 0 {
+		return i + 1
+	}
+	return len(r.timeMore) + 1
 }
 
 func (r *jsonRows) judge(f *fault, empty, timed bool) *RowError {

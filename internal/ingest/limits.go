@@ -9,6 +9,9 @@ type Limits struct {
 	MaxRecordBytes int
 	// MaxBatchBytes is the most bytes of one bulk body, decompressed. Default 1 GiB.
 	MaxBatchBytes int64
+	// MaxImportBytes is the most bytes of one file of an import, unpacked. Default
+	// 64 GiB.
+	MaxImportBytes int64
 	// MaxSmallBytes is the most bytes of one real-time body. Default 10 MB.
 	MaxSmallBytes int64
 	// MaxColumns is the most columns of one load. Default 1,000.
@@ -24,6 +27,9 @@ func (l Limits) WithDefaults() Limits {
 	}
 	if l.MaxBatchBytes <= 0 {
 		l.MaxBatchBytes = 1 << 30
+	}
+	if l.MaxImportBytes <= 0 {
+		l.MaxImportBytes = 64 << 30
 	}
 	if l.MaxSmallBytes <= 0 {
 		l.MaxSmallBytes = 10_000_000

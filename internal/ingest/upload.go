@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // upload is the state of one request while its body is read.
@@ -12,13 +13,21 @@ type upload struct {
 	headers   string
 	extra     appended
 	drop      bool
-	timeName  string // the field that holds the message time; "" = none
-	timeField string // the same, if it is to be found in every row
+	timeName  string   // the field that holds the message time; "" = none
+	timeField string   // the same, if it is to be found in every row
+	timeMore  []string // fields that hold it where timeField has no value, by importance
 	order     dateOrder
 	received  int64    // Unix microseconds
 	latest    int64    // the latest message time allowed, Unix microseconds
 	fixedTime int64    // message time of rows that have none of their own
 	required  []string // columns the stream cannot do without
+
+	// full is called behind a row as soon as the rows are enough for a load: cutRows
+	// or cutBytes. at is where the next row begins. nil = all are one load.
+	full     func(at place) error
+	cutRows  int64
+	cutBytes int64
+	from     *place // where reading goes on; nil = at the beginning
 
 	out        *canonical
 	newScratch func() (scratchFile, error) // nil for a dry run
@@ -57,7 +66,12 @@ func (u *upload) read(ctx context.Context, r Request, limit int64) error {
 		return err
 	}
 	w := newWindow(text, u.limits.MaxRecordBytes)
-	if u.format, err = detect(w, promise); err != nil {
+	if u.from != nil {
+		if err := u.from.skip(text); err != nil {
+			return err
+		}
+		w.consumed, u.format = u.from.Offset, u.from.Format
+	} else if u.format, err = detect(w, promise); err != nil {
 		return err
 	}
 	if u.format == formatCSV {
@@ -92,10 +106,10 @@ func (u *upload) readTime(text []byte) (micros int64, reason string) {
 	return micros, reason
 }
 
-func (u *upload) messageTime(text []byte, line int64) (int64, *RowError) {
+func (u *upload) messageTime(field string, text []byte, line int64) (int64, *RowError) {
 	micros, reason := u.readTime(text)
 	if reason != "" {
-		return 0, &RowError{Line: line, Field: shown(u.timeField), Code: codeBad, Reason: reason}
+		return 0, &RowError{Line: line, Field: shown(field), Code: codeBad, Reason: reason}
 	}
 	return micros, nil
 }
@@ -103,7 +117,7 @@ func (u *upload) messageTime(text []byte, line int64) (int64, *RowError) {
 // requireColumns refuses a body that lacks a column which the request or the
 // stream's declaration names.
 func (u *upload) requireColumns(has func(name string) bool) error {
-	if u.timeField != "" && !has(u.timeField) {
+	if u.timeField != "" && !has(u.timeField) && !slices.ContainsFunc(u.timeMore, has) {
 		return invalid("timestamp_field", "there is no column %q to read the time from", u.timeField)
 	}
 	for _, name := range u.required {

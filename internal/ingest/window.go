@@ -12,6 +12,7 @@ type window struct {
 	r          io.Reader
 	buf        []byte
 	start, end int
+	consumed   int64 // bytes of the body before start
 	err        error // why no more comes; io.EOF at the end
 }
 
@@ -26,7 +27,10 @@ func newWindow(r io.Reader, maxRecord int) *window {
 // bytes returns what is there, valid until the next fill.
 func (w *window) bytes() []byte { return w.buf[w.start:w.end] }
 
-func (w *window) consume(n int) { w.start += n }
+func (w *window) consume(n int) {
+	w.start += n
+	w.consumed += int64(n)
+}
 
 // fill reads more behind what is there. It returns false at the end, after an
 // error and when the buffer is full.

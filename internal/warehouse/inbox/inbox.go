@@ -38,11 +38,12 @@ type File interface {
 
 // Inbox is an open inbox. All methods may be called from any goroutine.
 type Inbox struct {
-	db     *sql.DB
-	spool  string
-	log    *slog.Logger
-	now    func() time.Time
-	create func(path string) (File, error)
+	db      *sql.DB
+	spool   string
+	imports string // the folder of what imports keep
+	log     *slog.Logger
+	now     func() time.Time
+	create  func(path string) (File, error)
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change
@@ -77,7 +78,7 @@ PRAGMA user_version = 1;`
 // A second process is refused by the file's lock; the error says so.
 func Open(ctx context.Context, cfg Config) (*Inbox, error) {
 	b := &Inbox{
-		spool: filepath.Join(cfg.Dir, "spool"), log: cfg.Log, now: cfg.Now,
+		spool: filepath.Join(cfg.Dir, "spool"), imports: filepath.Join(cfg.Dir, "imports"), log: cfg.Log, now: cfg.Now,
 		create: cfg.CreateFile, changed: make(chan struct{}),
 	}
 	if b.log == nil {
@@ -95,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Inbox, error) {
 	if err := b.open(ctx, filepath.Join(cfg.Dir, "inbox.db")); err != nil {
 		return nil, fmt.Errorf("open inbox: %w", err)
 	}
-	if err := b.removeOrphans(ctx); err != nil {
+	if err := errors.Join(b.removeOrphans(ctx), b.openImports(ctx)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open inbox: %w", err), b.Close())
 	}
 	return b, nil

@@ -61,16 +61,11 @@ func (b *Inbox) Add(ctx context.Context, loads ...Load) error {
 	return nil
 }
 
-func (b *Inbox) add(ctx context.Context, loads []Load) (err error) {
-	tx, err := b.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, rollback(tx))
-		}
-	}()
+func (b *Inbox) add(ctx context.Context, loads []Load) error {
+	return b.within(ctx, func(ctx context.Context, tx *sql.Tx) error { return b.insertLoads(ctx, tx, loads) })
+}
+
+func (b *Inbox) insertLoads(ctx context.Context, tx *sql.Tx, loads []Load) error {
 	for _, l := range loads {
 		cols, err := json.Marshal(l.Columns)
 		if err != nil {
@@ -86,7 +81,7 @@ func (b *Inbox) add(ctx context.Context, loads []Load) (err error) {
 			return err
 		}
 	}
-	return tx.Commit()
+	return nil
 }
 
 func rollback(tx *sql.Tx) error {
