@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
+	"usher/internal/provider/query"
 )
 
 const (
@@ -87,7 +87,7 @@ func connectConfig(d provider.Deps) (*pgx.ConnConfig, error) {
 	case d.Dial == nil:
 		return nil, &activation.Error{Kind: activation.Internal, Code: "INTERNAL-019", Message: "there is nothing to open connections with"}
 	}
-	secure, err := tlsConfig(auth(sslModeField), auth(hostField), auth(rootField))
+	secure, err := query.TLS(auth(sslModeField), auth(hostField), auth(rootField), wrong)
 	if err != nil {
 		return nil, err
 	}
@@ -144,38 +144,6 @@ func encrypted(ctx context.Context, conn net.Conn, c *tls.Config) (_ net.Conn, e
 		return nil, err
 	}
 	return secured, nil
-}
-
-// tlsConfig is what the modes of libpq mean ("32.19. SSL Support"); nil = none.
-func tlsConfig(mode, host, root string) (*tls.Config, error) {
-	if mode == "disable" {
-		return nil, nil //nolint:nilnil // see above
-	}
-	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	if root != "" {
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM([]byte(root)) {
-			return nil, wrong(rootField, "must be a certificate as PEM, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----")
-		}
-	}
-	switch mode {
-	case "verify-full":
-	case "verify-ca":
-		c.InsecureSkipVerify = true // the name only: VerifyConnection checks the rest
-		c.VerifyConnection = func(s tls.ConnectionState) error {
-			o := x509.VerifyOptions{Roots: c.RootCAs, Intermediates: x509.NewCertPool()}
-			for _, x := range s.PeerCertificates[1:] {
-				o.Intermediates.AddCert(x)
-			}
-			_, err := s.PeerCertificates[0].Verify(o)
-			return err
-		}
-	case "require":
-		c.InsecureSkipVerify = true // what the setting asks for
-	default:
-		return nil, wrong(sslModeField, "must be verify-full, verify-ca, require or disable")
-	}
-	return c, nil
 }
 
 // with runs what on a connection of its own, within the time limit.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"usher/internal/matchkey"
 	"usher/internal/provider"
+	"usher/internal/provider/query"
 )
 
 // The settings by name.
@@ -11,8 +12,8 @@ const (
 	portField     = "port"
 	usernameField = "username"
 	passwordField = "password"
-	sslModeField  = "sslmode"
-	rootField     = "root_certificate"
+	sslModeField  = query.SSLModeField
+	rootField     = query.RootField
 
 	schemaField  = "schema"
 	timeoutField = "timeout"
@@ -40,26 +41,21 @@ const maxRows = 10_000
 // maxBytes bounds the values of one transaction, for the memory of both sides.
 const maxBytes = 16 << 20
 
-// Definition is all the program knows of PostgreSQL exports.
+// Definition is all the program knows of PostgreSQL.
 func Definition() provider.Definition {
 	return provider.Definition{
 		Name:            "postgres",
 		Title:           "PostgreSQL",
 		Icon:            "database",
 		DestinationType: "File",
-		Description:     "Keeps a table of an audience's people in step in a PostgreSQL database of your own, or writes the raw events of a stream into one.",
-		Workflows:       []provider.Workflow{audienceWorkflow(), eventsWorkflow()},
-		AuthFields: []provider.Field{
+		Description:     "Keeps a table of an audience's people in step in a PostgreSQL database of your own, writes the raw events of a stream into one, or reads tables and queries from one.",
+		Workflows:       []provider.Workflow{audienceWorkflow(), eventsWorkflow(), importWorkflow()},
+		AuthFields: append([]provider.Field{
 			{Name: hostField, Label: "Host", Help: "The name or address of the database server.", Type: "string", Required: true, Example: "db.example.com"},
 			{Name: portField, Label: "Port", Help: "The port of the database server.", Type: "int", Default: "5432"},
-			{Name: usernameField, Label: "Username", Help: "The role that Usher signs in as. It needs USAGE and CREATE on the schema, and nothing else.", Type: "string", Required: true, Example: "usher"},
+			{Name: usernameField, Label: "Username", Help: "The role that Usher signs in as. An export needs USAGE and CREATE on its schema, an import USAGE and SELECT, and nothing else.", Type: "string", Required: true, Example: "usher"},
 			{Name: passwordField, Label: "Password", Help: "The role's password.", Type: "string", Secret: true},
-			{
-				Name: sslModeField, Label: "TLS", Type: "select", Options: []string{"verify-full", "verify-ca", "require", "disable"}, Default: "verify-full",
-				Help: "How the connection is protected: verify-full checks the server's certificate and its name, verify-ca the certificate only, require encrypts without knowing to whom, disable sends passwords and people in the clear.",
-			},
-			{Name: rootField, Label: "Root certificate", Help: "The certificate, as PEM, that the server's must be signed by. Empty = those that the machine trusts.", Type: "text"},
-		},
+		}, query.TLSFields()...),
 		DestinationFields: []provider.Field{
 			{Name: schemaField, Label: "Schema", Help: "The schema of the tables.", Type: "string", Default: "public"},
 			{Name: provider.IDColumnField, Label: "Id column", Help: "The column by which a person's row is found: the table's primary key. Empty = the first one of the mapping by name.", Type: "string", Example: "customer_id"},
@@ -78,6 +74,7 @@ func Definition() provider.Definition {
 		NewDestination: func(d provider.Deps) (provider.Destination, error) {
 			return newPeople(d)
 		},
+		NewSource: newSource,
 	}
 }
 

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 
 	"github.com/jackc/pgx/v5"
@@ -11,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"usher/internal/activation"
+	"usher/internal/provider/query"
 )
 
 // class is one way a call can fail: what to do, and what it is called. Each has
@@ -121,7 +120,7 @@ func asError(ctx context.Context, err error, committing bool) error {
 		e.Err = context.Cause(ctx)
 	case errors.Is(err, pgx.ErrTxCommitRollback):
 		return classUnavailable.error()
-	case untrusted(err):
+	case query.Untrusted(err):
 		e = classTLS.error()
 	case garbled(err):
 		e = classAnswer.error()
@@ -144,20 +143,6 @@ func safeState(state string) bool {
 		}
 	}
 	return true
-}
-
-// untrusted reports whether TLS could not be agreed upon.
-func untrusted(err error) bool {
-	var (
-		verification *tls.CertificateVerificationError
-		authority    x509.UnknownAuthorityError
-		host         x509.HostnameError
-		invalid      x509.CertificateInvalidError
-		record       tls.RecordHeaderError
-		alert        tls.AlertError
-	)
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid) ||
-		errors.As(err, &record) || errors.As(err, &alert)
 }
 
 // garbled reports whether what answered cannot be a PostgreSQL server.

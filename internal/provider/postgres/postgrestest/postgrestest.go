@@ -343,3 +343,6 @@ func (n *Network) Close() {
 		panic(err)
 	}
 }
+
+// Cut ends all connections that are open now, without a word.
+func (n *Network) Cut() { n.proxy.cut() }

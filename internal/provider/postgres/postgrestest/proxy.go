@@ -220,3 +220,12 @@ func readStartup(r io.Reader) (whole []byte, code uint32, err error) {
 	_, err = io.ReadFull(r, whole[8:])
 	return whole, binary.BigEndian.Uint32(whole[4:]), err
 }
+
+// cut closes what is open now.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		_ = c.Close()
+	}
+}
