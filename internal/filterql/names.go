@@ -14,6 +14,19 @@ func (f *Filter) Includes() []string {
 	return out
 }
 
+// Rename calls each audience that the rule itself includes by what name returns
+// for it. A nil rule stays nil.
+func (f *Filter) Rename(name func(string) string) {
+	if f == nil {
+		return
+	}
+	f.Where.walk(func(c *Condition) {
+		if c.Op == Include {
+			c.Audience = name(c.Audience)
+		}
+	})
+}
+
 // Fields returns the fields that the rule itself names, each once, in order.
 func (f *Filter) Fields() []string {
 	out := []string{}

@@ -15,7 +15,7 @@ type Breakdown struct {
 	People  int64 `json:"people"`
 	Present int64 `json:"present"`
 	// Values are the most frequent ones, or ranges of numbers and times, with how
-	// many have them. Values of personal fields are not told.
+	// many have them. Values of personal fields and of identifiers are not told.
 	Values []BreakdownValue `json:"values"`
 	// Others is how many have a value that is not listed; Distinct about how many
 	// different values there are.
@@ -23,12 +23,16 @@ type Breakdown struct {
 	Distinct int64 `json:"distinct"`
 }
 
-// BreakdownValue is one value, or the range from Value to Until (not included).
+// BreakdownValue is one value, or the range from Value to Until (not included);
+// the last range has no Until where a few values lie far above it.
 type BreakdownValue struct {
 	Value string `json:"value"`
 	Until string `json:"until,omitempty"`
 	Count int64  `json:"count"`
 }
+
+// MaxOverlap is how many audiences Overlaps compares at most.
+const MaxOverlap = 12
 
 // Overlap is how many people two audiences share.
 type Overlap struct {
@@ -40,6 +44,9 @@ type Overlap struct {
 // KeyReach is how many people have match keys of one key set.
 type KeyReach struct {
 	People int64 `json:"people"`
+	// Sampled is how many of them were looked at where that is not all; the counts
+	// are scaled up then. 0 = all.
+	Sampled int64 `json:"sampled,omitempty"`
 	// Usable have at least one key that identifies.
 	Usable int64 `json:"usable"`
 	// Keys counts who has each key.
@@ -57,7 +64,7 @@ type Insights interface {
 	// Breakdown spreads the people a rule selects over the values of a field.
 	Breakdown(ctx context.Context, rule, field string, now time.Time, limit int) (Breakdown, error)
 	// Overlaps counts what each two of these audiences share, and each one alone
-	// (A = B).
+	// (A = B), in the order given. It compares at most MaxOverlap.
 	Overlaps(ctx context.Context, audiences []activation.AudienceID) ([]Overlap, error)
 	// Reach counts which keys of a set the members of an audience have.
 	Reach(ctx context.Context, audience activation.AudienceID, keys matchkey.Set) (KeyReach, error)

@@ -494,5 +494,6 @@ type Warehouse interface {
 	Drifts
 	Explains
 	Replaces
+	Insights
 	Close() error
 }

@@ -21,6 +21,8 @@ type audienceState struct {
 	refreshing sync.Mutex
 	// slice is how many people's keys are refreshed at a time; 0 = refreshSlice.
 	slice int64
+	// reach is of how many members Reach computes keys; 0 = reachPeople.
+	reach int64
 	// staging is held shared by every Stage and alone by a prune: what a Stage
 	// is about to point to shows in no table yet.
 	staging sync.RWMutex
@@ -56,7 +58,26 @@ func gather(sc *schema, all []audience) (*audiences, error) {
 	for _, a := range all { // a slug wins over an id that looks like it
 		as.byName[a.Slug] = a.filter
 	}
+	for _, a := range all {
+		as.callBySlug(a.filter)
+	}
 	return as, nil
+}
+
+// callBySlug makes a rule name the audiences it includes by slug where it does so
+// by id, so that errors name them as people do.
+func (as *audiences) callBySlug(f *filterql.Filter) {
+	f.Rename(func(name string) string {
+		for _, a := range as.all {
+			if a.Slug == name {
+				return name
+			}
+		}
+		if a, ok := as.find(activation.AudienceID(name)); ok {
+			return a.Slug
+		}
+		return name
+	})
 }
 
 // ruleFields is what rules may name.

@@ -60,6 +60,7 @@ func (d *DB) compiled(ctx context.Context, text string, now time.Time, first int
 	if err != nil {
 		return filterql.Compiled{}, err
 	}
+	as.callBySlug(f)
 	return as.compile(f, "", now, first)
 }
 
