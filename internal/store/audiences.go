@@ -150,6 +150,9 @@ func (s *Store) DeleteAudience(ctx context.Context, id activation.AudienceID, us
 		if _, err := t.exec(`DELETE FROM watches WHERE audience_id = $1`, id); err != nil {
 			return err
 		}
+		if _, err := t.exec(`DELETE FROM series WHERE kind = $1 AND subject = $2`, SeriesAudience, id); err != nil {
+			return err
+		}
 		if err := t.eventOfAudience(a, activation.EventDeleted, "deleted"); err != nil {
 			return err
 		}

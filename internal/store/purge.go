@@ -234,7 +234,7 @@ func (s *Store) inBatches(ctx context.Context, statement string, args ...any) er
 	}
 }
 
-// PurgeOld deletes buckets of metrics, keys of requests, drafts, events,
+// PurgeOld deletes buckets of metrics and series, keys of requests, drafts, events,
 // notices and passes that are older than they are kept. The newest pass of a
 // job stays, for the next one is numbered after it.
 func (s *Store) PurgeOld(ctx context.Context, retention time.Duration) error {
@@ -244,7 +244,10 @@ func (s *Store) PurgeOld(ctx context.Context, retention time.Duration) error {
 	}
 	old := func(d time.Duration) int64 { return now.Add(-d).UnixMicro() }
 	const buckets = `DELETE FROM job_metrics WHERE width = $1 AND (job_id, bucket, name) IN (SELECT m.job_id, m.bucket, m.name FROM job_metrics m WHERE m.width = $1 AND m.bucket < $2 LIMIT $3)`
+	const seriesBuckets = `DELETE FROM series WHERE width = $1 AND (kind, subject, bucket, name) IN (SELECT o.kind, o.subject, o.bucket, o.name FROM series o WHERE o.width = $1 AND o.bucket < $2 LIMIT $3)`
 	errs := []error{
+		s.inBatches(ctx, seriesBuckets, int64(time.Minute/time.Second), old(keepMinutes), purgeBatch),
+		s.inBatches(ctx, seriesBuckets, int64(time.Hour/time.Second), old(keepHours), purgeBatch),
 		s.inBatches(ctx, buckets, int64(time.Minute/time.Second), old(keepMinutes), purgeBatch),
 		s.inBatches(ctx, buckets, int64(time.Hour/time.Second), old(keepHours), purgeBatch),
 		s.inBatches(ctx, `DELETE FROM idempotency WHERE (person, key) IN (SELECT o.person, o.key FROM idempotency o WHERE o.created_at <= $1 LIMIT $2)`, old(onceFor), purgeBatch),

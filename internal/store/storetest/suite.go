@@ -95,6 +95,7 @@ func Run(t *testing.T, env Env) {
 		{"passes of two nodes", passRace},
 		{"logs", logs},
 		{"metrics", metrics},
+		{"series", seriesOf},
 		{"purge", purging},
 		{"purge of much", purgingMuch},
 		{"two nodes", twoNodes},
