@@ -39,11 +39,11 @@ var auditVerbs = map[string]string{
 	"create": "Created", "update": "Changed", "delete": "Deleted", "replace": "Replaced", "rotate": "Changed the key", "release": "Released", "retry": "Retried", "withdraw": "Withdrew",
 	"approve": "Approved", "decline": "Declined", "test": "Tested", "purge": "Purged", "pause": "Paused", "resume": "Resumed", "bounce": "Started again", "kill": "Terminated", "run": "Ran now",
 	"sign_in": "Signed in", "sign_out": "Signed out", "lock_out": "Was locked out", "set_password": "Set a password", "acknowledge": "Acknowledged", "silence": "Silenced", "unsilence": "Unsilenced",
-	"lookup": "Looked up", "discard": "Discarded",
+	"lookup": "Looked up", "discard": "Discarded", "accept": "Accepted", "reset": "Read from the beginning", "forget": "Forgot",
 }
 
 // auditSubjects are the kinds of things of the audit log.
-var auditSubjects = []string{"alert", "audience", "authorization", "destination", "job", "load", "profile", "run", "setting", "stream", "target", "token", "user", "vault"}
+var auditSubjects = []string{"alert", "audience", "authorization", "destination", "forget", "job", "load", "profile", "rebuild", "run", "setting", "stream", "target", "token", "user", "vault"}
 
 func auditOptions(all []string, words map[string]string, chosen string) []option {
 	var out []option

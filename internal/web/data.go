@@ -1,132 +1,182 @@
 package web
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"usher/internal/activation"
-	"usher/internal/ingest"
 	"usher/internal/warehouse"
-	"usher/internal/warehouse/inbox"
 )
 
 // loadLimit is how many uploads the page of data shows.
 const loadLimit = 20
 
 type dataPage struct {
-	Streams []warehouse.StreamStat
-	Schema  warehouse.Schema
-	Loads   []loadRow
-	Lookup  lookup
-	Field   fieldForm
-	Stream  field
-	CSRF    string
-	Wrong   string
+	Streams  []streamRow
+	Schema   warehouse.Schema
+	Loads    []loadRow
+	People   int64
+	Identity identityFacts
+	Rebuild  *rebuildCard
+	Forget   *forgetFacts
+	Stream   field
+	CSRF     string
+	Wrong    string
 }
 
-type loadRow struct {
-	ingest.LoadStatus
-	Chip chip
+// streamRow is a stream in the list.
+type streamRow struct {
+	warehouse.StreamStat
+	Path  string
+	Rate  *rate
+	Drift int
 }
 
-type lookup struct {
-	Field   field
-	Value   field
-	Asked   bool
-	Found   []pair
-	In      []string
-	Missing string
+// rate is how much a stream has brought in the last hours.
+type rate struct {
+	Total int64
+	Bars  []string // heights in per cent, one an hour
+	Text  string
 }
 
-// fieldForm is the form that declares or changes a profile field.
-type fieldForm struct {
-	Wrong                               string
-	Name, Type, Merge, Rank, PII, About field
+// identityFacts say how people are told apart, in short.
+type identityFacts struct {
+	Ranked []warehouse.Field // by rank
+	Most   int
+	Stops  int
 }
 
 func (c *Console) registerData(mux *http.ServeMux) {
-	c.page(mux, "/data", "data", func(v visit) (view, error) { return c.dataPage(v, nil, nil) })
-	c.page(mux, "/data/streams/{id}", "", func(v visit) (view, error) { return c.streamPage(v, v.PathValue("id"), nil) })
+	c.page(mux, "/data", "data", func(v visit) (view, error) { return c.dataPage(v, nil) })
 	c.action(mux, "/data/streams", activation.RoleOperator, c.declareStream)
-	c.action(mux, "/data/streams/{id}/mappings", activation.RoleOperator, c.declareMapping)
-	c.action(mux, "/data/fields", activation.RoleOperator, c.declareField)
-	c.action(mux, "/data/profile", activation.RoleViewer, c.lookUp)
-	c.action(mux, "/data/rebuild", activation.RoleOperator, c.rebuild)
+	c.registerStream(mux)
+	c.registerMapping(mux)
+	c.registerFields(mux)
+	c.registerProfile(mux)
+	c.registerRebuild(mux)
+	c.registerLoads(mux)
+	c.registerForget(mux)
 }
 
-// dataPage is the page of data; found is what a look-up answered, and wrong
-// what is wrong with the form that was sent.
-func (c *Console) dataPage(v visit, found *lookup, wrong map[string]string) (view, error) {
+// dataPage is the page of data; wrong is what is wrong with the form that was sent.
+func (c *Console) dataPage(v visit, wrong map[string]string) (view, error) {
 	ctx := v.Context()
 	p := dataPage{CSRF: v.who.CSRF, Wrong: wrong[""]}
 	var err error
-	if p.Streams, err = c.Warehouse.Streams(ctx); err != nil {
+	if p.Streams, err = c.streamRows(v); err != nil {
 		return view{}, err
 	}
 	if p.Schema, err = c.Warehouse.Schema(ctx); err != nil {
 		return view{}, err
 	}
-	loads, err := c.Loads.Recent(ctx, "", loadLimit)
-	if err != nil {
+	if p.People, err = c.Warehouse.CountProfiles(ctx); err != nil {
 		return view{}, err
 	}
-	for _, l := range loads {
-		p.Loads = append(p.Loads, loadRow{l, loadChip(l.Status)})
+	if p.Loads, err = c.loadRows(v, "", loadLimit); err != nil {
+		return view{}, err
 	}
-	if found != nil {
-		p.Lookup = *found
+	if p.Rebuild, err = c.rebuildCard(v); err != nil {
+		return view{}, err
 	}
-	p.Lookup.Field = field{Name: "field", Label: "Identifier", Type: "select"}
-	for _, f := range p.Schema.Fields {
-		if f.Rank > 0 {
-			p.Lookup.Field.Options = append(p.Lookup.Field.Options, option{f.Name, f.Name, f.Name == v.post("field")})
-		}
+	if p.Forget, err = c.forgetFacts(v); err != nil {
+		return view{}, err
 	}
-	p.Lookup.Value = field{Name: "value", Label: "Value", Type: "text"}
-	p.Field = newFieldForm(v, wrong)
+	p.Identity = identityOf(p.Schema)
 	p.Stream = field{Name: "stream", Label: "Name", Type: "text", Required: true, Value: v.post("stream"), Error: wrong["stream"], Help: "Lower-case letters, digits and _, such as orders."}
-	out := view{Template: "data", Title: "Data", Section: "/data", Page: "data", Regions: []string{"data-streams", "data-loads"}, Body: p}
+	out := view{Template: "data", Title: "Data", Section: "/data", Page: "data", Regions: []string{"data-streams", "data-loads", "data-rebuild"}, Body: p}
 	if wrong != nil {
 		out.Status = http.StatusBadRequest
 	}
 	return out, nil
 }
 
-func loadChip(s inbox.Status) chip {
-	switch s {
-	case inbox.Merged:
-		return chip{"ok", "check", "Merged", false}
-	case inbox.Failed:
-		return chip{"bad", "alert-triangle", "Failed", false}
+func identityOf(s warehouse.Schema) identityFacts {
+	facts := identityFacts{Most: s.Identity.MaxIdentifiers, Stops: len(s.Identity.StopList)}
+	if facts.Most == 0 {
+		facts.Most = warehouse.DefaultMaxIdentifiers
 	}
-	return chip{"run", "loader-2", sentenceWord(string(s)), false}
+	for _, f := range s.Fields {
+		if f.Rank > 0 {
+			facts.Ranked = append(facts.Ranked, f)
+		}
+	}
+	slices.SortStableFunc(facts.Ranked, func(a, b warehouse.Field) int { return a.Rank - b.Rank })
+	return facts
+}
+
+// rateHours is how many hours back the list of streams counts.
+const rateHours = 24
+
+func (c *Console) streamRows(v visit) ([]streamRow, error) {
+	all, err := c.Warehouse.Streams(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]streamRow, len(all))
+	for i, s := range all {
+		rows[i] = streamRow{StreamStat: s, Path: streamPath(s.Name)}
+		drift, err := c.drift(v, s.Name)
+		if err != nil {
+			return nil, err
+		}
+		rows[i].Drift = len(drift)
+		if rows[i].Rate, err = c.rate(v, s.Name); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// drift is what a stream brings that nobody declared; nothing where nobody looks.
+func (c *Console) drift(v visit, stream string) ([]warehouse.Drifting, error) {
+	if c.Mapping == nil {
+		return nil, nil
+	}
+	return c.drifts.get(stream, c.Now(), func() ([]warehouse.Drifting, error) { return c.Mapping.StreamDrift(v.Context(), stream) })
+}
+
+// rate counts the messages of the last hours; nil where nobody counts.
+func (c *Console) rate(v visit, stream string) (*rate, error) {
+	if c.Series == nil {
+		return nil, nil //nolint:nilnil // nothing to show
+	}
+	return c.rates.get(stream, c.Now(), func() (*rate, error) {
+		until := c.Now().UTC()
+		from := until.Truncate(time.Hour).Add(-(rateHours - 1) * time.Hour)
+		counted, err := c.Series.Series(v.Context(), streamSeries, stream, from, until.Add(time.Microsecond), time.Hour)
+		if err != nil {
+			return nil, err
+		}
+		return rateOf(counted[messagesCounted], from), nil
+	})
+}
+
+// messagesCounted is the series of the messages of a stream.
+const messagesCounted = "messages"
+
+func rateOf(points []activation.MetricPoint, from time.Time) *rate {
+	hours := make([]int64, rateHours)
+	r := &rate{}
+	for _, p := range points {
+		if i := int(p.At.Sub(from) / time.Hour); i >= 0 && i < rateHours && !p.At.Before(from) {
+			hours[i] += p.Value
+			r.Total += p.Value
+		}
+	}
+	most := max(1, slices.Max(hours))
+	for _, n := range hours {
+		r.Bars = append(r.Bars, pct(n, most))
+	}
+	r.Text = many(r.Total, "message") + " in 24 hours, at most " + num(slices.Max(hours)) + " in one hour"
+	return r
 }
 
 func sentenceWord(s string) string { return strings.TrimSuffix(sentence(s), ".") }
-
-func newFieldForm(v visit, wrong map[string]string) fieldForm {
-	words := func(chosen string, all ...string) []option {
-		out := make([]option, len(all))
-		for i, w := range all {
-			out[i] = option{w, w, w == chosen}
-		}
-		return out
-	}
-	return fieldForm{
-		Wrong: wrong["field-form"],
-		Name:  field{Name: "name", Label: "Name", Type: "text", Required: true, Value: v.post("name"), Error: wrong["name"], Help: "Lower-case letters, digits and _. A name that exists is changed."},
-		Type:  field{Name: "type", Label: "Type", Type: "select", Error: wrong["type"], Options: words(v.post("type"), "text", "integer", "number", "boolean", "time", "set")},
-		Merge: field{Name: "merge", Label: "Several messages become", Type: "select", Error: wrong["merge"], Options: words(v.post("merge"), "latest", "first", "sum", "count", "min", "max", "set")},
-		Rank:  field{Name: "identifier_rank", Label: "Identifier rank", Type: "number", Value: orText(v.post("identifier_rank"), "0"), Error: wrong["identifier_rank"], Help: "0: does not identify. 1: the strongest identifier."},
-		PII:   field{Name: "pii", Label: "Personal", Type: "select", Options: []option{{"true", "Yes, shown masked", v.post("pii") != "false"}, {"false", "No", v.post("pii") == "false"}}},
-		About: field{Name: "description", Label: "Description", Type: "text", Value: v.post("description")},
-	}
-}
 
 func (c *Console) declareStream(v visit) (view, error) {
 	name := v.post("stream")
@@ -136,30 +186,9 @@ func (c *Console) declareStream(v visit) (view, error) {
 		return view{}, err
 	}
 	if wrong != nil {
-		return c.dataPage(v, nil, map[string]string{"stream": allOf(wrong)})
+		return c.dataPage(v, map[string]string{"stream": allOf(wrong)})
 	}
 	return view{To: streamPath(name), Said: flash{"ok", "The stream “" + name + "” takes messages now."}}, nil
-}
-
-func (c *Console) declareField(v visit) (view, error) {
-	rank, err := strconv.Atoi(orText(v.post("identifier_rank"), "0"))
-	if err != nil || rank < 0 {
-		return c.dataPage(v, nil, map[string]string{"identifier_rank": "Must be a whole number, 0 or more."})
-	}
-	f := warehouse.Field{
-		Name: v.post("name"), Type: warehouse.FieldType(v.post("type")), Merge: warehouse.MergeRule(v.post("merge")), Rank: rank, PII: v.post("pii") != "false", Help: v.post("description"),
-	}
-	rebuild, err := c.Catalog.Declare(v.Context(), warehouse.Schema{Fields: []warehouse.Field{f}})
-	wrong, err := wrongFields(err, "name", "type", "merge", "identifier_rank")
-	if err != nil {
-		return view{}, err
-	}
-	if wrong != nil {
-		wrong["field-form"] = wrong[""]
-		delete(wrong, "")
-		return c.dataPage(v, nil, wrong)
-	}
-	return view{To: "/data", Said: saved(f.Name, rebuild)}, nil
 }
 
 // saved tells that something was declared, and whether a rebuild is owed.
@@ -176,47 +205,8 @@ func allOf(wrong map[string]string) string {
 	for _, t := range wrong {
 		texts = append(texts, t)
 	}
+	slices.Sort(texts)
 	return strings.Join(texts, " ")
-}
-
-func (c *Console) rebuild(v visit) (view, error) {
-	begun := c.Now()
-	if err := c.Warehouse.Rebuild(v.Context(), nil); err != nil {
-		return refused("/data", err)
-	}
-	return view{To: "/data", Said: flash{"ok", "Rebuilt all profiles in " + dur(c.Now().Sub(begun)) + "."}}, nil
-}
-
-// lookUp finds one person by an identifier. The value is in the body alone, so
-// that no log of addresses has it, and the audit log keeps who was looked at by
-// profile number.
-func (c *Console) lookUp(v visit) (view, error) {
-	ctx := v.Context()
-	found := lookup{Asked: true}
-	p, err := c.Warehouse.Find(ctx, v.post("field"), v.post("value"))
-	switch {
-	case errors.Is(err, activation.ErrNotFound):
-		found.Missing = "Nobody has this " + v.post("field") + "."
-		return c.dataPage(v, &found, nil)
-	case activation.KindOf(err) == activation.Invalid:
-		found.Missing = sentence(reason(err))
-		return c.dataPage(v, &found, nil)
-	case err != nil:
-		return view{}, err
-	}
-	if err := c.Store.AddAudit(ctx, activation.AuditEntry{Actor: v.who.Name, Verb: "lookup", SubjectType: "profile", SubjectID: strconv.FormatInt(p.ID, 10)}); err != nil {
-		return view{}, err
-	}
-	schema, err := c.Warehouse.Schema(ctx)
-	if err != nil {
-		return view{}, err
-	}
-	columns, rows := table(schema, []warehouse.Profile{p})
-	for i, name := range columns {
-		found.Found = append(found.Found, pair{name, rows[0][i]})
-	}
-	found.In = p.Audiences
-	return c.dataPage(v, &found, nil)
 }
 
 // cell is a value of a profile as text.
@@ -228,6 +218,12 @@ func cell(v any) string {
 		return utc(v)
 	case []string:
 		return strings.Join(v, ", ")
+	case []any:
+		parts := make([]string, len(v))
+		for i, one := range v {
+			parts[i] = cell(one)
+		}
+		return strings.Join(parts, ", ")
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
@@ -235,3 +231,16 @@ func cell(v any) string {
 }
 
 func streamPath(name string) string { return "/data/streams/" + url.PathEscape(name) }
+
+// bytesText is a size for people.
+func bytesText(n int64) string {
+	switch {
+	case n < 1000:
+		return num(n) + " bytes"
+	case n < 1000*1000:
+		return strconv.FormatFloat(float64(n)/1e3, 'f', 1, 64) + " kB"
+	case n < 1000*1000*1000:
+		return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) + " MB"
+	}
+	return strconv.FormatFloat(float64(n)/1e9, 'f', 1, 64) + " GB"
+}

@@ -21,6 +21,7 @@ type jobPage struct {
 	Targets []jobTarget
 	Alerts  jobAlerts
 	Runs    jobRuns
+	Import  *importCard
 	Kill    *button
 	Delete  *button
 }
@@ -48,7 +49,7 @@ func (c *Console) job(v visit) (view, error) {
 	row.Provider = orText(row.Provider, c.providerName(j.Provider))
 	p := jobPage{Job: row, Config: colored(c.jobJSON(j))}
 	for _, part := range []func(visit, activation.Job, *jobPage) error{
-		c.jobRunsOf, c.jobOpen, c.jobHeadOf, c.jobFailure, c.jobChart, c.jobLines, c.jobTargets, c.jobWatched,
+		c.jobRunsOf, c.jobOpen, c.jobHeadOf, c.jobFailure, c.jobChart, c.jobLines, c.jobTargets, c.jobWatched, c.jobImport,
 	} {
 		if err := part(v, j, &p); err != nil {
 			return view{}, err
@@ -56,10 +57,14 @@ func (c *Console) job(v visit) (view, error) {
 	}
 	query := jobQuery(v, "", "")
 	query.Set("id", string(j.ID))
-	return view{
+	out := view{
 		Template: "job", Title: j.Name, Section: "/jobs", Crumbs: []link{{"/jobs", "Jobs"}}, Page: "job", Query: query,
 		Regions: []string{"job-head", "job-failed", "job-summary", "job-progress", "job-legend", "job-chart", "job-log", "job-targets", "job-alerts", "job-runs"}, Body: p,
-	}, nil
+	}
+	if p.Import != nil {
+		out.Regions = append(out.Regions, "job-import")
+	}
+	return out, nil
 }
 
 // jobQueries are the parameters of a job's page that its links keep.

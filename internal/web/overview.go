@@ -25,6 +25,7 @@ type overviewPage struct {
 	Waiting       int
 	Broken        int // authorizations that do not work
 	Firing        int // alerts
+	Data          int // what is wrong with data that comes in
 	Attention     []attention
 	Recent        []runRow
 	Audiences     []audienceRow
@@ -125,7 +126,7 @@ func (c *Console) overviewNumbers(ctx context.Context, p *overviewPage) error {
 
 // attention gathers what needs a person, worst first: failed jobs, credentials
 // that do not work, runs that wait for an approval, jobs that try again or stand
-// still, and alerts. It returns how many jobs fail.
+// still, data that comes in badly, and alerts. It returns how many jobs fail.
 func (c *Console) attention(v visit, jobs []activation.Job, p *overviewPage) (failing int, err error) {
 	var later []attention
 	for _, j := range jobs {
@@ -149,6 +150,9 @@ func (c *Console) attention(v visit, jobs []activation.Job, p *overviewPage) (fa
 		}
 	}
 	p.Attention = append(p.Attention, later...)
+	if err := c.dataAttention(v, p); err != nil {
+		return 0, err
+	}
 	return failing, c.firing(v, p)
 }
 
@@ -292,6 +296,9 @@ func (p *overviewPage) headline(jobs, failing int) {
 		p.Sub = "What uses it waits until there are credentials that work."
 	case p.Waiting > 0:
 		p.Sub = "Approving removes many people at once from a network; the numbers are below. Nothing else needs you."
+	case p.Data > 0:
+		parts = append(parts, "Data that comes in needs a look")
+		p.Sub = "No job fails, and no run waits for you; what it says is below."
 	case p.Firing > 0:
 		parts = append(parts, "Alerts fire")
 		p.Sub = "No job fails, and no run waits for you; what is watched says otherwise."

@@ -73,8 +73,8 @@ func TestConsole(t *testing.T) {
 
 // protected are pages and forms that need a session.
 var protected = map[string][]string{
-	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/runs/x/items/1/open", "/sync/export.csv", "/targets/x", "/targets/x/plan", "/targets/x/repair", "/targets/x/explain", "/jobs/x/plan", "/decisions", "/decisions/preview", "/decisions/issues/new", "/decisions/issues/x", "/decisions/groups/new", "/decisions/groups/x", "/decisions/actions/new", "/decisions/actions/x", "/priorities", "/priorities/new", "/priorities/x", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/destinations/x", "/authorizations", "/authorizations/new", "/authorizations/x", "/settings", "/audit", "/configuration", "/configuration/export.zip", "/search", "/search?q=x&part=1", "/alerts", "/data", "/data/streams/x", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/templates", "/templates/new", "/templates/x", "/account", "/nothing"},
-	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/targets/x/run", "/targets/x/reconcile", "/targets/x/repair", "/targets/x/replace", "/targets/x/explain", "/decisions/decide", "/decisions/customer", "/decisions/issues", "/decisions/issues/x", "/decisions/issues/x/delete", "/decisions/groups", "/decisions/groups/x", "/decisions/groups/x/delete", "/decisions/actions", "/decisions/actions/x", "/decisions/actions/x/delete", "/priorities", "/priorities/x", "/priorities/x/delete", "/audiences/x/run", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/destinations/x", "/destinations/x/switch", "/destinations/x/delete", "/destinations/x/targets/y/release", "/authorizations", "/authorizations/x", "/authorizations/x/test", "/authorizations/x/replace", "/authorizations/x/delete", "/settings/keys", "/configuration", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/fields", "/data/profile", "/data/rebuild", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/templates", "/templates/x", "/templates/x/delete", "/account/password"},
+	http.MethodGet:  {"/", "/jobs", "/jobs/new", "/jobs/new/x/type", "/jobs/x", "/jobs/x/edit", "/sync", "/runs/x", "/runs/x/rail", "/runs/x/items/1", "/runs/x/items/1/open", "/sync/export.csv", "/targets/x", "/targets/x/plan", "/targets/x/repair", "/targets/x/explain", "/jobs/x/plan", "/decisions", "/decisions/preview", "/decisions/issues/new", "/decisions/issues/x", "/decisions/groups/new", "/decisions/groups/x", "/decisions/actions/new", "/decisions/actions/x", "/priorities", "/priorities/new", "/priorities/x", "/audiences", "/audiences/new", "/audiences/x", "/destinations", "/destinations/new", "/destinations/x", "/authorizations", "/authorizations/new", "/authorizations/x", "/settings", "/audit", "/configuration", "/configuration/export.zip", "/search", "/search?q=x&part=1", "/alerts", "/data", "/data/streams/x", "/data/streams/x/mappings", "/data/streams/x/messages", "/data/fields", "/data/fields/x", "/data/profile", "/data/forget", "/data/forget/x", "/data/loads/x/rejected", "/help/badreq", "/people", "/people/new", "/people/x", "/tokens", "/templates", "/templates/new", "/templates/x", "/account", "/nothing"},
+	http.MethodPost: {"/jobs/new", "/jobs/new/x/type", "/jobs/x/edit", "/jobs/x/run", "/jobs/x/kill", "/runs/x/retry", "/runs/x/withdraw", "/runs/x/approve", "/runs/x/decline", "/targets/x/run", "/targets/x/reconcile", "/targets/x/repair", "/targets/x/replace", "/targets/x/explain", "/decisions/decide", "/decisions/customer", "/decisions/issues", "/decisions/issues/x", "/decisions/issues/x/delete", "/decisions/groups", "/decisions/groups/x", "/decisions/groups/x/delete", "/decisions/actions", "/decisions/actions/x", "/decisions/actions/x/delete", "/priorities", "/priorities/x", "/priorities/x/delete", "/audiences/x/run", "/audiences", "/audiences/try", "/audiences/x", "/destinations", "/destinations/x/test", "/destinations/x", "/destinations/x/switch", "/destinations/x/delete", "/destinations/x/targets/y/release", "/authorizations", "/authorizations/x", "/authorizations/x/test", "/authorizations/x/replace", "/authorizations/x/delete", "/settings/keys", "/configuration", "/alerts/x/test", "/alerts/x/work/y/acknowledge", "/data/streams", "/data/streams/x/mappings", "/data/streams/x/settings", "/data/streams/x/accept", "/data/fields", "/data/identity", "/data/profile", "/data/forget", "/data/rebuild", "/data/rebuild/x/cancel", "/data/loads/x/retry", "/data/loads/x/discard", "/jobs/x/preview", "/jobs/x/reset", "/people", "/people/x", "/people/x/password", "/people/x/delete", "/tokens", "/tokens/x/revoke", "/templates", "/templates/x", "/templates/x/delete", "/account/password"},
 }
 
 func testSignInAsked(t *testing.T, b *browser) {
@@ -137,7 +137,7 @@ func testPages(t *testing.T, b *browser, w *world, r activation.Run) {
 	wantPage(t, b, "/audiences/high", "140 people", "p•••@private.example", "High scores to Meta")
 	wantPage(t, b, "/destinations", "EXTERN_ID", "customer", "Test")
 	wantPage(t, b, "/authorizations", "Shop&#39;s token", "Shop")
-	wantPage(t, b, "/data", "people", "unused", "Merged", "rank 1")
+	wantPage(t, b, "/data", "people", "unused", "Merged", "rank 1", "/data/profile")
 	wantPage(t, b, "/help/badreq", "BADREQ", "<h2", "Cause", "<code>droperrors=true</code>")
 	wantPage(t, b, "/data/streams/people", "concat(&#34;id-&#34;, id)", "unused")
 	for path, status := range map[string]int{"/nothing": 404, "/help/none": 404, "/runs/x": 404, "/jobs/x": 404, "/audiences/none": 404, "/data/streams/none": 404, "/targets/x": 404, "/targets/x/plan": 404, "/targets/x/repair": 404, "/targets/x/explain": 404, "/decisions/actions/x": 404, "/decisions/preview?level=No": 404, "/priorities/x": 404, "/jobs/x/plan": 404, run + "/items/99/open": 404, run + "/items/99": 404, run + "/items/x": 404} {
@@ -165,7 +165,7 @@ func testForms(t *testing.T, b *browser) {
 		{"/data/fields", url.Values{"name": {"Bad Name"}, "type": {"text"}, "merge": {"latest"}}, []string{"Bad Name", "role=\"alert\""}},
 		{"/data/fields", url.Values{"name": {"x"}, "identifier_rank": {"-1"}}, []string{"Must be a whole number"}},
 		{"/data/streams", url.Values{"stream": {"Bad Stream"}}, []string{"Bad Stream", "e-stream"}},
-		{"/data/streams/people/mappings", url.Values{"field": {"score"}, "expression": {"lower("}}, []string{"lower(", "e-expression"}},
+		{"/data/streams/people/mappings", url.Values{"field": {"score"}, "expression": {"lower("}}, []string{"lower(", "e-row-1"}},
 	}
 	for _, c := range cases {
 		res, body := b.submit(c.path, c.form)
@@ -186,10 +186,9 @@ func testForms(t *testing.T, b *browser) {
 	}
 	wantRedirect(t, b, "/audiences", url.Values{"name": {"Low"}, "slug_name": {"low"}, "segment_ql": {"FILTER score < 50"}}, "/audiences/low")
 	wantPage(t, b, "/audiences/low", "Saved “Low”", "0 people")
-	wantRedirect(t, b, "/data/fields", url.Values{"name": {"city"}, "type": {"text"}, "merge": {"latest"}, "pii": {"true"}}, "/data")
-	wantRedirect(t, b, "/data/streams/people/mappings", url.Values{"field": {"city"}, "expression": {"lower(unused)"}}, "/data/streams/people")
+	wantRedirect(t, b, "/data/fields", url.Values{"name": {"city"}, "type": {"text"}, "merge": {"latest"}, "pii": {"true"}}, "/data/fields")
+	wantRedirect(t, b, "/data/streams/people/mappings", url.Values{"field": {"customer", "email", "score", "city"}, "expression": {`concat("id-", id)`, "email", "score", "lower(unused)"}}, "/data/streams/people")
 	wantPage(t, b, "/data/streams/people", "lower(unused)", "need a rebuild for city")
-	wantRedirect(t, b, "/data/rebuild", nil, "/data")
 	wantRedirect(t, b, "/data/streams", url.Values{"stream": {"orders"}}, "/data/streams/orders")
 	wantRedirect(t, b, "/authorizations", url.Values{"provider": {"meta"}, "label": {"Second"}, "config.access_token": {"EAA-very-secret-second"}}, "/authorizations")
 	if _, body := b.submit("/data/profile", url.Values{"field": {"customer"}, "value": {"id-7"}}); !strings.Contains(body, "p•••@private.example") || strings.Contains(body, emailOf(7)) || !strings.Contains(body, "high") {
@@ -224,7 +223,7 @@ func testCommands(t *testing.T, b *browser, w *world) {
 
 // testLeaks looks for secrets, e-mail addresses and hashes on every page.
 func testLeaks(t *testing.T, b *browser, w *world, r activation.Run) {
-	pages := []string{"/", "/jobs", "/jobs/new", "/jobs/" + string(w.job), "/sync", "/runs/" + string(r.ID), "/runs/" + string(r.ID) + "/rail", "/runs/" + string(r.ID) + "/items/1", "/targets/" + string(r.Target), "/targets/" + string(r.Target) + "/plan", "/sync/export.csv", "/targets/" + string(r.Target) + "/explain", "/decisions", "/decisions/preview", "/priorities", "/audiences", "/audiences/high", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/authorizations/" + w.auth, "/destinations/" + w.dest, "/settings", "/audit", "/configuration", "/search?q=s", "/data", "/data/streams/people"}
+	pages := []string{"/", "/jobs", "/jobs/new", "/jobs/" + string(w.job), "/sync", "/runs/" + string(r.ID), "/runs/" + string(r.ID) + "/rail", "/runs/" + string(r.ID) + "/items/1", "/targets/" + string(r.Target), "/targets/" + string(r.Target) + "/plan", "/sync/export.csv", "/targets/" + string(r.Target) + "/explain", "/decisions", "/decisions/preview", "/priorities", "/audiences", "/audiences/high", "/destinations", "/destinations/new", "/authorizations", "/authorizations/new", "/authorizations/" + w.auth, "/destinations/" + w.dest, "/settings", "/audit", "/configuration", "/search?q=s", "/data", "/data/streams/people", "/data/streams/people/mappings", "/data/fields", "/data/profile"}
 	var private []string
 	for id := range peopleCount {
 		sum := sha256.Sum256([]byte(emailOf(id)))

@@ -43,7 +43,7 @@ func TestRoles(t *testing.T) {
 	w := start(t)
 	viewer, operator := w.as(activation.RoleViewer), w.as(activation.RoleOperator)
 	reading := map[string]bool{"/audiences/try": true, "/data/profile": true, "/tokens": true, "/tokens/x/revoke": true, "/account/password": true}
-	admins := map[string]bool{"/authorizations": true, "/authorizations/x": true, "/authorizations/x/replace": true, "/authorizations/x/delete": true, "/settings/keys": true, "/people": true, "/people/x": true, "/people/x/password": true, "/people/x/delete": true}
+	admins := map[string]bool{"/authorizations": true, "/authorizations/x": true, "/authorizations/x/replace": true, "/authorizations/x/delete": true, "/settings/keys": true, "/data/forget": true, "/people": true, "/people/x": true, "/people/x/password": true, "/people/x/delete": true}
 	for _, path := range protected[http.MethodPost] {
 		res, body := viewer.submit(path, nil)
 		if refused := res.StatusCode == http.StatusForbidden && strings.Contains(body, "Your role may only look"); refused == reading[path] {

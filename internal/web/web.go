@@ -50,6 +50,7 @@ type Config struct {
 	Explain     Explains
 	Decisions   Decisions
 	Past        Past
+	DataIn
 }
 
 // Delivery is what the console needs of delivery.
@@ -66,9 +67,12 @@ type Delivery interface {
 	ReleaseTarget(ctx context.Context, id activation.TargetID, how activation.OnEnd, user string) (activation.Target, error)
 }
 
-// Loads tells what became of uploads.
+// Loads tells what became of uploads, and does what can be done about them.
 type Loads interface {
 	Recent(ctx context.Context, stream string, limit int) ([]ingest.LoadStatus, error)
+	// Retry merges a failed upload again, Discard forgets it and its rows.
+	Retry(ctx context.Context, id string) error
+	Discard(ctx context.Context, id string) error
 }
 
 // Console serves the pages. Its methods may be called by any goroutine.
@@ -78,6 +82,10 @@ type Console struct {
 	live      map[string]loader // by page name, for the event streams
 	hub       *hub
 	day       day
+	// What open pages ask for again and again, by stream.
+	rates  brief[*rate]
+	drifts brief[[]warehouse.Drifting]
+	costs  brief[RebuildCost]
 }
 
 // New returns a console.
@@ -107,6 +115,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerSearch(mux)
 	c.registerAlerts(mux)
 	c.registerData(mux)
+	c.registerImport(mux)
 	c.registerPeople(mux)
 	c.registerTokens(mux)
 	c.registerTemplates(mux)

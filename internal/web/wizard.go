@@ -24,20 +24,23 @@ var wizardSteps = []link{{stepProvider, "Provider"}, {stepType, "Job type"}, {st
 
 // A wizardPage is one step.
 type wizardPage struct {
-	Step          string
-	Steps         []wizardStep
-	To, Back      string
-	Title, Sub    string
-	CSRF          string
-	Tiles         []tile
-	Search        string
-	Categories    []segment
-	Wrong         string
-	Form          *jobForm
-	NewAuth       bool
-	Connect       string // the network that a new authorization is connected with, "" = none
-	Estimate      *estimate
-	Checked       bool
+	Step       string
+	Steps      []wizardStep
+	To, Back   string
+	Title, Sub string
+	CSRF       string
+	Tiles      []tile
+	Search     string
+	Categories []segment
+	Wrong      string
+	Form       *jobForm
+	NewAuth    bool
+	Connect    string // the network that a new authorization is connected with, "" = none
+	Estimate   *estimate
+	Checked    bool
+	// Previews: the first rows can be looked at; Preview are they.
+	Previews      bool
+	Preview       *importPreview
 	Authorization *authorizationRow
 }
 
@@ -262,6 +265,7 @@ func (c *Console) configureStep(v visit, p *wizardPage, given answers, wrong map
 	if a, err := c.Store.Authorization(v.Context(), activation.AuthorizationID(given.get("auth"))); err == nil {
 		p.Authorization = &authorizationRow{Authorization: a, Chip: authChip(a.Status)}
 	}
+	p.Previews = c.isImport(w.Name)
 	if w.Direction == provider.Export {
 		p.Estimate = estimateOf(f.Audiences, def.For(w.Name), c.sizes(v))
 	}
@@ -325,6 +329,9 @@ func (c *Console) answered(v visit, d activation.Draft, step string) (view, erro
 	for name, values := range taken {
 		given[name] = values
 	}
+	if column := timestampOf(v.post("go")); column != "" {
+		given["config."+provider.TimestampsField] = []string{column}
+	}
 	d.Answers, d.Person = given, v.who.Name
 	d, err := c.Store.SaveDraft(v.Context(), d)
 	if err != nil {
@@ -375,15 +382,23 @@ func (c *Console) finishDraft(v visit, d activation.Draft) (view, error) {
 	for name, values := range v.PostForm {
 		given[name] = values
 	}
+	if column := timestampOf(v.post("go")); column != "" {
+		given["config."+provider.TimestampsField] = []string{column}
+	}
 	spec, wrong := specOf(w, given)
+	var checked activation.Job
 	if len(wrong) == 0 {
-		_, err := c.Catalog.CheckJob(v.Context(), spec)
+		var err error
+		checked, err = c.Catalog.CheckJob(v.Context(), spec)
 		if wrong, err = wrongFields(err, fieldNamesOf(w)...); err != nil {
 			return view{}, err
 		}
 	}
 	if len(wrong) > 0 {
 		return c.wizard(v, d, stepConfigure, wrong)
+	}
+	if pressed := v.post("go"); c.isImport(w.Name) && (pressed == "preview" || timestampOf(pressed) != "") {
+		return c.previewDraft(v, d, checked)
 	}
 	if v.post("go") == "validate" {
 		out, err := c.wizard(v, d, stepConfigure, nil)
