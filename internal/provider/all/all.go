@@ -10,6 +10,7 @@ import (
 	"usher/internal/provider/google"
 	"usher/internal/provider/linkedin"
 	"usher/internal/provider/meta"
+	"usher/internal/provider/mysql"
 	"usher/internal/provider/postgres"
 	"usher/internal/provider/s3"
 	"usher/internal/provider/sftp"
@@ -28,6 +29,7 @@ func Definitions() []provider.Definition {
 		linkedin.Definition(),
 		google.Definition(),
 		postgres.Definition(),
+		mysql.Definition(),
 		web.Definition(),
 		dmp.Definition(),
 		sftp.Definition(),

@@ -6,6 +6,7 @@ import (
 
 	"usher/internal/provider/postgres/postgrestest"
 	"usher/internal/provider/providertest"
+	"usher/internal/provider/sourcetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -24,3 +25,5 @@ func TestMarkedConformance(t *testing.T) {
 }
 
 func TestEventConformance(t *testing.T) { providertest.RunEvents(t, postgrestest.EventHarness(t)) }
+
+func TestSourceConformance(t *testing.T) { sourcetest.Run(t, postgrestest.SourceHarness(t)) }

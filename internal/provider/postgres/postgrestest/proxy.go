@@ -37,6 +37,10 @@ type proxy struct {
 	secure   *tls.Config // nil = TLS is refused
 
 	commits, sessions atomic.Int64
+	// most is how many bytes a session's server may say before it is cut; 0 = any
+	// number. down: nobody is let in.
+	most atomic.Int64
+	down atomic.Bool
 
 	mu    sync.Mutex
 	fault providertest.FaultKind // of the next COMMIT
@@ -108,6 +112,9 @@ func (p *proxy) take() providertest.FaultKind {
 func (p *proxy) serve(raw net.Conn) {
 	p.keep(raw)
 	defer p.drop(raw)
+	if p.down.Load() {
+		return
+	}
 	client := raw
 	for {
 		first, code, err := readStartup(client)
@@ -146,7 +153,11 @@ func (p *proxy) session(client, server net.Conn) {
 	var fault atomic.Value
 	p.all.Go(func() {
 		defer func() { _ = client.Close() }()
-		answer(client, server, &fault)
+		from := io.Reader(server)
+		if n := p.most.Load(); n > 0 {
+			from = io.LimitReader(server, n)
+		}
+		answer(client, from, &fault)
 	})
 	defer func() { _ = server.Close() }()
 	head := make([]byte, 5)
