@@ -10,6 +10,7 @@ package warehouse
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"usher/internal/activation"
@@ -106,6 +107,9 @@ type Load struct {
 	ReceivedAt time.Time
 	// Urgent loads came in real time: they are merged ahead of those that are not.
 	Urgent bool
+	// Settled is the id of an earlier load that will never be offered again, whose
+	// record may go; "" = none.
+	Settled string
 }
 
 // LoadResult is what a load did.
@@ -123,6 +127,27 @@ type LoadResult struct {
 	// Unparsed counts, per field, values the mapping could not turn into the
 	// field's type ("birth_date": 3). The field is then missing, the message kept.
 	Unparsed map[string]int64 `json:"unparsed,omitempty"`
+}
+
+// Plus returns what two loads, or two parts of one, did together.
+func (r LoadResult) Plus(more LoadResult) LoadResult {
+	r.Rows += more.Rows
+	r.Duplicates += more.Duplicates
+	r.Corrected += more.Corrected
+	r.NewProfile += more.NewProfile
+	r.Touched += more.Touched
+	r.Unidentified += more.Unidentified
+	r.Suppressed += more.Suppressed
+	if len(more.Unparsed) == 0 {
+		return r
+	}
+	unparsed := make(map[string]int64, len(r.Unparsed)+len(more.Unparsed))
+	maps.Copy(unparsed, r.Unparsed)
+	for f, n := range more.Unparsed {
+		unparsed[f] += n
+	}
+	r.Unparsed = unparsed
+	return r
 }
 
 // Ingest takes data in.

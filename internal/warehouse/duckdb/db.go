@@ -56,6 +56,7 @@ type DB struct {
 	now func() time.Time
 
 	writes  chan writeRequest
+	urgent  chan writeRequest // those that go first
 	waiting atomic.Int64 // writes that wait for the writer
 	stop    chan struct{}
 	done    sync.WaitGroup
@@ -64,7 +65,8 @@ type DB struct {
 	state state // declared schema and audiences, cached; see schema.go and audience.go
 
 	// ingest is held by whoever merges a slice, changes the schema or rebuilds.
-	ingest   chan struct{}
+	ingest   turns
+	urgentAt atomic.Int64 // when somebody urgent last asked for it, Unix nanoseconds
 	stagings atomic.Int64 // names staging tables
 	// unsaved counts the runs that were staged since the last checkpoint of ours.
 	unsaved    atomic.Int64
@@ -121,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open warehouse %q: %w", cfg.Path, err)
 	}
-	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), ingest: make(chan struct{}, 1), maxSlice: cfg.MaxSliceLines, mostStaged: mostStaged(limit)}
+	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), urgent: make(chan writeRequest), maxSlice: cfg.MaxSliceLines, mostStaged: mostStaged(limit)}
 	d.done.Add(1)
 	go d.writer()
 	if err := d.migrate(ctx); err != nil {
@@ -148,12 +150,18 @@ func (d *DB) Close() error {
 func (d *DB) writer() {
 	defer d.done.Done()
 	for {
+		var r writeRequest
 		select {
-		case <-d.stop:
-			return
-		case r := <-d.writes:
-			r.done <- d.transact(r.ctx, r.fn)
+		case r = <-d.urgent:
+		default:
+			select {
+			case <-d.stop:
+				return
+			case r = <-d.urgent:
+			case r = <-d.writes:
+			}
 		}
+		r.done <- d.transact(r.ctx, r.fn)
 	}
 }
 
@@ -169,10 +177,22 @@ func (d *DB) transact(ctx context.Context, fn func(context.Context, *sql.Tx) err
 // write runs fn in one transaction on the writer goroutine. fn must return
 // every statement's error; then nothing of it is kept.
 func (d *DB) write(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	return d.writeBy(ctx, d.writes, fn)
+}
+
+// writeAs is write, before all others if it is urgent.
+func (d *DB) writeAs(ctx context.Context, urgent bool, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	if urgent {
+		return d.writeBy(ctx, d.urgent, fn)
+	}
+	return d.writeBy(ctx, d.writes, fn)
+}
+
+func (d *DB) writeBy(ctx context.Context, lane chan<- writeRequest, fn func(ctx context.Context, tx *sql.Tx) error) error {
 	r := writeRequest{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	d.waiting.Add(1)
 	select {
-	case d.writes <- r:
+	case lane <- r:
 		d.waiting.Add(-1)
 		return <-r.done
 	case <-ctx.Done():
@@ -183,21 +203,6 @@ func (d *DB) write(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx)
 		return errClosed
 	}
 }
-
-// lockIngest waits until nobody else merges a slice, changes the schema or
-// rebuilds. unlockIngest must follow.
-func (d *DB) lockIngest(ctx context.Context) error {
-	select {
-	case d.ingest <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-d.stop:
-		return errClosed
-	}
-}
-
-func (d *DB) unlockIngest() { <-d.ingest }
 
 // defaultMemoryLimit is 2 GiB or a quarter of the machine's memory, the smaller.
 func defaultMemoryLimit() int64 {

@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"usher/internal/activation"
@@ -13,11 +14,23 @@ import (
 const codeSpool = "SPOOL"
 
 // maxLine is the longest spool row in bytes, and csvBuffer what each thread
-// reads at a time; DuckDB needs the second to be the larger.
+// reads at a time; DuckDB needs the second to be the larger. A small file is read
+// in one piece: a buffer of that size would cost more than all else.
 const (
 	maxLine   = 16 << 20
 	csvBuffer = 32 << 20
+	smallFile = 4 << 20
 )
+
+// buffers returns the longest row and the buffer for a spool file.
+func buffers(path string) (line, buffer int64) {
+	i, err := os.Stat(path)
+	if err != nil || i.Size() > smallFile {
+		return maxLine, csvBuffer
+	}
+	line = max(i.Size(), 64<<10)
+	return line, 2 * line
+}
 
 // staged is a spool file read into a table of the scratch database.
 type staged struct {
@@ -51,10 +64,11 @@ func (d *DB) readSpool(ctx context.Context, s *staged, st stream, l warehouse.Lo
 	for _, c := range l.Columns {
 		columns = append(columns, fmt.Sprintf(`'%s': 'VARCHAR'`, st.column(c)))
 	}
+	line, buffer := buffers(l.Path)
 	if _, err := exec(ctx, d.sql, what, fmt.Sprintf(`CREATE TABLE %s AS SELECT * FROM read_csv(%s, auto_detect=false, header=false,
 		delim=',', quote='"', escape='"', new_line='\n', nullstr='', strict_mode=true, null_padding=false, ignore_errors=false,
 		max_line_size=%d, buffer_size=%d, parallel=%t, columns={%s})`,
-		s.table, literal(l.Path), maxLine, csvBuffer, parallel, strings.Join(columns, ", "))); err != nil {
+		s.table, literal(l.Path), line, buffer, parallel, strings.Join(columns, ", "))); err != nil {
 		return err
 	}
 	var rows, lines, times int64

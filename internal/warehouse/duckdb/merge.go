@@ -62,7 +62,7 @@ func validateLoad(l warehouse.Load) error {
 
 // mergeRows stages the spool and merges it slice by slice.
 func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int64)) error {
-	st, err := d.lockedStream(ctx, l)
+	st, err := d.loadStream(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -72,9 +72,11 @@ func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int6
 	}
 	defer d.unstage(ctx, from)
 	width := min(firstSlice, d.maxSlice)
+	if d.hurried() && !l.Urgent {
+		width = min(minSlice, d.maxSlice)
+	}
 	for {
-		start := d.now()
-		rows, more, err := d.mergeSlice(ctx, l, from, width)
+		rows, more, took, err := d.mergeSlice(ctx, l, from, width)
 		if err != nil {
 			return fmt.Errorf("merge load %q: %w", l.ID, err)
 		}
@@ -82,7 +84,7 @@ func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int6
 		if !more {
 			return nil
 		}
-		width = d.nextWidth(width, d.now().Sub(start))
+		width = d.nextWidth(width, took)
 	}
 }
 
@@ -90,7 +92,7 @@ func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int6
 // serve, changing at most twofold: one slow slice says little on a busy machine.
 func (d *DB) nextWidth(width int64, took time.Duration) int64 {
 	aim := sliceAim
-	if d.waiting.Load() == 0 {
+	if !d.hurried() {
 		aim = quietAim
 	}
 	next := int64(float64(width) * float64(aim) / float64(max(took, time.Millisecond)))
@@ -98,8 +100,13 @@ func (d *DB) nextWidth(width int64, took time.Duration) int64 {
 	return min(max(minSlice, next), d.maxSlice)
 }
 
-func (d *DB) lockedStream(ctx context.Context, l warehouse.Load) (stream, error) {
-	if err := d.lockIngest(ctx); err != nil {
+// loadStream returns the stream of a load with all its columns. Only where one is
+// missing does it wait for the lock.
+func (d *DB) loadStream(ctx context.Context, l warehouse.Load) (stream, error) {
+	if st, ok := d.state.snapshot().streams[l.Stream]; ok && !slices.ContainsFunc(l.Columns, func(c string) bool { return st.column(c) == "" }) {
+		return st, nil
+	}
+	if err := d.lockIngestAs(ctx, l.Urgent); err != nil {
 		return stream{}, err
 	}
 	defer d.unlockIngest()
@@ -107,13 +114,14 @@ func (d *DB) lockedStream(ctx context.Context, l warehouse.Load) (stream, error)
 }
 
 // mergeSlice merges the next width lines. It returns the rows merged so far of
-// the whole load, and whether there are more.
-func (d *DB) mergeSlice(ctx context.Context, l warehouse.Load, from staged, width int64) (rows int64, more bool, err error) {
-	if err := d.lockIngest(ctx); err != nil {
-		return 0, false, err
+// the whole load, whether there are more, and how long it held the lock.
+func (d *DB) mergeSlice(ctx context.Context, l warehouse.Load, from staged, width int64) (rows int64, more bool, took time.Duration, err error) {
+	if err := d.lockIngestAs(ctx, l.Urgent); err != nil {
+		return 0, false, 0, err
 	}
 	defer d.unlockIngest()
-	err = d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	start := d.now()
+	err = d.writeAs(ctx, l.Urgent, func(ctx context.Context, tx *sql.Tx) error {
 		done, err := readLoad(ctx, tx, l.ID)
 		if err != nil {
 			return err
@@ -127,21 +135,43 @@ func (d *DB) mergeSlice(ctx context.Context, l warehouse.Load, from staged, widt
 		if err := s.run(ctx); err != nil {
 			return err
 		}
-		done.result = addResults(done.result, s.result)
+		done.result = done.result.Plus(s.result)
 		done.nextLine = s.end
 		rows, more = done.result.Rows, s.end <= from.last
+		if !more {
+			if done.finished, err = finishes(ctx, tx, l, done); err != nil {
+				return err
+			}
+		}
 		return done.save(ctx, tx, l.ID)
 	})
-	return rows, more, err
+	return rows, more, d.now().Sub(start), err
 }
 
-// finishLoad derives anew the profiles that look-ups made stale and closes the load.
+// finishes reports whether the load is done with its last slice: nobody was made
+// stale. It drops the record of the load that this one says is settled.
+func finishes(ctx context.Context, tx *sql.Tx, l warehouse.Load, done loadRecord) (bool, error) {
+	if l.Settled != "" {
+		if _, err := exec(ctx, tx, "settle load", `DELETE FROM loads WHERE id = $1 AND finished`, l.Settled); err != nil {
+			return false, err
+		}
+	}
+	var stale bool
+	err := queryRow(ctx, tx, "look for stale profiles", `SELECT count(*) > 0 FROM stale`, nil, &stale)
+	return !stale && done.result.Rows == l.Rows, err
+}
+
+// finishLoad derives anew the profiles that look-ups made stale and closes the
+// load, unless its last slice has done that.
 func (d *DB) finishLoad(ctx context.Context, l warehouse.Load) (warehouse.LoadResult, error) {
+	done, err := readLoad(ctx, d.sql, l.ID)
+	if err != nil || done.finished {
+		return done.result, err
+	}
 	if err := d.refreshStale(ctx); err != nil {
 		return warehouse.LoadResult{}, fmt.Errorf("merge load %q: %w", l.ID, err)
 	}
-	var done loadRecord
-	err := d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = d.writeAs(ctx, l.Urgent, func(ctx context.Context, tx *sql.Tx) error {
 		var err error
 		if done, err = readLoad(ctx, tx, l.ID); err != nil || done.finished {
 			return err
@@ -191,20 +221,4 @@ func (r loadRecord) save(ctx context.Context, tx *sql.Tx, id string) error {
 	}
 	_, err = exec(ctx, tx, "record load", statement, id, r.nextLine, r.finished, string(result))
 	return err
-}
-
-func addResults(a, b warehouse.LoadResult) warehouse.LoadResult {
-	a.Rows += b.Rows
-	a.Duplicates += b.Duplicates
-	a.Corrected += b.Corrected
-	a.NewProfile += b.NewProfile
-	a.Touched += b.Touched
-	a.Unidentified += b.Unidentified
-	for f, n := range b.Unparsed {
-		if a.Unparsed == nil {
-			a.Unparsed = make(map[string]int64)
-		}
-		a.Unparsed[f] += n
-	}
-	return a
 }
