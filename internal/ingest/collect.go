@@ -81,6 +81,9 @@ type Request struct {
 	DropErrors bool
 	// Filename is the sender's own name of the upload, for the history.
 	Filename string
+	// Alone makes a load of its own of what comes in real time, so that it can be
+	// waited for and its result be told. It costs a merge.
+	Alone bool
 }
 
 // Summary is what became of an upload.
@@ -96,7 +99,8 @@ type Summary struct {
 	FirstReasons []RowError `json:"first_reasons,omitempty"`
 	// Columns are the columns found, those of append included.
 	Columns []string `json:"columns"`
-	// LoadID names the load to wait for; empty for a dry run.
+	// LoadID names the load to wait for; empty for a dry run, and for what came in
+	// real time and is merged together with others.
 	LoadID string `json:"load_id,omitempty"`
 }
 
@@ -109,21 +113,6 @@ const maxReasons = 20
 // request is an Invalid error; a *RowError in its chain tells the place.
 func (c *Collector) Bulk(ctx context.Context, r Request) (Summary, error) {
 	s, err := c.take(ctx, r, c.limits.MaxBatchBytes)
-	if err != nil {
-		return Summary{}, fmt.Errorf("collect: %w", err)
-	}
-	return s, nil
-}
-
-// JSON is Bulk for small real-time bodies, which must be JSON.
-func (c *Collector) JSON(ctx context.Context, r Request) (Summary, error) {
-	if r.ContentType == "" || r.ContentType == "application/x-www-form-urlencoded" {
-		r.ContentType = string(formatArray)
-	}
-	if d, err := parseContentType(r.ContentType); err == nil && d == declaresCSV {
-		return Summary{}, fmt.Errorf("collect: %w", invalid("content-type", "this route takes JSON; send CSV to the bulk route"))
-	}
-	s, err := c.take(ctx, r, c.limits.MaxSmallBytes)
 	if err != nil {
 		return Summary{}, fmt.Errorf("collect: %w", err)
 	}
@@ -154,8 +143,9 @@ func (c *Collector) take(ctx context.Context, r Request, limit int64) (Summary, 
 	}
 	u.out = newCanonical(spool)
 	u.newScratch = func() (scratchFile, error) { return c.inbox.NewScratch(id) }
+	u.rejects = c.inbox.NewRejects(id)
 	if err := c.store(ctx, r, u, spool, id, limit); err != nil {
-		return Summary{}, errors.Join(err, spool.Abort())
+		return Summary{}, errors.Join(err, spool.Abort(), u.rejects.Abort())
 	}
 	s := u.summary(r)
 	s.LoadID = id
@@ -177,13 +167,21 @@ func (c *Collector) store(ctx context.Context, r Request, u *upload, spool *inbo
 		if err := spool.Abort(); err != nil {
 			return err
 		}
-		return c.inbox.Add(ctx, l)
+		return c.add(ctx, u, l)
 	}
 	path, err := spool.Commit()
 	if err != nil {
 		return err
 	}
 	l.Path = path
+	return c.add(ctx, u, l)
+}
+
+// add makes the inbox name the load, and the rejected rows the load's.
+func (c *Collector) add(ctx context.Context, u *upload, l inbox.Load) error {
+	if err := u.rejects.Keep(); err != nil {
+		return err
+	}
 	return c.inbox.Add(ctx, l)
 }
 

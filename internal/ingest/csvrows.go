@@ -31,7 +31,7 @@ func (u *upload) readCSV(w *window) error {
 		}
 		switch {
 		case bad != nil:
-			err = u.reject(bad)
+			err = u.reject(bad, r.scan.rec.text)
 		case err == nil && u.enough(u.out.rows, u.out.bytes()):
 			err = u.full(place{Offset: w.consumed, Line: r.scan.line, Format: u.format, Columns: r.columns})
 		}

@@ -59,6 +59,7 @@ func (s *csvScanner) next() (ok bool, bad *RowError, err error) {
 		}
 		if long {
 			bad := s.tooLong()
+			s.rec.text = text
 			s.line++
 			s.skip = s.w.skipLine
 			return true, bad, nil

@@ -78,6 +78,15 @@ func (r *jsonRows) through(file scratchFile) (cut bool, err error) {
 	if err := r.finishColumns(); err != nil {
 		return false, err
 	}
+	if r.live {
+		r.upload.rows = r.rows
+		if s, ok := file.(*spill); ok && s.small() {
+			return cut, nil
+		}
+		if r.out, err = r.toSpool(); err != nil {
+			return false, err
+		}
+	}
 	if err := file.Rewind(); err != nil {
 		return false, err
 	}
@@ -99,7 +108,7 @@ func (r *jsonRows) gather(w io.Writer) (cut bool, err error) {
 			bad, err = r.row()
 		}
 		if bad != nil {
-			err = r.reject(bad)
+			err = r.reject(bad, r.scan.text)
 		}
 		if err != nil {
 			return false, err
@@ -235,27 +244,11 @@ func (r *jsonRows) scatter(in *bufio.Reader) error {
 	var buf []byte
 	for range r.rows {
 		clear(values)
-		buf = buf[:0]
-		for {
-			col, err := binary.ReadUvarint(in)
-			if err != nil {
-				return fmt.Errorf("read scratch file: %w", err)
-			}
-			if col == 0 {
-				break
-			}
-			if values[col-1], buf, err = readValue(in, buf); err != nil {
-				return fmt.Errorf("read scratch file: %w", err)
-			}
-		}
-		line, err := binary.ReadVarint(in)
+		line, micros, rest, err := readRow(in, values, buf[:0])
 		if err != nil {
-			return fmt.Errorf("read scratch file: %w", err)
+			return err
 		}
-		micros, err := binary.ReadVarint(in)
-		if err != nil {
-			return fmt.Errorf("read scratch file: %w", err)
-		}
+		buf = rest
 		r.out.begin(line, micros)
 		for _, v := range values {
 			r.out.value(v)
@@ -269,7 +262,7 @@ func (r *jsonRows) scatter(in *bufio.Reader) error {
 
 // readValue reads one value to the end of buf. Values read before stay valid:
 // when buf grows, they keep the old one alive.
-func readValue(in *bufio.Reader, buf []byte) (value, rest []byte, err error) {
+func readValue(in rowSource, buf []byte) (value, rest []byte, err error) {
 	n, err := binary.ReadUvarint(in)
 	if err != nil {
 		return nil, buf, err

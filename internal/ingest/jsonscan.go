@@ -72,6 +72,7 @@ func (s *jsonScanner) nextLine() (ok bool, bad *RowError, err error) {
 		s.recLine, s.recColumn = s.line, 1
 		s.line++
 		if long {
+			s.text = text
 			s.skip = s.w.skipLine
 			return true, s.tooLong(), nil
 		}
@@ -144,6 +145,7 @@ func (s *jsonScanner) object() (ok bool, bad *RowError, err error) {
 			return true, checkJSONText(s), nil
 		}
 		if n > s.maxRecord {
+			s.text = b[:n]
 			s.skip = func() error { return s.skipObject(n, &bal) }
 			return true, s.tooLong(), nil
 		}

@@ -1,6 +1,10 @@
 package ingest
 
-import "time"
+import (
+	"time"
+
+	"usher/internal/warehouse/inbox"
+)
 
 // Limits bound what one request may bring. The zero value of a limit means its
 // default.
@@ -16,6 +20,13 @@ type Limits struct {
 	MaxSmallBytes int64
 	// MaxColumns is the most columns of one load. Default 1,000.
 	MaxColumns int
+	// MaxWaitingRows and MaxWaitingBytes are how much of what came in real time may
+	// wait to be merged. Defaults 1,000,000 and 1 GiB.
+	MaxWaitingRows  int64
+	MaxWaitingBytes int64
+	// MaxWaitingRequests is how many real-time requests may wait for the disk at a
+	// time. Default 10,000.
+	MaxWaitingRequests int
 	// MaxAhead is how far in the future a message time may lie. Default 24 h.
 	MaxAhead time.Duration
 }
@@ -37,8 +48,21 @@ func (l Limits) WithDefaults() Limits {
 	if l.MaxColumns <= 0 {
 		l.MaxColumns = 1000
 	}
+	if l.MaxWaitingRows <= 0 {
+		l.MaxWaitingRows = 1_000_000
+	}
+	if l.MaxWaitingBytes <= 0 {
+		l.MaxWaitingBytes = 1 << 30
+	}
+	if l.MaxWaitingRequests <= 0 {
+		l.MaxWaitingRequests = 10_000
+	}
 	if l.MaxAhead <= 0 {
 		l.MaxAhead = 24 * time.Hour
 	}
 	return l
+}
+
+func (l Limits) room() inbox.Room {
+	return inbox.Room{Rows: l.MaxWaitingRows, Bytes: l.MaxWaitingBytes, Requests: l.MaxWaitingRequests}
 }

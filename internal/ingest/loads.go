@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"usher/internal/warehouse"
@@ -17,6 +18,10 @@ type LoadStatus struct {
 	Status      inbox.Status `json:"status"`
 	Rows        int64        `json:"rows"`
 	Rejected    int64        `json:"rejected"`
+	// RejectedKept says that rejected rows can be looked at.
+	RejectedKept bool `json:"rejected_kept,omitempty"`
+	// RealTime: the row sums up what the stream received in real time within an hour.
+	RealTime bool `json:"real_time,omitempty"`
 	// Done is how many rows are in the profiles so far.
 	Done       int64     `json:"done"`
 	ReceivedAt time.Time `json:"received"`
@@ -48,6 +53,16 @@ func (m *Merger) Recent(ctx context.Context, stream string, limit int) ([]LoadSt
 	return out, nil
 }
 
+// Rejected opens the rows of an upload that were passed over because droperrors
+// was asked for, as NDJSON: one inbox.RejectedRow a line. They are kept for
+// KeepRejected. ErrNotFound where there are none.
+func (m *Merger) Rejected(_ context.Context, id string) (io.ReadCloser, error) {
+	return m.cfg.Inbox.Rejected(id)
+}
+
+// Waiting returns how many rows and bytes that came in real time wait to be merged.
+func (m *Merger) Waiting() (rows, bytes int64) { return m.cfg.Inbox.Waiting() }
+
 // Retry makes a failed upload pending again, in its old place; ErrConflict for
 // one that has not failed.
 func (m *Merger) Retry(ctx context.Context, id string) error { return m.cfg.Inbox.Retry(ctx, id) }
@@ -59,6 +74,7 @@ func (m *Merger) Discard(ctx context.Context, id string) error { return m.cfg.In
 func (m *Merger) status(l inbox.Load) LoadStatus {
 	s := LoadStatus{
 		ID: l.ID, Stream: l.Stream, Filename: l.Filename, ContentType: l.ContentType, Status: l.Status, Rejected: l.Rejected,
+		RejectedKept: l.Rejected > 0 && m.cfg.Inbox.HasRejected(l.ID), RealTime: l.RealTime(),
 		ReceivedAt: l.ReceivedAt, FinishedAt: l.FinishedAt, ErrorCode: l.ErrorCode, Error: l.Error, LoadResult: l.Result,
 	}
 	s.Rows = l.Rows

@@ -26,24 +26,31 @@ type MergerConfig struct {
 	Inbox     *inbox.Inbox
 	Warehouse Merging
 	// OnMerged is called after each merge, at least once per load: a crash right
-	// after it means one more call. It may be nil and should be short.
+	// after it means one more call. Loads that are Urgent came in real time: they
+	// come from another goroutine than the rest, many times a second. It may be nil
+	// and should be short.
 	OnMerged func(ctx context.Context, l warehouse.Load, r warehouse.LoadResult)
 	// FirstWait is the pause after the first failed attempt; it doubles up to
 	// LongestWait. Defaults 1 s and 1 min.
 	FirstWait   time.Duration
 	LongestWait time.Duration
+	// LivePause is the least time between two batches of a stream that came in
+	// real time. Default 200 ms.
+	LivePause time.Duration
 	// GiveUpAfter is how long attempts may fail, if they fail in a way that may
 	// mend itself, before the load is marked failed. Default 1 h.
 	GiveUpAfter time.Duration
 	// KeepHistory is how long merged loads stay in the history. Default 90 days.
 	KeepHistory time.Duration
-	Log         *slog.Logger
+	// KeepRejected is how long rejected rows are kept. Default 30 days.
+	KeepRejected time.Duration
+	Log          *slog.Logger
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
 
 // Merger takes the loads of the inbox to the warehouse, one at a time in the
-// order of acceptance. A load whose merge fails keeps only its own stream
+// order of acceptance, and beside them what came in real time. A load whose merge fails keeps only its own stream
 // waiting, so that the order within a stream holds; one that fails for good is
 // marked failed and waits for nobody.
 type Merger struct {
@@ -52,7 +59,7 @@ type Merger struct {
 	mu       sync.Mutex
 	present  Progress
 	merging  bool
-	stumbles map[string]*stumble // by stream
+	stumbles stumbles // of uploads
 }
 
 // stumble is the state of a stream whose first pending load failed.
@@ -69,13 +76,15 @@ func NewMerger(cfg MergerConfig) *Merger {
 	orDuration(&cfg.LongestWait, time.Minute)
 	orDuration(&cfg.GiveUpAfter, time.Hour)
 	orDuration(&cfg.KeepHistory, inbox.KeepHistory)
+	orDuration(&cfg.KeepRejected, inbox.KeepRejected)
+	orDuration(&cfg.LivePause, 200*time.Millisecond)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Merger{cfg: cfg, stumbles: map[string]*stumble{}}
+	return &Merger{cfg: cfg, stumbles: stumbles{}}
 }
 
 func orDuration(d *time.Duration, fallback time.Duration) {
@@ -90,6 +99,9 @@ const purgeEvery = 24 * time.Hour
 // Run merges until ctx ends, and returns nil then. Only one Run may be under
 // way. Trouble with the inbox itself is logged and tried again.
 func (m *Merger) Run(ctx context.Context) error {
+	var live sync.WaitGroup
+	live.Go(func() { newLiveLane(m).run(ctx) })
+	defer live.Wait()
 	var purged time.Time
 	for ctx.Err() == nil {
 		changed := m.cfg.Inbox.Changed()
@@ -98,6 +110,9 @@ func (m *Merger) Run(ctx context.Context) error {
 			if _, err := m.cfg.Inbox.Purge(ctx, now.Add(-m.cfg.KeepHistory)); err != nil {
 				m.logStopless(ctx, "purge load history", err)
 			}
+			if _, err := m.cfg.Inbox.PurgeRejected(now.Add(-m.cfg.KeepRejected)); err != nil {
+				m.logStopless(ctx, "purge rejected rows", err)
+			}
 		}
 		worked, wait, err := m.step(ctx)
 		if err != nil {
@@ -105,7 +120,7 @@ func (m *Merger) Run(ctx context.Context) error {
 			wait = m.cfg.FirstWait
 		}
 		if !worked {
-			m.pause(ctx, changed, wait, err != nil)
+			pause(ctx, changed, wait, err != nil)
 		}
 	}
 	return nil
@@ -118,7 +133,7 @@ func (m *Merger) logStopless(ctx context.Context, doing string, err error) {
 }
 
 // pause waits for a change of the inbox, for the next attempt or for the end.
-func (m *Merger) pause(ctx context.Context, changed <-chan struct{}, wait time.Duration, whole bool) {
+func pause(ctx context.Context, changed <-chan struct{}, wait time.Duration, whole bool) {
 	if whole {
 		changed = nil
 	}
@@ -189,25 +204,13 @@ func (m *Merger) offer(ctx context.Context, l inbox.Load) (warehouse.LoadResult,
 
 // stumbled decides what a failed attempt means: wait and try again, or give up.
 func (m *Merger) stumbled(ctx context.Context, l inbox.Load, cause error) error {
-	now := m.cfg.Now()
-	s := m.stumbles[l.Stream]
-	if s == nil || s.load != l.ID {
-		s = &stumble{load: l.ID, since: now}
-		m.stumbles[l.Stream] = s
-	}
 	log := m.cfg.Log.With("load_id", l.ID, "stream", l.Stream, "attempt", l.Attempts+1)
-	if !activation.KindOf(cause).Retryable() || now.Sub(s.since) >= m.cfg.GiveUpAfter {
-		delete(m.stumbles, l.Stream)
+	wait, again := m.judge(m.stumbles, l.Stream, l.ID, cause)
+	if !again {
 		log.ErrorContext(ctx, "load failed", "error", cause)
 		return m.cfg.Inbox.Fail(ctx, l.ID, cause)
 	}
-	s.wait = min(max(2*s.wait, m.cfg.FirstWait), m.cfg.LongestWait)
-	s.next = now.Add(s.wait)
-	var e *activation.Error
-	if errors.As(cause, &e) && e.Kind == activation.WaitUntil && e.Until.After(s.next) {
-		s.next = e.Until
-	}
-	log.WarnContext(ctx, "merge will be tried again", "error", cause, "wait", s.wait)
+	log.WarnContext(ctx, "merge will be tried again", "error", cause, "wait", wait)
 	return m.cfg.Inbox.Stumbled(ctx, l.ID, cause)
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"usher/internal/warehouse/inbox"
 )
 
 // upload is the state of one request while its body is read.
@@ -31,9 +33,15 @@ type upload struct {
 
 	out        *canonical
 	newScratch func() (scratchFile, error) // nil for a dry run
+	rejects    *inbox.Rejects              // nil: rejected rows are not kept
+	// live: the body came in real time and must be JSON. Its rows stay in the
+	// scratch file while that is small, and toSpool is called where it is not.
+	live    bool
+	toSpool func() (*canonical, error)
 
 	format   format
 	columns  []string // found in the body
+	rows     int64    // kept, where live and out is nil
 	rejected int64
 	reasons  []RowError
 }
@@ -66,6 +74,7 @@ func (u *upload) read(ctx context.Context, r Request, limit int64) error {
 		return err
 	}
 	w := newWindow(text, u.limits.MaxRecordBytes)
+	defer w.release()
 	if u.from != nil {
 		if err := u.from.skip(text); err != nil {
 			return err
@@ -74,23 +83,32 @@ func (u *upload) read(ctx context.Context, r Request, limit int64) error {
 	} else if u.format, err = detect(w, promise); err != nil {
 		return err
 	}
-	if u.format == formatCSV {
+	switch {
+	case u.format == formatCSV && u.live:
+		err = errNotJSON()
+	case u.format == formatCSV:
 		err = u.readCSV(w)
-	} else {
+	default:
 		err = u.readJSON(w, u.format)
 	}
-	if err != nil {
+	if err != nil || u.out == nil {
 		return err
 	}
 	return u.out.flush()
 }
 
-// reject deals with a faulty row: it ends the load, or is counted.
-func (u *upload) reject(bad *RowError) error {
+// reject deals with a faulty row: it ends the load, or is counted and kept for
+// people to look at. text is the row as it was sent.
+func (u *upload) reject(bad *RowError, text []byte) error {
 	if !u.drop {
 		return bad
 	}
 	u.rejected++
+	if u.rejects != nil {
+		if err := u.rejects.Add(inbox.RejectedRow{Line: bad.Line, Column: bad.Column, Field: bad.Field, Code: bad.Code, Reason: bad.Reason}, text); err != nil {
+			return err
+		}
+	}
 	if len(u.reasons) < maxReasons {
 		u.reasons = append(u.reasons, *bad)
 	}
@@ -132,9 +150,17 @@ func (u *upload) allColumns() []string {
 	return append(append([]string{}, u.columns...), u.extra.names...)
 }
 
+// kept is how many rows there are.
+func (u *upload) kept() int64 {
+	if u.out == nil {
+		return u.rows
+	}
+	return u.out.rows
+}
+
 func (u *upload) summary(r Request) Summary {
 	return Summary{
-		MessageCount: u.out.rows, RejectedCount: u.rejected, ContentType: u.format.contentType(),
+		MessageCount: u.kept(), RejectedCount: u.rejected, ContentType: u.format.contentType(),
 		DropErrors: r.DropErrors, DryRun: r.DryRun, TimestampField: u.timeName, Filename: r.Filename,
 		FirstReasons: u.reasons, Columns: u.allColumns(),
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 // window reads a body through one buffer of fixed size: what is in it is not
@@ -14,6 +15,7 @@ type window struct {
 	start, end int
 	consumed   int64 // bytes of the body before start
 	err        error // why no more comes; io.EOF at the end
+	pooled     *[windowBytes]byte
 }
 
 // windowBytes is the size of a window's buffer, unless records may be longer
@@ -21,7 +23,25 @@ type window struct {
 const windowBytes = 256 << 10
 
 func newWindow(r io.Reader, maxRecord int) *window {
-	return &window{r: r, buf: make([]byte, max(windowBytes, 4*maxRecord))}
+	if 4*maxRecord > windowBytes {
+		return &window{r: r, buf: make([]byte, 4*maxRecord)}
+	}
+	buf, ok := windows.Get().(*[windowBytes]byte)
+	if !ok {
+		buf = new([windowBytes]byte)
+	}
+	return &window{r: r, buf: buf[:], pooled: buf}
+}
+
+// windows keeps buffers: small requests come by the thousand.
+var windows sync.Pool
+
+// release gives the buffer back; what was read from it must not be used any more.
+func (w *window) release() {
+	if w.pooled != nil {
+		windows.Put(w.pooled)
+		w.pooled, w.buf = nil, nil
+	}
 }
 
 // bytes returns what is there, valid until the next fill.

@@ -213,7 +213,7 @@ func (p *Paid) collect(ctx context.Context, rows []row) (loads []string, err err
 		if err != nil {
 			return nil, fmt.Errorf("write responses: %w", err)
 		}
-		s, err := p.Collector.JSON(ctx, ingest.Request{Stream: Stream, Body: bytes.NewReader(body), ContentType: "application/json", TimestampField: field})
+		s, err := p.Collector.JSON(ctx, ingest.Request{Stream: Stream, Body: bytes.NewReader(body), ContentType: "application/json", TimestampField: field, Alone: true})
 		if err != nil {
 			return nil, err
 		}

@@ -47,6 +47,9 @@ type Inbox struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change
+
+	posts    posts // the real-time lane; see post.go
+	rejected rejectedFiles
 }
 
 const schema = `
@@ -93,10 +96,16 @@ func Open(ctx context.Context, cfg Config) (*Inbox, error) {
 	if err := os.MkdirAll(b.spool, 0o700); err != nil {
 		return nil, fmt.Errorf("open inbox: %w", err)
 	}
+	if err := b.rejected.open(filepath.Join(cfg.Dir, "rejected")); err != nil {
+		return nil, fmt.Errorf("open inbox: %w", err)
+	}
 	if err := b.open(ctx, filepath.Join(cfg.Dir, "inbox.db")); err != nil {
 		return nil, fmt.Errorf("open inbox: %w", err)
 	}
 	if err := errors.Join(b.removeOrphans(ctx), b.openImports(ctx)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open inbox: %w", err), b.Close())
+	}
+	if err := b.startPosts(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open inbox: %w", err), b.Close())
 	}
 	return b, nil
@@ -105,21 +114,25 @@ func Open(ctx context.Context, cfg Config) (*Inbox, error) {
 // open opens the database: one connection that holds the file's lock for as
 // long as it lives, and every commit is on disk before it returns.
 func (b *Inbox) open(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(1000)&_pragma=locking_mode(EXCLUSIVE)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(1000)&_pragma=locking_mode(EXCLUSIVE)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=secure_delete(1)")
 	if err != nil {
 		return err
 	}
 	db.SetMaxOpenConns(1)
 	db.SetMaxIdleConns(1)
-	if _, err := db.ExecContext(ctx, schema); err != nil {
+	if _, err := db.ExecContext(ctx, schema+postSchema); err != nil {
 		return errors.Join(fmt.Errorf("%q may be in use by another process: %w", path, err), db.Close())
 	}
 	b.db = db
 	return nil
 }
 
-// Close closes the database. It may be called twice.
-func (b *Inbox) Close() error { return b.db.Close() }
+// Close ends the writing of messages and closes the database. It may be called
+// twice.
+func (b *Inbox) Close() error {
+	b.stopPosts()
+	return b.db.Close()
+}
 
 // Changed returns a channel that is closed at the next change of any load. Take
 // it before looking, so that nothing between look and wait is missed.

@@ -149,7 +149,7 @@ func (b *Inbox) Discard(ctx context.Context, id string) error {
 		return fmt.Errorf("discard load %q: %w", id, err)
 	}
 	b.notify()
-	return b.removeFile(id)
+	return errors.Join(b.removeFile(id), remove(filepath.Join(b.rejected.dir, id+rejectedSuffix)))
 }
 
 // Purge forgets the history of loads merged before a time and returns how many.

@@ -14,7 +14,13 @@ import (
 
 // Load returns one load, or ErrNotFound.
 func (b *Inbox) Load(ctx context.Context, id string) (Load, error) {
-	l, err := b.scan(b.db.QueryRowContext(ctx, `SELECT `+columns+` FROM loads WHERE id = $1`, id))
+	l, err := b.listedLoad(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		l, err = b.waitingLoad(ctx, id)
+	}
+	if errors.Is(err, sql.ErrNoRows) { // it may have been merged between the two
+		l, err = b.listedLoad(ctx, id)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return Load{}, fmt.Errorf("load %q: %w", id, activation.ErrNotFound)
 	}
@@ -22,6 +28,10 @@ func (b *Inbox) Load(ctx context.Context, id string) (Load, error) {
 		return Load{}, fmt.Errorf("read load: %w", err)
 	}
 	return l, nil
+}
+
+func (b *Inbox) listedLoad(ctx context.Context, id string) (Load, error) {
+	return b.scan(b.db.QueryRowContext(ctx, `SELECT `+columns+` FROM loads WHERE id = $1`, id))
 }
 
 // Pending returns up to limit loads that wait to be merged, in the order of

@@ -134,6 +134,14 @@ func (s *Scratch) Rewind() error {
 // Remove closes and deletes the file.
 func (s *Scratch) Remove() error { return errors.Join(s.Close(), remove(s.Name())) }
 
+// RemoveSpool removes the spool file of a load that was never added.
+func (b *Inbox) RemoveSpool(id string) error {
+	if err := errors.Join(remove(b.path(id, partSuffix)), remove(b.path(id, doneSuffix))); err != nil {
+		return diskError("remove spool file", err)
+	}
+	return nil
+}
+
 // removeOrphans deletes the files in the spool folder that no load needs: what
 // a crash or a refused upload left.
 func (b *Inbox) removeOrphans(ctx context.Context) error {
