@@ -53,7 +53,7 @@ var codes = map[string][]string{
 	"vault":                  {"VAULT-KEY", "AUTH-BADREQ-008", "OAUTH-ADDRESS", "OAUTH-ANSWER", "OAUTH-CLIENT", "OAUTH-CONNECT", "OAUTH-MINTS", "OAUTH-REFUSED", "OAUTH-STATE"},
 	"warehouse":              {"SCHEMA"},
 	"warehouse/duckdb":       {"BADREQ-001", "COUNTS", "EVENT-COLUMN", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
-	"warehouse/inbox":        {"INTERNAL-019"},
+	"warehouse/inbox":        {"COLLECT-BUSY", "INTERNAL-019"},
 }
 
 // TestEveryCodeHasAPage: whoever meets a code finds its cause, how to check it

@@ -14,6 +14,7 @@ import (
 	"usher/internal/provider/postgres"
 	"usher/internal/provider/s3"
 	"usher/internal/provider/sftp"
+	"usher/internal/provider/singer"
 	"usher/internal/provider/slack"
 	"usher/internal/provider/teams"
 	"usher/internal/provider/tradedesk"
@@ -34,6 +35,7 @@ func Definitions() []provider.Definition {
 		dmp.Definition(),
 		sftp.Definition(),
 		s3.Definition(),
+		singer.Definition(),
 		tradedesk.Definition(),
 		email.Definition(),
 		slack.Definition(),
