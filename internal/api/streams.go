@@ -94,7 +94,7 @@ func (a *API) streams(h huma.API) {
 		return a.declare(ctx, s)
 	})
 	huma.Register(h, route("POST /v2/rebuild", Operator, "rebuild", "Replay all messages under the present fields and mappings", "data"), func(ctx context.Context, _ *struct{}) (*reply[map[string]bool], error) {
-		if err := a.Warehouse.Rebuild(ctx, nil); err != nil {
+		if _, err := a.Warehouse.Rebuild(ctx, nil); err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		return ok(ctx, map[string]bool{"rebuilt": true})

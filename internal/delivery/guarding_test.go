@@ -329,7 +329,8 @@ func TestGuardOnDuckDB(t *testing.T) {
 	})
 	on("a rebuild and a new mapping", func(t *testing.T, w *world, l *lake) {
 		w.guarded(t, 120)
-		done(t, l.Rebuild(t.Context(), nil))
+		_, err := l.Rebuild(t.Context(), nil)
+		done(t, err)
 		if r := w.after(t, time.Hour); r.Status != activation.RunCompleted || r.Counts.Removed > 0 {
 			t.Fatalf("after a rebuild run #%d is %s with %d removed", r.Number, r.Status, r.Counts.Removed)
 		}

@@ -167,8 +167,10 @@ type Ingest interface {
 	// slices continues where it stopped when the same load is offered again.
 	Merge(ctx context.Context, l Load, progress func(rows int64)) (LoadResult, error)
 	// Rebuild replays every raw message into fresh profiles under the present
-	// schema and swaps them in; people keep their profile ids.
-	Rebuild(ctx context.Context, progress func(done, total int64)) error
+	// schema and swaps them in; people keep their profile ids. Merges go on
+	// meanwhile; Apply of another schema and another Rebuild are refused with
+	// ErrConflict. Ending ctx cancels it and leaves nothing behind.
+	Rebuild(ctx context.Context, progress func(done, total int64)) (RebuildResult, error)
 	// Streams tells what streams there are.
 	Streams(ctx context.Context) ([]StreamStat, error)
 	// Messages returns up to limit of the newest raw messages of a stream.

@@ -70,6 +70,9 @@ type DB struct {
 	stagings atomic.Int64 // names staging tables
 	// unsaved counts the runs that were staged since the last checkpoint of ours.
 	unsaved    atomic.Int64
+	// rebuilding: a rebuild is under way. logging: merges tell it what they do
+	// (rebuild_log.go); it changes with the ingest lock held.
+	rebuilding, logging atomic.Bool
 	mostStaged int64
 	maxSlice   int64 // lines
 }

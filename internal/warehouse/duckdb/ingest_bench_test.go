@@ -195,7 +195,7 @@ func BenchmarkRebuild(b *testing.B) {
 	benchMerge(b, d, benchSpool(b, "people", 0, 1, people))
 	start := processorTime(b)
 	for b.Loop() {
-		if err := d.Rebuild(b.Context(), nil); err != nil {
+		if _, err := d.Rebuild(b.Context(), nil); err != nil {
 			b.Fatal(err)
 		}
 	}

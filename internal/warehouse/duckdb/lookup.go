@@ -48,6 +48,9 @@ func (s *slice) storeReference(ctx context.Context) error {
 
 // noteStale notes the profiles whose messages look up a row that changed.
 func (s *slice) noteStale(ctx context.Context) error {
+	if err := s.d.noteKeys(ctx, s.tx, s.st.n, `SELECT key FROM differing`); err != nil {
+		return err
+	}
 	for _, st := range s.sc.sortedStreams() {
 		var terms []string
 		for _, l := range s.compiled[st.Name].lookups {

@@ -108,6 +108,9 @@ func (s *slice) takeBack(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.d.noteLost(ctx, s.tx, `SELECT _seq FROM seen`); err != nil {
+		return err
+	}
 	if _, err := s.exec(ctx, "take back messages", `DELETE FROM `+s.st.table()+` WHERE _seq IN (SELECT _seq FROM seen)`); err != nil {
 		return err
 	}

@@ -162,6 +162,9 @@ func (s *slice) appendRaw(ctx context.Context) error {
 
 // reassign gives the stored messages of dirty profiles to whom they belong now.
 func (s *slice) reassign(ctx context.Context) error {
+	if err := s.d.noteMoved(ctx, s.tx, fmt.Sprintf(`SELECT seq FROM msg WHERE seq < %d`, s.seq)); err != nil {
+		return err
+	}
 	for _, st := range s.sc.sortedStreams() {
 		if _, err := s.exec(ctx, "reassign messages", fmt.Sprintf(`UPDATE %s AS t SET _pid = g.pid FROM msg g
 			WHERE g.seq = t._seq AND g.seq < %d AND t._pid IS DISTINCT FROM g.pid`, st.table(), s.seq)); err != nil {
@@ -216,6 +219,7 @@ func (s *slice) countUnparsed(ctx context.Context) error {
 var temporaryTables = []string{
 	"rows", "seen", "verdict", "dirty", "lost", "link", "node", "edge", "root", "hook", "value", "component", "person",
 	"msg", "moved", "raw", "again", "old", "fresh", "touched", "changed", "present", "differing", "taken",
+	"told", "identifiers", "lives",
 }
 
 // dropTemporary drops the temporary tables of a connection, for they take memory.

@@ -24,6 +24,9 @@ func (d *DB) Apply(ctx context.Context, s warehouse.Schema) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if d.rebuilding.Load() && !reflect.DeepEqual(old.schemaDocument, next.schemaDocument) {
+		return nil, errRebuilding("change fields and mappings")
+	}
 	if err := d.applyTables(ctx, old, next); err != nil {
 		return nil, err
 	}

@@ -172,7 +172,7 @@ func (l *Loader) Apply(t T, s warehouse.Schema) []string {
 // Rebuild rebuilds.
 func (l *Loader) Rebuild(t T) {
 	t.Helper()
-	if err := l.Store.Rebuild(context.Background(), nil); err != nil {
+	if _, err := l.Store.Rebuild(context.Background(), nil); err != nil {
 		t.Fatalf("rebuild: %v", err)
 	}
 }

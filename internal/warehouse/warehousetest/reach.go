@@ -39,7 +39,8 @@ var reachCases = []ledgerCase{
 		a.deliver(activation.Accepted)
 		a.customers("bob country=DK phone=2")
 		a.deliver(activation.Accepted, "add PHONE=2 COUNTRY=DK")
-		a.must(a.Rebuild(context.Background(), nil))
+		_, err := a.Rebuild(context.Background(), nil)
+		a.must(err)
 		a.deliver(activation.Accepted)
 		a.generation = 2
 		a.must(a.Reset(context.Background(), accountTarget, 2))
