@@ -80,7 +80,7 @@ func testDataPage(t *testing.T, d *dataWorld, admin, viewer *browser) {
 func testRebuild(t *testing.T, d *dataWorld, operator, viewer *browser) {
 	wantAnswer(t, viewer, "/data/rebuild", nil, http.StatusForbidden, "Your role may only look")
 	wantRedirect(t, operator, "/data/rebuild", url.Values{"reason": {"new country codes"}}, "/data#rebuilds")
-	wantPage(t, operator, "/data", "Rebuild #9: 4,537 of 18,148 messages", "25.0%", "About 42 seconds left", "new country codes", "asked by operator", "/data/rebuild/r9/cancel")
+	wantPage(t, operator, "/data", "Rebuild #9: 4,537 of 18,148 messages", "25.0%", "About 42 seconds left", "new country codes", "Asked for by operator", "/data/rebuild/r9/cancel")
 	wantRedirect(t, operator, "/data/rebuild", nil, "/data")
 	wantPage(t, operator, "/data", "rebuild #1 is under way"[10:])
 	wantRedirect(t, operator, "/data/rebuild/r9/cancel", nil, "/data#rebuilds")
@@ -112,7 +112,7 @@ func testStream(t *testing.T, d *dataWorld, admin, operator *browser) {
 	if s := d.plane.schema.Streams[i]; s.PhoneCountry != "US" || s.RetentionDays != 730 || s.DateOrder != "dmy" || !slices.Equal(s.MessageID, []string{"CustomerKey", "ModifiedDate"}) {
 		t.Errorf("declared %+v", s)
 	}
-	wantPage(t, operator, "/", "The stream customers brings something else", "New column Notes")
+	wantPage(t, operator, "/", "The stream customers brings something else", "The column Notes is new, 31 of 640 values of income could not be read")
 	wantRedirect(t, operator, at+"/accept", nil, at)
 	_, body = operator.get(at)
 	wantNot(t, body, "a stream whose drift was accepted", "It brings something else than before")
@@ -219,7 +219,7 @@ func testForget(t *testing.T, d *dataWorld, admin, operator *browser) {
 		t.Errorf("asked %v", got)
 	}
 	wantPage(t, operator, "/data/forget/f9", "Under way", "being erased", "Not known yet")
-	wantPage(t, operator, "/data/forget/f1", "Complete", "Facebook shop", "Removed", "TIKTOK-PERMISSION", "Refused", "#41", "Messages</dt><dd class=\"num\">14")
+	wantPage(t, operator, "/data/forget/f1", "Complete", "Facebook shop", "Removed", "TIKTOK-PERMISSION", "Refused", "1 network audience has to be asked by other ways", "#41", "Messages</dt><dd class=\"num\">14")
 	wantPage(t, operator, "/data/forget", "/data/forget/f9", "/data/forget/f1")
 	if res, _ := operator.get("/data/forget/none"); res.StatusCode != http.StatusNotFound {
 		t.Errorf("an unknown receipt: status %d", res.StatusCode)

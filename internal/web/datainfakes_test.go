@@ -315,8 +315,9 @@ func startData(t testing.TB) *dataWorld {
 	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	providers := []provider.Definition{files}
 	ledger := struct{ tracking.Ledger }{}
+	door := access.New(access.Config{Store: st, Log: log})
 	c := web.New(web.Config{
-		Version: "test", Log: log, Now: now, Access: access.New(access.Config{Store: st, Log: log}), Store: st,
+		Version: "test", Log: log, Now: now, Access: door, Store: st,
 		Catalog:  catalog.New(catalog.Config{Store: st, Warehouse: d.plane, Providers: providers, Log: log, Now: now}),
 		Tracking: &tracking.Tracking{Store: st, Ledger: ledger, Providers: providers}, Delivery: quietDelivery{}, Warehouse: d.plane, Loads: d.work, Providers: providers, Explain: d.work,
 		DataIn: web.DataIn{
@@ -330,6 +331,11 @@ func startData(t testing.TB) *dataWorld {
 	t.Cleanup(s.Close)
 	t.Cleanup(c.Close)
 	d.world = &world{t: t, url: s.URL, dir: t.TempDir()}
+	token, err := door.OneTimeToken(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.signIn = s.URL + "/login?token=" + url.QueryEscape(token)
 	if _, err := st.CreateAudience(ctx, activation.Audience{Slug: "high-income", Name: "High income", Rule: "FILTER income > 50000"}, "test"); err != nil {
 		t.Fatal(err)
 	}

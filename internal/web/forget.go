@@ -169,6 +169,10 @@ func (c *Console) askForget(v visit) (view, error) {
 
 func forgetRowOf(f activation.Forget) forgetRow {
 	row := forgetRow{Forget: f, Path: forgetPath(f.ID), Chip: chip{"ok", "check", "Complete", false}}
+	row.Says = "Nothing of the person is left."
+	if n := int64(unreached(f)); n > 0 {
+		row.Says = "Nothing of the person is left here; " + many(n, "network audience") + verb(int(n), " has", " have") + " to be asked by other ways."
+	}
 	if f.Status == activation.ForgetPending {
 		row.Chip = chip{"run", "loader-2", "Under way", false}
 		row.Says = stageSays[f.Stage]
@@ -177,6 +181,16 @@ func forgetRowOf(f activation.Forget) forgetRow {
 		row.Chip, row.Says = chip{"warn", "alert-circle", "Tries again", false}, f.ErrorCode+": "+sentence(f.ErrorText)
 	}
 	return row
+}
+
+// unreached is how many targets Usher could not have the person removed from.
+func unreached(f activation.Forget) (n int) {
+	for _, t := range f.Targets {
+		if t.Status == activation.ForgetAtRefused || t.Status == activation.ForgetAtReleased {
+			n++
+		}
+	}
+	return n
 }
 
 // stageSays is what a request waits for.

@@ -64,10 +64,18 @@ func (c *Console) dataAttention(v visit, p *overviewPage) error {
 	return c.forgetAttention(v, p)
 }
 
+// driftWords says what has changed, in one sentence.
 func driftWords(rows []changeRow) string {
 	var parts []string
 	for _, d := range rows[:min(len(rows), 4)] {
-		parts = append(parts, d.Chip.Word+" "+orText(d.Column, d.Field))
+		switch d.Kind {
+		case "new_column":
+			parts = append(parts, "the column "+d.Column+" is new")
+		case "missing_column":
+			parts = append(parts, "the column "+d.Column+" does not come any more")
+		default:
+			parts = append(parts, num(d.Count)+" of "+many(d.Of, "value")+" of "+orText(d.Field, d.Column)+" could not be read")
+		}
 	}
 	if more := len(rows) - len(parts); more > 0 {
 		parts = append(parts, num(more)+" more")

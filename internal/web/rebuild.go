@@ -26,6 +26,7 @@ type rebuildRow struct {
 	Chip    chip
 	Says    string
 	Left    string
+	Begun   string
 	Took    time.Duration
 	Changed string
 	Help    string
@@ -103,6 +104,10 @@ func (c *Console) rebuildRow(v visit, r activation.Rebuild) rebuildRow {
 	}
 	switch r.Status {
 	case activation.RebuildRunning:
+		row.Begun = "Asked for by " + r.AskedBy + " at " + utc(r.StartedAt)
+		if r.Attempt > 1 {
+			row.Begun += ", begun anew after a restart"
+		}
 		if r.Left > 0 {
 			row.Left = "about " + roughly(r.Left) + " left"
 		}
