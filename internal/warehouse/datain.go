@@ -31,10 +31,12 @@ var Placeholders = []string{"test@test.com", "none", "null", "nil", "nan", "n/a"
 // fields, never values.
 type MergeEvent struct {
 	At time.Time `json:"at"`
-	// Survivor has what Gone had. Gone 0: Survivor was parted from others.
+	// Survivor has what Gone had, or was parted From another.
 	Survivor int64 `json:"profile_id"`
 	Gone     int64 `json:"merged_profile_id,omitempty"`
-	// Fields are the identifiers whose values linked them.
+	From     int64 `json:"parted_from_profile_id,omitempty"`
+	// Fields are the identifiers whose values linked them; of a part, those whose
+	// values Survivor took along; of a value that was capped, its field.
 	Fields []string `json:"fields"`
 	// Stream and Load name what linked them; empty for a rebuild.
 	Stream string `json:"stream,omitempty"`

@@ -521,6 +521,7 @@ type Warehouse interface {
 	Drifts
 	Explains
 	Replaces
+	Identities
 	Insights
 	Close() error
 }

@@ -3,21 +3,33 @@ package duckdb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+
+	"usher/internal/warehouse"
 )
 
 // Identity resolution. Messages and identifier values are a graph: a message
-// links the values it carries, and people are its connected components. A slice
-// resolves the part of the graph that its messages touch; a Rebuild, all of it.
+// links the values it carries, and people are its connected components, but
+// that one person has at most so many values (identity_cap.go says how larger
+// components are cut). A slice resolves the part of the graph that its messages
+// touch; a Rebuild, all of it.
 //
-//	link(seq, key)   in: which message carries which identifier value
+//	link(seq, key, field)  in: which message carries which identifier value
 //	dirty(pid)       in: profiles that may fall apart, because a message of
 //	                 theirs was taken back; link has all their other messages
 //	msg(seq, pid)    out: whose each message is
 //	moved(old, pid)  out: what became of each profile concerned; NULL = gone
 //	person(key, known, pid)   out: whose each value was (NULL = nobody's) and is
+//	carried(key, pid)         out: which of these people carry which capped value
+//	events(…)        out: the merge history of it (identity_history.go)
 //
-// All of these are temporary tables of one connection.
+// All of these are temporary tables of one connection. field counts the fields
+// of the schema from 0.
+
+// maxIdentifier is how many bytes an identifier value may have; a longer one is
+// a value that can't be read.
+const maxIdentifier = 256
 
 // keySQL is the digest of an identifier value; 128 bits, so that two values
 // are never taken for one.
@@ -25,23 +37,49 @@ func keySQL(field, value string) string {
 	return fmt.Sprintf("md5_number(%s || (%s)::VARCHAR)", literal(field+"="), value)
 }
 
-// placeholders are values people type where they have no identifier. They
-// identify nobody: one profile would swallow all who carry them.
-var placeholders = []string{"test@test.com", "none", "null", "nil", "nan", "n/a", "na", "undefined", "unknown", "-"}
-
-// linkSQL is a SELECT of (seq, key), one row for each identifier value of the
-// messages, or "" for a stream that carries none.
-func linkSQL(mappings *streamMappings, of messages) string {
-	quoted := make([]string, len(placeholders))
-	for i, p := range placeholders {
-		quoted[i] = literal(p)
-	}
+// linkSQL is a SELECT of (seq, key, field), one row for each identifier value of
+// the messages, or "" for a stream that carries none.
+func linkSQL(sc *schema, mappings *streamMappings, of messages) string {
+	nobody := nobodySQL(sc.Active.Identity)
 	var parts []string
 	for _, m := range mappings.identifiers() {
-		parts = append(parts, fmt.Sprintf("SELECT seq, %s AS key FROM (SELECT m._seq AS seq, (%s)::VARCHAR AS v %s) WHERE v IS NOT NULL AND lower(v) NOT IN (%s)",
-			keySQL(m.field.Name, "v"), m.value, of.clause(""), strings.Join(quoted, ", ")))
+		parts = append(parts, fmt.Sprintf("SELECT seq, %s AS key, %d::SMALLINT AS field FROM (SELECT m._seq AS seq, (%s)::VARCHAR AS v %s) WHERE v IS NOT NULL AND lower(v) NOT IN (%s)",
+			keySQL(m.field.Name, "v"), sc.fieldNumber(m.field.Name), m.value, of.clause(""), nobody))
 	}
 	return strings.Join(parts, " UNION ALL ")
+}
+
+// identifierMapping makes a mapping one of an identifier: without space around
+// the value, and not longer than an identifier may be.
+func identifierMapping(m mapped) mapped {
+	text := "nullif(trim((" + m.value + ")::VARCHAR), '')"
+	m.value = text + "::" + sqlTypes[m.field.Type]
+	if m.field.Type != warehouse.Text {
+		return m
+	}
+	m.value = fmt.Sprintf("CASE WHEN strlen(%[1]s) <= %[2]d THEN %[1]s END", text, maxIdentifier)
+	m.unparsed = fmt.Sprintf("(%s) OR coalesce(strlen(%s) > %d, false)", m.unparsed, text, maxIdentifier)
+	return m
+}
+
+// noLinks is a SELECT of the shape of linkSQL without rows.
+const noLinks = `SELECT NULL::BIGINT AS seq, NULL::UHUGEINT AS key, NULL::SMALLINT AS field WHERE false`
+
+// nobodySQL lists the values that identify nobody: one profile would swallow
+// all who carry them.
+func nobodySQL(id warehouse.Identity) string {
+	var quoted []string
+	for _, list := range [][]string{warehouse.Placeholders, id.StopList} {
+		for _, v := range list {
+			quoted = append(quoted, literal(v))
+		}
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// fieldNumber is the place of a field among those of the schema.
+func (s *schema) fieldNumber(name string) int {
+	return slices.IndexFunc(s.fields(), func(f warehouse.Field) bool { return f.Name == name })
 }
 
 // newNode is where the numbers of values without a profile begin; below are
@@ -50,21 +88,35 @@ const newNode = 1 << 62
 
 // resolver works out whose messages are.
 type resolver struct {
-	q queryer
+	q  queryer
+	sc *schema
 	// single says that no message has more than one identifier and nobody is
 	// dirty: then nothing can link anything.
 	single bool
+	// load fills link from dirty. It is called again when more people have to
+	// be resolved anew than were dirty; they are in drawn too. nil = link is
+	// full, and everybody dirty.
+	load func(ctx context.Context) error
 	// newIDs reserves n profile ids and returns the first.
 	newIDs   func(ctx context.Context, n int64) (int64, error)
 	firstNew int64
+	// stored has all identifiers that there are; "" = the table identifiers.
+	stored string
+	// links is link, or what of it links anything.
+	links string
+	// capped says that values are capped, in what there is or in the outcome.
+	capped bool
 }
 
-// resolve fills msg, moved and person from link and dirty. It returns how many
-// profiles are new and how many existing ones are concerned.
+// resolve fills msg, moved, person, carried and events from link and dirty. It
+// returns how many profiles are new and how many existing ones are concerned.
 func (r *resolver) resolve(ctx context.Context) (created, known int64, err error) {
-	steps := []func(context.Context) error{r.nodes, r.roots, r.components, r.outcome}
+	if err := r.begin(ctx); err != nil {
+		return 0, 0, err
+	}
+	steps := []func(context.Context) error{r.connect, r.components, r.outcome, r.carry, r.history}
 	if r.single {
-		steps = []func(context.Context) error{r.each, r.outcome}
+		steps = []func(context.Context) error{r.strip, r.each, r.outcome, r.carry}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -78,12 +130,12 @@ func (r *resolver) resolve(ctx context.Context) (created, known int64, err error
 
 // each gives every value its profile where nothing can link two of them.
 func (r *resolver) each(ctx context.Context) error {
-	if err := r.reserve(ctx, `SELECT count(*) FROM link`); err != nil {
+	if err := r.reserve(ctx, `SELECT count(*) FROM `+r.links); err != nil {
 		return err
 	}
 	_, err := exec(ctx, r.q, "look up identifiers", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE person AS
 		SELECT g.key, i.pid AS known, coalesce(i.pid, %d + row_number() OVER (ORDER BY g.first)) AS pid
-		FROM (SELECT key, min(seq) AS first FROM link GROUP BY key) g LEFT JOIN identifiers i ON i.key = g.key`, r.firstNew-1))
+		FROM (SELECT key, min(seq) AS first FROM %s GROUP BY key) g LEFT JOIN identifiers i ON i.key = g.key`, r.firstNew-1, r.links))
 	return err
 }
 
@@ -104,9 +156,9 @@ func (r *resolver) nodes(ctx context.Context) error {
 	_, err := exec(ctx, r.q, "look up identifiers", fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE node AS
 		SELECT key, first, known, CASE WHEN firm THEN known ELSE %d + row_number() OVER (ORDER BY first, key) END AS node
 		FROM (SELECT g.key, g.first, i.pid AS known, i.pid IS NOT NULL AND d.pid IS NULL AS firm
-			FROM (SELECT key, min(seq) AS first FROM link GROUP BY key) g
+			FROM (SELECT key, min(seq) AS first FROM %s GROUP BY key) g
 			LEFT JOIN identifiers i ON i.key = g.key
-			LEFT JOIN dirty d ON d.pid = i.pid)`, int64(newNode)))
+			LEFT JOIN dirty d ON d.pid = i.pid)`, int64(newNode), r.links))
 	return err
 }
 
@@ -115,7 +167,7 @@ func (r *resolver) nodes(ctx context.Context) error {
 // lowest neighbour and flattens the chains of hooks.
 func (r *resolver) roots(ctx context.Context) error {
 	if _, err := exec(ctx, r.q, "connect identifiers", `CREATE OR REPLACE TEMP TABLE edge AS
-		WITH n AS MATERIALIZED (SELECT l.seq, k.node FROM link l JOIN node k ON k.key = l.key),
+		WITH n AS MATERIALIZED (SELECT l.seq, k.node FROM `+r.links+` l JOIN node k ON k.key = l.key),
 		low AS (SELECT seq, min(node) AS a FROM n GROUP BY seq HAVING min(node) <> max(node))
 		SELECT DISTINCT a, node AS b FROM n JOIN low USING (seq) WHERE node <> a`); err != nil {
 		return err
@@ -156,18 +208,30 @@ func (r *resolver) hook(ctx context.Context) (int64, error) {
 	return hooked, err
 }
 
+// parts says of each value in which component it is, and of each component how
+// many values it has beside those of firm profiles.
+func (r *resolver) parts(ctx context.Context) error {
+	for _, query := range []string{
+		`CREATE OR REPLACE TEMP TABLE value AS
+			SELECT n.key, n.first, n.known, n.node, coalesce(r.root, n.node) AS root FROM node n LEFT JOIN root r ON r.node = n.node`,
+		fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE part AS
+			SELECT root, min(first) AS first, count(*) FILTER (known IS NULL OR node >= %d) AS others FROM value GROUP BY root`, int64(newNode)),
+	} {
+		if _, err := exec(ctx, r.q, "connect identifiers", query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // components gives each component its profile id: the lowest of the profiles
 // its values belonged to, each profile going to the component of its earliest
 // message, else a new one.
 func (r *resolver) components(ctx context.Context) error {
-	if _, err := exec(ctx, r.q, "name profiles", `CREATE OR REPLACE TEMP TABLE value AS
-		SELECT n.key, n.first, n.known, coalesce(r.root, n.node) AS root FROM node n LEFT JOIN root r ON r.node = n.node`); err != nil {
-		return err
-	}
 	if _, err := exec(ctx, r.q, "name profiles", `CREATE OR REPLACE TEMP TABLE component AS
 		WITH won AS (SELECT known AS pid, arg_min(root, first) AS root FROM value WHERE known IS NOT NULL GROUP BY known),
 		lowest AS (SELECT root, min(pid) AS pid FROM won GROUP BY root)
-		SELECT p.root, p.first, l.pid FROM (SELECT root, min(first) AS first FROM value GROUP BY root) p LEFT JOIN lowest l ON l.root = p.root`); err != nil {
+		SELECT p.root, p.first, l.pid FROM part p LEFT JOIN lowest l ON l.root = p.root`); err != nil {
 		return err
 	}
 	if err := r.reserve(ctx, `SELECT count(*) FROM component WHERE pid IS NULL`); err != nil {
@@ -182,9 +246,9 @@ func (r *resolver) components(ctx context.Context) error {
 
 // outcome writes msg and moved.
 func (r *resolver) outcome(ctx context.Context) error {
-	query := `SELECT l.seq, any_value(p.pid) AS pid FROM link l JOIN person p ON p.key = l.key GROUP BY l.seq`
+	query := `SELECT l.seq, any_value(p.pid) AS pid FROM ` + r.links + ` l JOIN person p ON p.key = l.key GROUP BY l.seq`
 	if r.single {
-		query = `SELECT l.seq, p.pid FROM link l JOIN person p ON p.key = l.key`
+		query = `SELECT l.seq, p.pid FROM ` + r.links + ` l JOIN person p ON p.key = l.key`
 	}
 	if _, err := exec(ctx, r.q, "assign messages", `CREATE OR REPLACE TEMP TABLE msg AS `+query); err != nil {
 		return err
@@ -195,42 +259,4 @@ func (r *resolver) outcome(ctx context.Context) error {
 		UNION ALL
 		SELECT pid, CASE WHEN pid IN (SELECT pid FROM person) THEN pid END FROM dirty`)
 	return err
-}
-
-// settle brings identifiers and profile_merges in step with what resolve found.
-func (r *resolver) settle(ctx context.Context) error {
-	var merged, dirty int64
-	if err := queryRow(ctx, r.q, "merge profiles", `SELECT (SELECT count(*) FROM moved WHERE pid <> old), (SELECT count(*) FROM dirty)`, nil, &merged, &dirty); err != nil {
-		return err
-	}
-	var steps []string
-	if dirty > 0 {
-		steps = append(steps, settleDirty...)
-	}
-	steps = append(steps, `INSERT INTO identifiers SELECT key, pid FROM person WHERE known IS NULL`)
-	if merged > 0 {
-		steps = append(steps, settleMerged...)
-	}
-	for _, s := range steps {
-		if _, err := exec(ctx, r.q, "store identifiers", s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settleDirty writes the identifiers of profiles that were resolved anew. To a
-// profile that is gone nothing may lead any more: its messages were given to
-// others one by one.
-var settleDirty = []string{
-	`DELETE FROM identifiers WHERE pid IN (SELECT pid FROM dirty)`,
-	`INSERT INTO identifiers SELECT key, pid FROM person WHERE known IN (SELECT pid FROM dirty)`,
-	`DELETE FROM profile_merges WHERE pid IN (SELECT old FROM moved WHERE pid IS NULL)`,
-}
-
-// settleMerged points to the living profile whatever led to one merged away.
-var settleMerged = []string{
-	`UPDATE identifiers SET pid = m.pid FROM moved m WHERE identifiers.pid = m.old AND m.pid <> m.old`,
-	`UPDATE profile_merges SET pid = m.pid FROM moved m WHERE profile_merges.pid = m.old AND m.pid <> m.old`,
-	`INSERT INTO profile_merges SELECT old, pid FROM moved WHERE pid <> old`,
 }

@@ -99,7 +99,7 @@ func (s *streamMappings) add(sc *schema, st stream, f warehouse.Field, text stri
 	}
 	switch {
 	case f.Rank > 0:
-		m.value = "nullif(trim((" + m.value + ")::VARCHAR), '')::" + sqlTypes[f.Type]
+		m = identifierMapping(m)
 	case f.Merge == warehouse.Count:
 		m.value = "CASE WHEN (" + m.value + ") IS NOT NULL THEN 1::BIGINT END"
 	}

@@ -29,7 +29,9 @@ type slice struct {
 	mappings *streamMappings // of st
 	seq      int64           // number of the message on line first
 	merge    int64
-	dirty    int64 // profiles that lost a message
+	dirty    int64 // profiles that are resolved anew
+	// again selects the profiles that are derived anew from all their messages; "" = none.
+	again string
 	// identified counts the new messages that have an owner.
 	identified int64
 	result     warehouse.LoadResult
@@ -98,17 +100,17 @@ func (s *slice) readRows(ctx context.Context) error {
 // storeMessages appends the messages to the stream, works out whose they are
 // and brings the profiles in step.
 func (s *slice) storeMessages(ctx context.Context) error {
-	if err := s.link(ctx); err != nil {
+	if err := s.takeUndecided(ctx); err != nil {
 		return err
 	}
-	r := &resolver{q: s.tx, single: s.dirty == 0 && len(s.mappings.identifiers()) <= 1, newIDs: func(ctx context.Context, n int64) (int64, error) {
+	r := &resolver{q: s.tx, sc: s.sc, load: s.link, single: s.dirty == 0 && len(s.mappings.identifiers()) <= 1, newIDs: func(ctx context.Context, n int64) (int64, error) {
 		return take(ctx, s.tx, "profile", n)
 	}}
 	created, known, err := r.resolve(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.settle(ctx); err != nil {
+	if err := r.settle(ctx, mergeOrigin{stream: s.st.Name, load: s.load.ID, at: s.now}); err != nil {
 		return err
 	}
 	s.result.NewProfile = created
@@ -116,6 +118,9 @@ func (s *slice) storeMessages(ctx context.Context) error {
 		return err
 	}
 	if s.dirty > 0 {
+		if s.again, err = s.unaffected(ctx); err != nil {
+			return err
+		}
 		if err := s.reassign(ctx); err != nil {
 			return err
 		}
@@ -125,10 +130,13 @@ func (s *slice) storeMessages(ctx context.Context) error {
 	return err
 }
 
-// link fills link and dirty's other messages.
+// link fills link from the new messages and the other messages of dirty profiles.
 func (s *slice) link(ctx context.Context) error {
-	parts := []string{`SELECT NULL::BIGINT AS seq, NULL::UHUGEINT AS key WHERE false`}
-	if l := linkSQL(s.mappings, newMessages); l != "" {
+	if err := queryRow(ctx, s.tx, "link messages", `SELECT count(*) FROM dirty`, nil, &s.dirty); err != nil {
+		return err
+	}
+	parts := []string{noLinks}
+	if l := linkSQL(s.sc, s.mappings, newMessages); l != "" {
 		parts = append(parts, l)
 	}
 	if s.dirty > 0 {
@@ -136,7 +144,7 @@ func (s *slice) link(ctx context.Context) error {
 			return err
 		}
 		for _, st := range s.sc.sortedStreams() {
-			if l := linkSQL(s.compiled[st.Name], messagesOfRaw(st)); l != "" {
+			if l := linkSQL(s.sc, s.compiled[st.Name], messagesOfRaw(st)); l != "" {
 				parts = append(parts, l)
 			}
 		}
@@ -180,9 +188,7 @@ func (s *slice) reassign(ctx context.Context) error {
 func (s *slice) sources(known bool) sources {
 	src := sources{messages: messages{from: `rows m JOIN msg g ON g.seq = m._seq`}, stream: s.st.Name, stored: known}
 	src.alone = s.result.NewProfile == s.identified
-	if s.dirty > 0 {
-		src.again = fmt.Sprintf(`SELECT pid FROM msg WHERE seq < %d UNION SELECT pid FROM moved WHERE pid IS NOT NULL AND old IN (SELECT pid FROM dirty)`, s.seq)
-	}
+	src.again = s.again
 	return src
 }
 
@@ -220,6 +226,7 @@ var temporaryTables = []string{
 	"rows", "seen", "verdict", "dirty", "lost", "link", "node", "edge", "root", "hook", "value", "component", "person",
 	"msg", "moved", "raw", "again", "old", "fresh", "touched", "changed", "present", "differing", "taken",
 	"told", "identifiers", "lives",
+	"drawn", "shared", "carried", "bound", "linking", "part", "over", "reached", "carrier", "ranked", "events", "went", "bridge", "shifted",
 }
 
 // dropTemporary drops the temporary tables of a connection, for they take memory.

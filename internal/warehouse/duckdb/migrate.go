@@ -26,7 +26,8 @@ import (
 // value (see ordSQL). Raw messages keep the profile id they were given; where
 // that profile was merged into another since, profile_merges says which
 // (always the living one: chains are kept flat). identifiers holds digests, see
-// keySQL. stale names profiles to derive anew from their messages. Big tables have no keys or indexes:
+// keySQL; capped says who carries values that link nobody (identity_cap.go), and
+// merge_log who was merged (identity_history.go). stale names profiles to derive anew from their messages. Big tables have no keys or indexes:
 // an index triples import time.
 var migrations = []string{
 	`CREATE SCHEMA IF NOT EXISTS staging;
@@ -58,6 +59,9 @@ var migrations = []string{
 	DROP TABLE audiences;
 	ALTER TABLE audiences_next RENAME TO audiences;
 	CREATE TABLE staged_wants (run VARCHAR, without VARCHAR, holdout INTEGER, salt VARCHAR);`,
+	`CREATE TABLE capped (key UHUGEINT, pid BIGINT);
+	CREATE TABLE undecided (pid BIGINT);
+	CREATE TABLE merge_log (happened BIGINT, survivor BIGINT, gone BIGINT, parted BIGINT, fields VARCHAR[], stream VARCHAR, load VARCHAR, kind VARCHAR);`,
 }
 
 // migrate brings the fixed tables up to date, each step in a transaction of its

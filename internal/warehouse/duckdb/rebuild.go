@@ -178,7 +178,7 @@ func (r *rebuild) clear(ctx context.Context) error {
 
 // dropBeside drops the tables of a rebuild that did not come to its end.
 func dropBeside(ctx context.Context, q queryer) error {
-	for _, t := range []string{"profiles_next", "identifiers_next", "owners_next", "message_owners_next", "changed_next", "rebuild_log"} {
+	for _, t := range []string{"profiles_next", "identifiers_next", "owners_next", "message_owners_next", "changed_next", "rebuild_log", "capped_next", "merge_log_next"} {
 		if _, err := exec(ctx, q, "drop unfinished rebuild", `DROP TABLE IF EXISTS `+t); err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ const resolveShare = 0.4
 // come to be while it does are not known to it: they keep their ids in a round.
 func (r *rebuild) resolve(ctx context.Context) error {
 	if err := r.each(ctx, "link messages",
-		`CREATE OR REPLACE TEMP TABLE link (seq BIGINT, key UHUGEINT)`,
+		`CREATE OR REPLACE TEMP TABLE link AS `+noLinks,
 		`CREATE OR REPLACE TEMP TABLE dirty AS SELECT _pid AS pid FROM profiles`,
 		fmt.Sprintf(`CREATE OR REPLACE TEMP VIEW identifiers AS SELECT key, pid FROM %s.main.identifiers WHERE pid < %d`, quote(r.live), r.upTo.profile)); err != nil {
 		return err
@@ -226,8 +226,14 @@ func (r *rebuild) resolve(ctx context.Context) error {
 			return err
 		}
 	}
-	res := &resolver{q: r.conn, newIDs: r.newIDs}
+	res := &resolver{q: r.conn, sc: r.sc, newIDs: r.newIDs}
+	if err := r.beginIdentity(ctx); err != nil {
+		return err
+	}
 	if _, _, err := res.resolve(ctx); err != nil {
+		return err
+	}
+	if err := r.settleCapped(ctx); err != nil {
 		return err
 	}
 	if err := r.each(ctx, "store identifiers",
@@ -242,11 +248,11 @@ func (r *rebuild) resolve(ctx context.Context) error {
 
 // link adds the identifier values of some messages of a stream to link.
 func (r *rebuild) link(ctx context.Context, st stream, of messages) error {
-	l := linkSQL(r.compiled[st.Name], of)
+	l := linkSQL(r.sc, r.compiled[st.Name], of)
 	if l == "" {
 		return nil
 	}
-	return r.each(ctx, "link messages", `INSERT INTO link SELECT seq, key FROM (`+l+`)`)
+	return r.each(ctx, "link messages", `INSERT INTO link SELECT seq, key, field FROM (`+l+`)`)
 }
 
 // derive fills profiles_next, some profiles at a time.

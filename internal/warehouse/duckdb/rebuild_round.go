@@ -36,10 +36,9 @@ func (r *rebuild) round(ctx context.Context) (came int64, err error) {
 	if err := r.collect(ctx, from.message, to.message); err != nil {
 		return 0, err
 	}
-	if err := r.linkRound(ctx, from.message, to.message); err != nil {
-		return 0, err
-	}
-	res := &resolver{q: r.conn, newIDs: r.newIDs}
+	res := &resolver{q: r.conn, sc: r.sc, newIDs: r.newIDs, stored: "identifiers_next", load: func(ctx context.Context) error {
+		return r.linkRound(ctx, from.message, to.message)
+	}}
 	if _, _, err := res.resolve(ctx); err != nil {
 		return 0, err
 	}
@@ -67,7 +66,7 @@ func (r *rebuild) collect(ctx context.Context, from, to int64) error {
 // linkRound fills link and identifiers from the messages of one round and those of
 // dirty profiles.
 func (r *rebuild) linkRound(ctx context.Context, from, to int64) error {
-	if err := r.each(ctx, "link messages", `CREATE OR REPLACE TEMP TABLE link (seq BIGINT, key UHUGEINT)`); err != nil {
+	if err := r.each(ctx, "link messages", `CREATE OR REPLACE TEMP TABLE link AS `+noLinks); err != nil {
 		return err
 	}
 	for _, st := range r.sc.sortedStreams() {
@@ -136,6 +135,9 @@ func (r *rebuild) settle(ctx context.Context) error {
 			`INSERT INTO check_people SELECT pid FROM again UNION SELECT old FROM moved UNION SELECT pid FROM dirty`); err != nil {
 			return err
 		}
+	}
+	if err := r.settleCapped(ctx); err != nil {
+		return err
 	}
 	return r.each(ctx, "store identifiers",
 		`DELETE FROM identifiers_next WHERE pid IN (SELECT pid FROM dirty)`,

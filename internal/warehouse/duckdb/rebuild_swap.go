@@ -101,6 +101,9 @@ func (r *rebuild) finish(ctx context.Context) error {
 	if err := r.compareAgain(ctx); err != nil {
 		return err
 	}
+	if err := r.tellIdentity(ctx); err != nil {
+		return err
+	}
 	return r.swap(ctx)
 }
 
@@ -136,7 +139,6 @@ func (r *rebuild) swap(ctx context.Context) error {
 		}
 		for _, query := range []string{
 			`DROP TABLE profiles`, `ALTER TABLE profiles_next RENAME TO profiles`,
-			`DROP TABLE identifiers`, `ALTER TABLE identifiers_next RENAME TO identifiers`,
 			// Who is gone leads nowhere; every message of theirs was reassigned.
 			`DELETE FROM profile_merges WHERE pid NOT IN (SELECT _pid FROM profiles)`,
 			`DELETE FROM stale`,
@@ -144,6 +146,9 @@ func (r *rebuild) swap(ctx context.Context) error {
 			if _, err := exec(ctx, tx, "swap profiles", query); err != nil {
 				return err
 			}
+		}
+		if err := r.swapIdentity(ctx, tx); err != nil {
+			return err
 		}
 		if err := saveDocument(ctx, tx, r.sc); err != nil {
 			return err

@@ -95,6 +95,7 @@ func cloneSchema(s warehouse.Schema) warehouse.Schema {
 		Fields:   slices.Clone(s.Fields),
 		Streams:  slices.Clone(s.Streams),
 		Mappings: slices.Clone(s.Mappings),
+		Identity: warehouse.Identity{MaxIdentifiers: s.Identity.MaxIdentifiers, StopList: slices.Clone(s.Identity.StopList)},
 	}
 }
 

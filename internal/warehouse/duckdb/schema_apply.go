@@ -88,6 +88,7 @@ func overlay(old, s warehouse.Schema) warehouse.Schema {
 		return named || replaced
 	})
 	out.Mappings = append(out.Mappings, s.Mappings...)
+	out.Identity = declaredIdentity(old.Identity, s.Identity)
 	return out
 }
 
@@ -131,7 +132,7 @@ func activate(active *warehouse.Schema, declared warehouse.Schema, used map[stri
 			}
 		}
 	}
-	*active = warehouse.Schema{Fields: fields, Streams: declared.Streams, Mappings: mappings}
+	*active = warehouse.Schema{Fields: fields, Streams: declared.Streams, Mappings: mappings, Identity: activeIdentity(*active, declared.Identity, used)}
 }
 
 // sameCore reports whether two declarations of a field make equal values.
@@ -139,7 +140,8 @@ func sameCore(a, b warehouse.Field) bool {
 	return a.Type == b.Type && a.Merge == b.Merge && a.Rank == b.Rank
 }
 
-// waiting returns the fields whose declaration takes effect at the next rebuild.
+// waiting returns what takes effect at the next rebuild: the fields, and
+// "identity" for how people are told apart.
 func waiting(s *schema) []string {
 	var names []string
 	for _, f := range s.Declared.Fields {
@@ -153,6 +155,9 @@ func waiting(s *schema) []string {
 		if wait {
 			names = append(names, f.Name)
 		}
+	}
+	if !sameIdentity(s.Active.Identity, s.Declared.Identity) {
+		names = append(names, nameIdentity)
 	}
 	return names
 }

@@ -37,7 +37,7 @@ func validate(s warehouse.Schema) error {
 			return err
 		}
 	}
-	return nil
+	return validateIdentity(s.Identity)
 }
 
 // refuseTwice refuses a declaration that names one thing twice.
