@@ -44,6 +44,7 @@ func Run(t *testing.T, env Env) {
 		{"update", updating},
 		{"forget", forgetting},
 		{"forgets", forgets},
+		{"rebuilds", rebuilds},
 		{"overdue", overdue},
 		{"declared", declared},
 		{"templates of payloads", templates},
