@@ -71,6 +71,7 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	a.paidMedia(h)
 	a.explain(h)
 	a.audiences(h)
+	a.insight(h)
 	a.destinations(h)
 	a.authorizations(h)
 	a.alerts(h)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -142,10 +143,21 @@ func (a *API) audiences(h huma.API) {
 	}
 	huma.Register(h, route("POST /v2/segment/validate", Operator, "validate-audience", "Check a rule and count whom it would select", "audiences"), func(ctx context.Context, in *struct {
 		Body struct {
-			Rule string `json:"segment_ql"`
+			Rule string          `json:"segment_ql,omitempty" doc:"the rule, in FilterQL; or json"`
+			JSON json.RawMessage `json:"json,omitempty" doc:"the rule in its JSON form"`
 		}
 	},
 	) (*reply[verdict], error) {
+		if len(in.Body.JSON) > 0 {
+			text, err := a.Insight.Text(in.Body.JSON)
+			if err == nil && in.Body.Rule != "" {
+				err = invalid("json", "json: give the rule as text or as JSON, not both")
+			}
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			in.Body.Rule = text
+		}
 		f, err := filterql.Parse(in.Body.Rule)
 		if err != nil {
 			return nil, a.fail(ctx, invalid("segment_ql", err.Error()))

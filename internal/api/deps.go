@@ -36,6 +36,7 @@ type Deps struct {
 	Decision  Decision
 	Paid      Paid
 	Explainer Explainer
+	Insight   Insight
 	Manifest  Manifest
 	Collector *ingest.Collector
 	Loads     Loads
@@ -59,6 +60,7 @@ type Jobs interface {
 	Reconciliations(ctx context.Context, t activation.TargetID, limit int) ([]activation.Reconciliation, error)
 	Passes(ctx context.Context, job activation.JobID, before int64, limit int) ([]activation.Pass, error)
 	Metrics(ctx context.Context, f store.MetricFilter) (map[string][]activation.MetricPoint, error)
+	Series(ctx context.Context, kind, subject string, from, until time.Time, width time.Duration) (map[string][]activation.MetricPoint, error)
 }
 
 // Delivery is what the API needs of delivery.

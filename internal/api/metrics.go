@@ -31,13 +31,17 @@ func (a *API) metrics(h huma.API) {
 		MetricQuery
 	}
 	huma.Register(h, route("GET /v2/metric", Viewer, "metrics", "What jobs have done over time: of one, or of all together", "metrics"), func(ctx context.Context, in *struct {
-		Dimension string `query:"dimension" doc:"works = jobs; default works"`
-		ID        string `query:"id" doc:"id of a job; left out = all jobs together"`
+		Dimension string `query:"dimension" doc:"works = jobs, stream or segment; default works"`
+		ID        string `query:"id" doc:"id of a job, left out = all jobs together; name of a stream; id or slug of an audience"`
 		MetricQuery
 	},
 	) (*reply[[]client.Metric], error) {
-		if in.Dimension != "" && in.Dimension != "works" {
-			return nil, a.fail(ctx, invalid("dimension", "dimension: must be works"))
+		switch in.Dimension {
+		case "", "works":
+		case "stream", "segment":
+			return a.series(ctx, in.Dimension, in.ID, &in.MetricQuery)
+		default:
+			return nil, a.fail(ctx, invalid("dimension", "dimension: must be works, stream or segment"))
 		}
 		if in.ID != "" {
 			return a.jobMetrics(ctx, in.ID, &in.MetricQuery)
@@ -77,7 +81,49 @@ func (a *API) metric(ctx context.Context, job activation.Job, in *MetricQuery) (
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	names := activation.MetricNames(job.Type)
+	f := frame{from: from, until: until, width: width, fill: in.Fill}
+	return ok(ctx, f.metrics(job.ID, activation.MetricNames(job.Type), counted))
+}
+
+// series is what a stream has brought, or how large an audience was.
+func (a *API) series(ctx context.Context, kind, subject string, in *MetricQuery) (*reply[[]client.Metric], error) {
+	if subject == "" {
+		return nil, a.fail(ctx, invalid("id", "id: say which "+kind))
+	}
+	from, until, err := a.period(in)
+	if err == nil && kind == "segment" {
+		var s activation.Audience
+		s, err = a.Catalog.Audience(ctx, subject)
+		subject = string(s.ID)
+	}
+	var width time.Duration
+	if err == nil {
+		width, err = store.MetricWidth(from, until, a.Now())
+	}
+	var counted map[string][]activation.MetricPoint
+	if err == nil {
+		from = from.Truncate(width)
+		counted, err = a.Jobs.Series(ctx, kind, subject, from, until, width)
+	}
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	// The size of an audience is no count: what is not there is not known, not zero.
+	f := frame{from: from, until: until, width: width, fill: in.Fill && kind != "segment", last: kind == "segment"}
+	return ok(ctx, f.metrics("", nil, counted))
+}
+
+// frame is how metrics are shown.
+type frame struct {
+	from, until time.Time
+	width       time.Duration
+	fill        bool
+	// last: the total is the last value instead of the sum.
+	last bool
+}
+
+// metrics are the series of these names, and of all others there are behind them.
+func (f frame) metrics(job activation.JobID, names []string, counted map[string][]activation.MetricPoint) []client.Metric {
 	var others []string
 	for name := range counted {
 		if !slices.Contains(names, name) {
@@ -87,19 +133,22 @@ func (a *API) metric(ctx context.Context, job activation.Job, in *MetricQuery) (
 	slices.Sort(others)
 	series := []client.Metric{}
 	for _, name := range append(slices.Clone(names), others...) {
-		m := client.Metric{Job: job.ID, Name: name, From: from, Until: until, WidthSeconds: int64(width / time.Second), Points: counted[name]}
+		m := client.Metric{Job: job, Name: name, From: f.from, Until: f.until, WidthSeconds: int64(f.width / time.Second), Points: counted[name]}
 		for _, p := range m.Points {
 			m.Total += p.Value
+			if f.last {
+				m.Total = p.Value
+			}
 		}
-		if in.Fill {
-			m.Points = store.FillMetric(m.Points, width, from, until)
+		if f.fill {
+			m.Points = store.FillMetric(m.Points, f.width, f.from, f.until)
 		}
 		if m.Points == nil {
 			m.Points = []activation.MetricPoint{}
 		}
 		series = append(series, m)
 	}
-	return ok(ctx, series)
+	return series
 }
 
 // period is the time that metrics are asked of.

@@ -203,6 +203,7 @@ func (a *app) audienceCommand() *cobra.Command {
 		},
 	}
 
-	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(size), a.jsonFlag(create), edit, a.jsonFlag(validate), a.jsonFlag(members), a.jsonFlag(a.scanRule()), run, remove)
+	c.AddCommand(a.jsonFlag(list), show, a.jsonFlag(size), a.jsonFlag(create), edit, a.jsonFlag(validate), a.jsonFlag(members), a.jsonFlag(a.scanRule()), run, remove,
+		a.audienceBreakdown(), a.audienceOverlap(), a.audienceReach(), a.audienceTrend())
 	return c
 }

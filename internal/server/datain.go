@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"usher/internal/store"
+	"usher/internal/warehouse"
+)
+
+// announceEvery is how often what came in real time is announced at most.
+const announceEvery = 250 * time.Millisecond
+
+// announcer tells the control plane what came into the profiles: a bulk load at
+// once, what comes in real time together with whatever came beside it. What it has
+// not told when the server stops, the next start announces to targets anew.
+type announcer struct {
+	store   *store.Store
+	log     *slog.Logger
+	changed func(ctx context.Context)
+
+	mu     sync.Mutex
+	counts map[string]map[string]int64 // by stream
+	wake   chan struct{}
+}
+
+func newAnnouncer(st *store.Store, log *slog.Logger, changed func(ctx context.Context)) *announcer {
+	return &announcer{store: st, log: log, changed: changed, counts: map[string]map[string]int64{}, wake: make(chan struct{}, 1)}
+}
+
+// merged is told of each load that is in the profiles.
+func (a *announcer) merged(ctx context.Context, l warehouse.Load, r warehouse.LoadResult) {
+	a.mu.Lock()
+	c := a.counts[l.Stream]
+	if c == nil {
+		c = map[string]int64{}
+		a.counts[l.Stream] = c
+	}
+	for name, n := range map[string]int64{
+		"messages": r.Rows, "duplicates": r.Duplicates, "corrected": r.Corrected, "new_profiles": r.NewProfile,
+		"unidentified": r.Unidentified, "suppressed": r.Suppressed,
+	} {
+		c[name] += n
+	}
+	a.mu.Unlock()
+	if !l.Urgent {
+		a.tell(ctx)
+		return
+	}
+	select {
+	case a.wake <- struct{}{}:
+	default: // it will be told with what is there already
+	}
+}
+
+// run tells what came in real time until ctx ends.
+func (a *announcer) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			a.tell(context.WithoutCancel(ctx))
+			return nil
+		case <-a.wake:
+		}
+		a.tell(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(announceEvery):
+		}
+	}
+}
+
+func (a *announcer) tell(ctx context.Context) {
+	a.mu.Lock()
+	counts := a.counts
+	a.counts = map[string]map[string]int64{}
+	a.mu.Unlock()
+	a.changed(ctx)
+	for _, stream := range slices.Sorted(maps.Keys(counts)) {
+		if err := a.store.AddSeries(ctx, store.SeriesStream, stream, counts[stream]); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "what a stream brought is not counted", slog.String("stream", stream), slog.Any("error", err))
+		}
+	}
+}
