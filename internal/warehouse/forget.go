@@ -76,6 +76,9 @@ type EnrichmentRequest struct {
 	// Before: who was asked about later than this is left out; zero = whoever was
 	// ever asked about.
 	Before time.Time
+	// FailedBefore is the same for those of whom asking failed; zero = they are left
+	// out.
+	FailedBefore time.Time
 	Limit  int
 }
 

@@ -523,5 +523,6 @@ type Warehouse interface {
 	Replaces
 	Identities
 	Insights
+	Enrichments
 	Close() error
 }

@@ -62,6 +62,7 @@ var migrations = []string{
 	`CREATE TABLE capped (key UHUGEINT, pid BIGINT);
 	CREATE TABLE undecided (pid BIGINT);
 	CREATE TABLE merge_log (happened BIGINT, survivor BIGINT, gone BIGINT, parted BIGINT, fields VARCHAR[], stream VARCHAR, load VARCHAR, kind VARCHAR);`,
+	`CREATE TABLE enriched (job VARCHAR, pid BIGINT, asked BIGINT, outcome VARCHAR);`,
 }
 
 // migrate brings the fixed tables up to date, each step in a transaction of its
