@@ -121,7 +121,12 @@ func (x *execution) read(ctx context.Context) (err error) {
 // Somebody is forgotten whatever the state of the job.
 func (x *execution) ended(ctx context.Context) (bool, error) {
 	if x.run.Mode == activation.ModeForget {
-		return false, nil
+		job, err := x.d.store.Job(ctx, x.run.Job)
+		if errors.Is(err, activation.ErrNotFound) {
+			err = nil
+		}
+		x.job = job // nothing of it where it is deleted or purged
+		return false, err
 	}
 	if x.run.Release != "" {
 		return x.calledOff(ctx)

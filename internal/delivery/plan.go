@@ -124,9 +124,9 @@ const mostPlans = 3
 // overtaken reports whether much of the audience came while the plan was made
 // and was left to the next run, which in real time is a minute away: somebody
 // has just loaded the people this run is for. A run that moves keys leaves to the
-// next one whoever has none to move.
+// next one whoever has none to move, and one that forgets everybody else.
 func overtaken(req warehouse.PlanRequest, p warehouse.Plan) bool {
-	return len(req.Awaiting) == 0 && !req.KeysOnly && p.Counts.Deferred*10 > p.Counts.Eligible
+	return len(req.Awaiting) == 0 && !req.KeysOnly && !req.Forget && p.Counts.Deferred*10 > p.Counts.Eligible
 }
 
 // staging returns the callback that stores each stage as it begins; a store

@@ -23,6 +23,7 @@ func (d *Delivery) reach(ctx context.Context, r activation.Run, t activation.Tar
 	if err != nil {
 		return req, err
 	}
+	req.Forget = r.Mode == activation.ModeForget
 	if req.Above, err = d.store.Outranking(ctx, t.ID); err != nil {
 		return req, fmt.Errorf("read the priority lists: %w", err)
 	}
@@ -31,13 +32,13 @@ func (d *Delivery) reach(ctx context.Context, r activation.Run, t activation.Tar
 	req.Keep = audience.Kind == activation.KindConversion
 	job, err := d.store.Job(ctx, t.Job)
 	if errors.Is(err, activation.ErrNotFound) {
-		return req, nil // deleted: its runs are being ended
+		return forgetting(req), nil // deleted: its runs are being ended
 	}
 	if err != nil {
 		return req, err
 	}
 	if job.Stream != "" {
-		return req, nil
+		return forgetting(req), nil
 	}
 	req.Keep = req.Keep || job.BackfillOnly
 	req.Exclude = job.Exclude
@@ -50,7 +51,16 @@ func (d *Delivery) reach(ctx context.Context, r activation.Run, t activation.Tar
 	if req.Limit, err = d.store.Allowance(ctx, t.ID); err != nil {
 		return req, fmt.Errorf("count newcomers: %w", err)
 	}
-	return req, nil
+	return forgetting(req), nil
+}
+
+// forgetting is a request that takes those away who were forgotten, also where
+// the job takes nobody away and however few it may add.
+func forgetting(req warehouse.PlanRequest) warehouse.PlanRequest {
+	if req.Forget {
+		req.Keep, req.Limit = false, nil
+	}
+	return req
 }
 
 // BegunBy names the beginning of a job in the data plane.

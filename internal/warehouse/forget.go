@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"usher/internal/activation"
@@ -29,6 +30,9 @@ type HeldState struct {
 	Code string
 }
 
+// ErrBusy: something under way has to end first.
+var ErrBusy = errors.New("the warehouse is busy")
+
 // Forgets erases people (invariant 6). Every method may be told again.
 type Forgets interface {
 	// Suppress keeps an identifier value from making anybody again: a keyed digest
@@ -46,10 +50,21 @@ type Forgets interface {
 	// LetGo drops what is left of the person at a target whose network will not
 	// take a remove any more.
 	LetGo(ctx context.Context, f activation.ForgetID, t activation.TargetID) error
+	// Told drops the match keys that were kept of the person for telling networks.
+	// ErrConflict while a ledger still has them. What a run has staged and not yet
+	// ended must not need them any more.
+	Told(ctx context.Context, f activation.ForgetID) error
 	// Compact rewrites the files so that nothing deleted can be read in them.
 	// Reading and writing wait while files are exchanged, not while they are
-	// written. It returns when the bytes are gone.
+	// written. It returns when the bytes are gone, or the error ErrBusy where what is
+	// under way would have to wait too long: then it may be told again later.
 	Compact(ctx context.Context) error
+	// Carrying finds the lines of a load that carry a suppressed identifier, as the
+	// mappings of its stream read them.
+	Carrying(ctx context.Context, l Load) (lines []int64, err error)
+	// Recognise returns a function that reports whether a text is a suppressed
+	// identifier value, of whatever field.
+	Recognise(ctx context.Context) (func(text string) bool, error)
 	// Suppressed is how many identifier values are kept away.
 	Suppressed(ctx context.Context) (int64, error)
 }

@@ -287,6 +287,9 @@ type PlanRequest struct {
 	// KeysOnly moves the keys of those wanted whom the ledger holds. Nobody else is
 	// added, nobody leaves: they count as deferred.
 	KeysOnly bool
+	// Forget removes those who were forgotten, and nobody else: all others count as
+	// deferred. An audience that is gone has nobody in it.
+	Forget bool
 	// Replace stages everybody who is wanted, as plain adds, whatever the ledger
 	// says; the network drops the others. Counts.Remove is how many those are.
 	Replace bool
@@ -522,7 +525,7 @@ type Warehouse interface {
 	Explains
 	Replaces
 	Identities
+	Forgets
 	Insights
-	Enrichments
 	Close() error
 }

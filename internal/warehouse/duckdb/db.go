@@ -27,8 +27,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "github.com/duckdb/duckdb-go/v2" // the driver this package wraps
-
 	"usher/internal/activation"
 )
 
@@ -44,20 +42,31 @@ type Config struct {
 	// MaxSliceLines is the most lines of a load that are merged in one
 	// transaction. 0 = 250,000; fewer are taken where that many take too long.
 	MaxSliceLines int64
-	Log           *slog.Logger
+	// SuppressionKey is what the list of those who were forgotten is kept under;
+	// nil = the file suppression.key beside the database, made where there is none.
+	SuppressionKey []byte
+	Log            *slog.Logger
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
 
 // DB is an open warehouse.
 type DB struct {
-	sql *sql.DB
-	log *slog.Logger
-	now func() time.Time
+	sql  *sql.DB
+	file *file // what sql is over; see compact_file.go
+	log  *slog.Logger
+	now  func() time.Time
+
+	// writing is held by the writer in each transaction, and for good by whoever
+	// exchanges the file. opened counts those exchanges.
+	writing sync.RWMutex
+	opened  atomic.Int64
+	// exchangeWithin replaces the constant of that name in tests.
+	exchangeWithin time.Duration
 
 	writes  chan writeRequest
 	urgent  chan writeRequest // those that go first
-	waiting atomic.Int64 // writes that wait for the writer
+	waiting atomic.Int64      // writes that wait for the writer
 	stop    chan struct{}
 	done    sync.WaitGroup
 	once    sync.Once
@@ -69,12 +78,14 @@ type DB struct {
 	urgentAt atomic.Int64 // when somebody urgent last asked for it, Unix nanoseconds
 	stagings atomic.Int64 // names staging tables
 	// unsaved counts the runs that were staged since the last checkpoint of ours.
-	unsaved    atomic.Int64
+	unsaved atomic.Int64
 	// rebuilding: a rebuild is under way. logging: merges tell it what they do
 	// (rebuild_log.go); it changes with the ingest lock held.
 	rebuilding, logging atomic.Bool
-	mostStaged int64
-	maxSlice   int64 // lines
+	mostStaged          int64
+	maxSlice            int64 // lines
+
+	suppression suppression // of who was forgotten; see forget_key.go
 }
 
 type writeRequest struct {
@@ -122,14 +133,17 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		settings.Set("temp_directory", filepath.Join(filepath.Dir(cfg.Path), "duckdb-tmp"))
 	}
 	dsn := cfg.Path + "?" + settings.Encode()
-	db, err := sql.Open("duckdb", dsn)
+	f, err := openFile(cfg.Path, dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open warehouse %q: %w", cfg.Path, err)
 	}
-	d := &DB{sql: db, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), urgent: make(chan writeRequest), maxSlice: cfg.MaxSliceLines, mostStaged: mostStaged(limit)}
+	d := &DB{sql: sql.OpenDB(f), file: f, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), urgent: make(chan writeRequest), maxSlice: cfg.MaxSliceLines, mostStaged: mostStaged(limit)}
 	d.done.Add(1)
 	go d.writer()
 	if err := d.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open warehouse %q: %w", cfg.Path, err), d.Close())
+	}
+	if err := d.openSuppression(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open warehouse %q: %w", cfg.Path, err), d.Close())
 	}
 	if err := d.load(ctx); err != nil {
@@ -169,6 +183,8 @@ func (d *DB) writer() {
 }
 
 func (d *DB) transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
+	d.writing.RLock()
+	defer d.writing.RUnlock()
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}

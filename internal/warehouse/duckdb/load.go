@@ -8,14 +8,9 @@ import (
 	"fmt"
 )
 
-// load reads what is declared into memory and makes the place where loads are
-// staged: an in-memory database, so that a crash leaves nothing of it behind.
+// load reads what is declared into memory.
 func (d *DB) load(ctx context.Context) error {
-	// These two would halve the file again, at twice the time of an import.
-	if _, err := exec(ctx, d.sql, "set compression", `SET GLOBAL disabled_compression_methods = 'fsst,zstd'`); err != nil {
-		return err
-	}
-	if _, err := exec(ctx, d.sql, "attach scratch", `ATTACH ':memory:' AS scratch`); err != nil {
+	if err := registerPhone(ctx, d.sql); err != nil {
 		return err
 	}
 	if err := dropBeside(ctx, d.sql); err != nil {

@@ -40,10 +40,16 @@ func (d *DB) Merge(ctx context.Context, l warehouse.Load, progress func(rows int
 	if err != nil || done.finished {
 		return done.result, err
 	}
-	if l.Rows > 0 {
-		if err := d.mergeRows(ctx, l, progress); err != nil {
+	for l.Rows > 0 {
+		opened := d.opened.Load()
+		err := d.mergeRows(ctx, l, progress)
+		if err == nil {
+			break
+		}
+		if d.opened.Load() == opened || context.Cause(ctx) != nil {
 			return warehouse.LoadResult{}, err
 		}
+		// The file was exchanged, and what was staged of the load went with it.
 	}
 	return d.finishLoad(ctx, l)
 }

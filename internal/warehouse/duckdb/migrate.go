@@ -59,6 +59,9 @@ var migrations = []string{
 	DROP TABLE audiences;
 	ALTER TABLE audiences_next RENAME TO audiences;
 	CREATE TABLE staged_wants (run VARCHAR, without VARCHAR, holdout INTEGER, salt VARCHAR);`,
+	`CREATE TABLE suppressed (digest BLOB);
+	CREATE TABLE forgets (id VARCHAR, field VARCHAR, sealed BLOB, result VARCHAR);
+	CREATE TABLE forgotten (pid BIGINT, forget VARCHAR);`,
 	`CREATE TABLE capped (key UHUGEINT, pid BIGINT);
 	CREATE TABLE undecided (pid BIGINT);
 	CREATE TABLE merge_log (happened BIGINT, survivor BIGINT, gone BIGINT, parted BIGINT, fields VARCHAR[], stream VARCHAR, load VARCHAR, kind VARCHAR);`,

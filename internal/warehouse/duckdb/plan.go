@@ -41,9 +41,11 @@ type planner struct {
 	nobody, keep bool
 	// keysOnly and replace are KeysOnly and Replace; replace is the stronger.
 	keysOnly, replace bool
-	begun             string
-	limit             *int64
-	since             int64 // what beginning found
+	// forgets is Forget: only those who were forgotten are looked at.
+	forgets bool
+	begun   string
+	limit   *int64
+	since   int64 // what beginning found
 }
 
 // plan fills plan_rows.
@@ -111,10 +113,22 @@ func (p *planner) await(ctx context.Context, awaiting []warehouse.Range) error {
 			return err
 		}
 	}
+	if p.forgets {
+		return p.awaitRemembered(ctx)
+	}
 	if p.keysOnly {
 		return p.awaitOthers(ctx)
 	}
 	return nil
+}
+
+// forgotten is the condition on a pid that its person was forgotten.
+const forgotten = `pid IN (SELECT pid FROM forgotten)`
+
+// awaitRemembered defers everybody but those who were forgotten.
+func (p *planner) awaitRemembered(ctx context.Context) error {
+	return p.exec(ctx, "defer who is not forgotten", `INSERT INTO plan_awaiting SELECT pid FROM (SELECT pid FROM %s UNION SELECT pid FROM %s) WHERE NOT %s`,
+		p.members(), p.ledger(), forgotten)
 }
 
 // awaitOthers defers all but those wanted who are held and have keys, for a run
@@ -286,7 +300,8 @@ func (p *planner) mask(i int) string {
 
 // rows collects what is to be staged, and what of the ledger is to be tidied:
 // drops are rows that say nothing any more, doubts are rows that are in and not
-// wanted. Those two get no ordinal and are never sent.
+// wanted. Those two get no ordinal and are never sent. What others hold of
+// somebody who was forgotten is theirs alone: no row waits for it.
 func (p *planner) rows(ctx context.Context) error {
 	none, sent := p.keys.each("NULL::BLOB AS k%d", ", "), p.keys.each("k%d IS NOT NULL", " OR ")
 	keys := p.keys.each("k.k%d", ", ")
@@ -294,7 +309,7 @@ func (p *planner) rows(ctx context.Context) error {
 	moved := fmt.Sprintf(`(SELECT pid FROM plan_remove WHERE wanted AND (state IN ('in', 'maybe') OR %s))`, sent)
 	return p.exec(ctx, "collect rows", `CREATE OR REPLACE TEMP TABLE plan_rows AS
 		SELECT 1 AS phase, 'remove' AS op, NOT wanted AND state IN ('in', 'maybe') AND before = %[1]d AS plain,
-		       pid, keyset, version, fp, state AS prior, held, %[2]s
+		       pid, keyset, version, fp, state AS prior, CASE WHEN %[13]s THEN 0 ELSE held END AS held, %[2]s
 		FROM plan_remove WHERE %[3]s
 		UNION ALL
 		SELECT CASE WHEN d.moved THEN 2 ELSE 1 END, CASE WHEN d.moved THEN 'readd' ELSE 'add' END, %[12]s,
@@ -307,10 +322,10 @@ func (p *planner) rows(ctx context.Context) error {
 		UNION ALL
 		SELECT NULL, 'drop', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'refused' AND pid NOT IN %[8]s
 		UNION ALL
-		SELECT NULL, 'drop', NULL, pid, keyset, version, fp, state, 0, %[10]s FROM plan_remove WHERE covered
+		SELECT NULL, 'drop', NULL, pid, keyset, version, fp, state, 0, %[10]s FROM plan_remove WHERE covered OR (%[13]s AND NOT (%[3]s))
 		UNION ALL
 		SELECT NULL, 'doubt', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'in' AND delivered_at > %[11]d`,
-		allKeys, p.keys.each("k%d", ", "), sent, p.keys.n, keys, moved, noKeys, awaiting, p.present, none, doubted, newcomer)
+		allKeys, p.keys.each("k%d", ", "), sent, p.keys.n, keys, moved, noKeys, awaiting, p.present, none, doubted, newcomer, forgotten)
 }
 
 // numbers runs a query of one column of numbers.

@@ -135,6 +135,10 @@ func (r *rebuild) begin(ctx context.Context) error {
 	if err := r.readSchema(); err != nil {
 		return err
 	}
+	// Who was forgotten is told of by no message that the new mappings find.
+	if err := r.d.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return r.d.dropStored(ctx, tx, r.sc, r.compiled) }); err != nil {
+		return err
+	}
 	r.d.logging.Store(true)
 	return nil
 }

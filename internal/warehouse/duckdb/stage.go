@@ -55,8 +55,10 @@ func (d *DB) Stage(ctx context.Context, r warehouse.PlanRequest, stage func(acti
 			if plan.Segments, err = p.stage(ctx, "TABLE "+stagedTable(r.Run), stagedTable(r.Run)); err != nil {
 				return err
 			}
-			if err := p.begin(ctx); err != nil {
-				return err
+			if !p.forgets {
+				if err := p.begin(ctx); err != nil {
+					return err
+				}
 			}
 			if err := p.wants.keep(ctx, tx, r.Run); err != nil {
 				return err
@@ -135,7 +137,7 @@ func (d *DB) prepare(ctx context.Context, r warehouse.PlanRequest) (*planner, in
 	}
 	p := &planner{
 		target: t, sets: sets, generation: r.Generation, wants: wants, above: above, keys: keys, present: keys.table(),
-		nobody: r.Nobody, keep: r.Keep, keysOnly: r.KeysOnly, replace: r.Replace, begun: r.Begun, limit: r.Limit,
+		nobody: r.Nobody || r.Forget && wants.audience == 0, keep: r.Keep, forgets: r.Forget, keysOnly: r.KeysOnly, replace: r.Replace, begun: r.Begun, limit: r.Limit,
 		refresh: &refresh{d: d, keys: keys, set: r.Keys, sources: sources, audience: wants.audience},
 	}
 	if !r.RefreshBefore.IsZero() {

@@ -88,6 +88,9 @@ func (d *DB) watch(ctx context.Context, r warehouse.PlanRequest) (w wanting, abo
 	if r.Nobody {
 		return wanting{}, nil, seqs[r.Audience], nil
 	}
+	if _, known := numbers[r.Audience]; r.Forget && !known {
+		return wanting{}, nil, 0, nil // nobody is in what is gone
+	}
 	w = wanting{audience: find(r.Audience), holdout: r.Holdout}
 	for _, id := range r.Exclude {
 		w.without = append(w.without, find(id))

@@ -57,7 +57,7 @@ func mergeDrawn(t *rapid.T, l *Loader, m *Model, n int) warehouse.Load {
 	columns := slices.Sorted(maps.Keys(columnPools[stream]))
 	load := l.Spool(t, id, stream, rapid.Permutation(columns).Draw(t, "columns"), rows)
 	got, want := l.Merge(t, load), m.Merge(id, stream, rows)
-	if got.Rows != want.Rows || got.Duplicates != want.Duplicates || got.Corrected != want.Corrected {
+	if got.Rows != want.Rows || got.Duplicates != want.Duplicates || got.Corrected != want.Corrected || got.Suppressed != want.Suppressed {
 		t.Fatalf("load %s: %+v, want %+v", id, got, want)
 	}
 	return load

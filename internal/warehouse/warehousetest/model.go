@@ -23,6 +23,7 @@ type Model struct {
 	messages map[string][]modelMessage // by stream
 	byID     map[string]int            // index in messages, by stream and message id
 	loads    map[string]warehouse.LoadResult
+	gone     map[identifier]bool // identifiers of those who were forgotten
 }
 
 type modelMessage struct {
@@ -43,6 +44,10 @@ func (m *Model) Merge(id, stream string, rows []Row) warehouse.LoadResult {
 	result := warehouse.LoadResult{Rows: int64(len(rows))}
 	for _, row := range rows {
 		m.seq++
+		if m.suppressed(stream, modelMessage{m.seq, row}) {
+			result.Suppressed++
+			continue
+		}
 		switch m.receive(stream, modelMessage{m.seq, row}) {
 		case "duplicate":
 			result.Duplicates++

@@ -1,0 +1,82 @@
+package inbox
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"usher/internal/warehouse"
+)
+
+// TestBlankRows: rows lose their values and are counted as before; all others
+// stay as they are, to the byte.
+func TestBlankRows(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	const text = "2,100,ann@x.org,\"a \"\"b\"\",\nc\"\n3,100,bob@x.org,\n5,101,\"ann@x.org\",x\n6,101,cy@x.org,\"1,2\"\n"
+	l := spooled(t, b, "s", text)
+	if err := errors.Join(b.Add(t.Context(), l), b.Fail(t.Context(), l.ID, errors.New("x"))); err != nil {
+		t.Fatal(err)
+	}
+	failed, err := b.FailedLoads(t.Context())
+	if err != nil || len(failed) != 1 || failed[0].ID != l.ID {
+		t.Fatalf("failed loads %+v, %v", failed, err)
+	}
+	for n, want := range []int64{2, 0} {
+		blanked, err := b.BlankRows(t.Context(), failed[0], func(line int64, values []string) bool {
+			return slices.Contains(values, "ann@x.org")
+		})
+		if err != nil || blanked != want {
+			t.Fatalf("time %d: %d rows, %v", n, blanked, err)
+		}
+		got, err := os.ReadFile(l.Path)
+		if err != nil || string(got) != "2,100,,\n3,100,bob@x.org,\n5,101,,\n6,101,cy@x.org,\"1,2\"\n" {
+			t.Fatalf("the file is %q, %v", got, err)
+		}
+	}
+	if files := spoolFiles(t, dir); len(files) != 1 {
+		t.Errorf("files %v", files)
+	}
+	if err := os.WriteFile(l.Path, []byte("2,100,\"ann"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.BlankRows(t.Context(), failed[0], func(int64, []string) bool { return true }); err == nil {
+		t.Error("a damaged file was rewritten")
+	}
+}
+
+// TestCompactLeavesNothing: what was deleted is in no file of the inbox.
+func TestCompactLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	l := added(t, b, "s")
+	if err := b.Post(t.Context(), Posting{Stream: "secretive", Columns: []string{"a"}, Rows: 1, ReceivedAt: testNow.Add(-time.Hour), Body: []byte("1,0,secretive@x.org\n")}, Room{}); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := b.OldestWaiting(t.Context()); err != nil || !at.Equal(testNow.Add(-time.Hour)) {
+		t.Fatalf("the oldest is of %s, %v", at, err)
+	}
+	if _, err := b.RewritePostings(t.Context(), func(Posting) ([]byte, int64, error) { return nil, 0, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Done(t.Context(), l.ID, warehouse.LoadResult{}), b.Compact(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if bytes.Contains(raw, []byte("secretive@")) {
+			t.Errorf("%s holds what was deleted", path)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
