@@ -24,6 +24,8 @@ type chart struct {
 	Series   []series
 	Rows     []bucket
 	Anything bool
+	// Also are sums that are said and not drawn.
+	Also []count
 }
 
 // segmentLink is one choice of a few.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
@@ -148,7 +149,7 @@ func (c *Console) rate(v visit, stream string) (*rate, error) {
 	return c.rates.get(stream, c.Now(), func() (*rate, error) {
 		until := c.Now().UTC()
 		from := until.Truncate(time.Hour).Add(-(rateHours - 1) * time.Hour)
-		counted, err := c.Series.Series(v.Context(), streamSeries, stream, from, until.Add(time.Microsecond), time.Hour)
+		counted, err := c.Series.Series(v.Context(), store.SeriesStream, stream, from, until.Add(time.Microsecond), time.Hour)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/rebuild"
 	"usher/internal/warehouse"
 )
 
@@ -29,14 +30,7 @@ type Rebuilds interface {
 	Start(ctx context.Context, reason, user string) (activation.Rebuild, error)
 	Rebuilds(ctx context.Context, limit int) ([]activation.Rebuild, error)
 	Cancel(ctx context.Context, id activation.RebuildID, user string) (activation.Rebuild, error)
-	Cost(ctx context.Context) (RebuildCost, error)
-}
-
-// RebuildCost is what a rebuild would have to do, and about how long that takes.
-type RebuildCost struct {
-	warehouse.RebuildCost
-	// Seconds is 0 where nothing is known about the pace.
-	Seconds float64
+	Cost(ctx context.Context) (rebuild.Cost, error)
 }
 
 // Forgets erases people for good.
@@ -131,9 +125,6 @@ type Rejected interface {
 type Series interface {
 	Series(ctx context.Context, kind, subject string, from, until time.Time, width time.Duration) (map[string][]activation.MetricPoint, error)
 }
-
-// streamSeries is the kind under which streams are counted.
-const streamSeries = "stream"
 
 // briefAge is how long an answer of a brief is good for.
 const briefAge = 5 * time.Second

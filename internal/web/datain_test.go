@@ -93,7 +93,7 @@ func testRebuild(t *testing.T, d *dataWorld, operator, viewer *browser) {
 func testStream(t *testing.T, d *dataWorld, admin, operator *browser) {
 	const at = "/data/streams/customers"
 	_, body := operator.get(at)
-	for _, want := range []string{"New column", "Missing column", "31 of 640 values could not become", "mappings?column=FirstName", "stream-chart", `data-style="up"`, "customers.csv", `value="ModifiedDate"`, "number(AnnualIncome)"} {
+	for _, want := range []string{"New column", "Missing column", "31 of 640 values could not become", "mappings?column=FirstName", "stream-chart", `data-style="up"`, "24 duplicates", "customers.csv", `value="ModifiedDate"`, "number(AnnualIncome)"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the stream does not show %q", want)
 		}

@@ -22,6 +22,7 @@ import (
 	"usher/internal/expression"
 	"usher/internal/ingest"
 	"usher/internal/provider"
+	"usher/internal/rebuild"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
 	"usher/internal/store/sqlite/sqlitetest"
@@ -205,8 +206,8 @@ func (w *work) Cancel(_ context.Context, id activation.RebuildID, user string) (
 	return activation.Rebuild{}, activation.ErrNotFound
 }
 
-func (w *work) Cost(context.Context) (web.RebuildCost, error) {
-	return web.RebuildCost{RebuildCost: warehouse.RebuildCost{Messages: 18148, Bytes: 4200000}, Seconds: 56}, nil
+func (w *work) Cost(context.Context) (rebuild.Cost, error) {
+	return rebuild.Cost{RebuildCost: warehouse.RebuildCost{Messages: 18148, Bytes: 4200000}, Seconds: 56}, nil
 }
 
 func (w *work) Ask(_ context.Context, field, value, user string) (activation.Forget, error) {
@@ -271,7 +272,7 @@ func (w *work) Series(_ context.Context, _, _ string, from, until time.Time, wid
 	out := map[string][]activation.MetricPoint{}
 	for t, i := from.Truncate(width), int64(0); t.Before(until); t, i = t.Add(width), i+1 {
 		out["messages"] = append(out["messages"], activation.MetricPoint{At: t, Value: 200 + 37*(i%7)})
-		out["rejected"] = append(out["rejected"], activation.MetricPoint{At: t, Value: i % 3})
+		out["duplicates"] = append(out["duplicates"], activation.MetricPoint{At: t, Value: i % 3})
 	}
 	return out, nil
 }
@@ -420,7 +421,7 @@ func fullPlane() *plane {
 
 func fullWork() *work {
 	load := func(id, stream, name string, status inbox.Status, rows, rejected int64) ingest.LoadStatus {
-		return ingest.LoadStatus{ID: id, Stream: stream, Filename: name, Status: status, Rows: rows, Rejected: rejected, ReceivedAt: dayOne, LoadResult: warehouse.LoadResult{NewProfile: 12, Duplicates: 40, Corrected: 3}}
+		return ingest.LoadStatus{ID: id, Stream: stream, Filename: name, Status: status, Rows: rows, Rejected: rejected, RejectedKept: rejected > 0, ReceivedAt: dayOne, LoadResult: warehouse.LoadResult{NewProfile: 12, Duplicates: 40, Corrected: 3}}
 	}
 	failed := load("l3", "orders", "orders-2026-11-20.csv", inbox.Failed, 900, 0)
 	failed.ErrorCode, failed.Error = "BADREQ-LOAD-001", "the file can't be read"

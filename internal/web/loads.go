@@ -36,7 +36,7 @@ func (c *Console) loadRows(v visit, stream string, limit int) ([]loadRow, error)
 	rows := make([]loadRow, len(loads))
 	for i, l := range loads {
 		rows[i] = loadRow{LoadStatus: l, Chip: loadChip(l.Status), Help: codeHelp(l.ErrorCode)}
-		if l.Rejected > 0 && c.Rejected != nil {
+		if l.RejectedKept && c.Rejected != nil {
 			if v.who.May(activation.RoleAdmin) {
 				rows[i].Download = loadPath(l.ID) + "/rejected"
 			} else {

@@ -8,6 +8,7 @@ import (
 	"usher/internal/activation"
 	"usher/internal/api"
 	"usher/internal/expression"
+	"usher/internal/rebuild"
 	"usher/internal/warehouse"
 )
 
@@ -73,7 +74,7 @@ func (c *Console) previewMappings(v visit, st warehouse.StreamStat, schema wareh
 		}
 		p.Cost = costText(cost)
 	} else if len(made.Rebuild) > 0 {
-		p.Cost = costText(RebuildCost{RebuildCost: made.Cost})
+		p.Cost = costText(rebuild.Cost{RebuildCost: made.Cost})
 	}
 	return c.mappingPage(v, st, schema, rows, nil, p)
 }

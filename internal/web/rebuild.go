@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/rebuild"
 	"usher/internal/tracking"
 )
 
@@ -44,7 +45,7 @@ func (c *Console) rebuildCard(v visit) (*rebuildCard, error) {
 		return nil, nil //nolint:nilnil // no card
 	}
 	card := &rebuildCard{}
-	cost, err := c.costs.get("", c.Now(), func() (RebuildCost, error) { return c.Rebuilds.Cost(v.Context()) })
+	cost, err := c.costs.get("", c.Now(), func() (rebuild.Cost, error) { return c.Rebuilds.Cost(v.Context()) })
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (c *Console) rebuildCard(v visit) (*rebuildCard, error) {
 }
 
 // costText says what a rebuild would have to do.
-func costText(cost RebuildCost) string {
+func costText(cost rebuild.Cost) string {
 	text := "It replays " + many(cost.Messages, "message") + " (" + bytesText(cost.Bytes) + ")"
 	if cost.Seconds <= 0 {
 		return text + "; how long that takes is known after the first one."
@@ -114,7 +115,13 @@ func (c *Console) rebuildRow(v visit, r activation.Rebuild) rebuildRow {
 		if r.Total > 0 && r.Done >= r.Total {
 			row.Left = "what came meanwhile is caught up"
 		}
+		if r.CancelledBy != "" {
+			row.Left = "it is being cancelled"
+		}
 		row.Cancel = v.press("/data/rebuild/"+url.PathEscape(string(r.ID))+"/cancel", "Cancel", "x").as("btn-s")
+		if r.CancelledBy != "" {
+			row.Cancel.Withheld = "It stops within seconds"
+		}
 	case activation.RebuildFailed:
 		row.Changed, row.Help = r.ErrorCode+": "+sentence(r.ErrorText), codeHelp(r.ErrorCode)
 	case activation.RebuildCancelled:
@@ -147,6 +154,7 @@ func (c *Console) startRebuild(v visit) (view, error) {
 	if err != nil {
 		return refused("/data", err)
 	}
+	c.costs.drop("")
 	return view{To: "/data#rebuilds", Said: flash{"ok", "Rebuild #" + num(r.Number) + " has begun. People stay as they are until it is done."}}, nil
 }
 
@@ -158,7 +166,7 @@ func (c *Console) cancelRebuild(v visit) (view, error) {
 	if err != nil {
 		return refused("/data", err)
 	}
-	return view{To: "/data#rebuilds", Said: flash{"ok", "Rebuild #" + num(r.Number) + " is cancelled. Nothing was changed."}}, nil
+	return view{To: "/data#rebuilds", Said: flash{"ok", "Rebuild #" + num(r.Number) + " is cancelled and stops within seconds. Nothing is changed."}}, nil
 }
 
 // codeHelp is the page about an error code, "" where there is none.

@@ -11,6 +11,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/expression"
+	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
@@ -173,8 +174,9 @@ func changeRowOf(d warehouse.Drifting) changeRow {
 	return changeRow{d, chip{"warn", "alert-circle", sentenceWord(strings.ReplaceAll(d.Kind, "_", " ")), false}, ""}
 }
 
-// streamStyles are how the counts of a stream are drawn.
-var streamStyles = map[string]string{messagesCounted: "up", "rejected": "line"}
+// streamDrawn are the counts of a stream that its chart draws; the others are said
+// below it.
+var streamDrawn = []series{{Name: messagesCounted, Title: "Messages", Style: "up"}, {Name: "new_profiles", Title: "New profiles", Style: "other"}}
 
 // streamChart is what the stream brought; nil where nobody counts.
 func (c *Console) streamChart(v visit, stream string) (*chart, error) {
@@ -185,32 +187,28 @@ func (c *Console) streamChart(v visit, stream string) (*chart, error) {
 	name, from, until, wrong := chartPeriod(v, now)
 	step, base, per := chartStep(from, until, now)
 	from = from.Truncate(step).Add(step)
-	counted, err := c.Series.Series(v.Context(), streamSeries, stream, from, until.Add(time.Microsecond), base)
+	counted, err := c.Series.Series(v.Context(), store.SeriesStream, stream, from, until.Add(time.Microsecond), base)
 	if err != nil {
 		return nil, err
 	}
-	ch := &chart{Range: name, Wrong: wrong, Per: per}
-	names := slices.Sorted(maps.Keys(counted))
-	if !slices.Contains(names, messagesCounted) {
-		names = append(names, messagesCounted)
-	}
-	slices.SortStableFunc(names, func(a, b string) int { return messagesFirst(b) - messagesFirst(a) })
-	for _, n := range names {
-		ch.Series = append(ch.Series, series{Name: n, Title: sentenceWord(strings.ReplaceAll(n, "_", " ")), Style: orText(streamStyles[n], "other")})
+	ch := &chart{Range: name, Wrong: wrong, Per: per, Series: slices.Clone(streamDrawn)}
+	for _, other := range slices.Sorted(maps.Keys(counted)) {
+		if slices.ContainsFunc(streamDrawn, func(s series) bool { return s.Name == other }) {
+			continue
+		}
+		sum := count{Name: strings.ReplaceAll(other, "_", " ")}
+		for _, pt := range counted[other] {
+			sum.Value += pt.Value
+		}
+		if sum.Value > 0 {
+			ch.Also = append(ch.Also, sum)
+		}
 	}
 	for _, r := range chartRanges {
 		ch.Ranges = append(ch.Ranges, segmentLink{r.text, streamPath(stream) + "?range=" + r.name + "#activity", r.name == name})
 	}
 	ch.fill(counted, from, until, step)
 	return ch, nil
-}
-
-// messagesFirst puts the messages before what else is counted.
-func messagesFirst(name string) int {
-	if name == messagesCounted {
-		return 1
-	}
-	return 0
 }
 
 // settingNames are the fields of the form of a stream's settings.

@@ -20,6 +20,7 @@ import (
 	"usher/internal/delivery"
 	"usher/internal/ingest"
 	"usher/internal/provider"
+	"usher/internal/rebuild"
 	"usher/internal/store"
 	"usher/internal/tracking"
 	"usher/internal/warehouse"
@@ -85,7 +86,7 @@ type Console struct {
 	// What open pages ask for again and again, by stream.
 	rates  brief[*rate]
 	drifts brief[[]warehouse.Drifting]
-	costs  brief[RebuildCost]
+	costs  brief[rebuild.Cost]
 }
 
 // New returns a console.
