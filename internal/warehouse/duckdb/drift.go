@@ -50,6 +50,8 @@ func (d *DB) Compare(ctx context.Context, r warehouse.CompareRequest) (warehouse
 		if err := c.read(ctx, conn, r); err != nil {
 			return errors.Join(err, c.drop(context.WithoutCancel(ctx), conn))
 		}
+		d.state.audience.staging.RLock() // nobody is forgotten meanwhile, nor the file exchanged
+		defer d.state.audience.staging.RUnlock()
 		err := inTx(ctx, conn, func(tx *sql.Tx) error {
 			c.tx = tx
 			return c.compare(ctx)

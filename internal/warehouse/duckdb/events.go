@@ -87,6 +87,8 @@ func (d *DB) StageEvents(ctx context.Context, r warehouse.EventRequest, stage fu
 	if stage == nil {
 		stage = func(activation.Stage) {}
 	}
+	d.state.audience.staging.RLock() // nobody is forgotten meanwhile, nor the file exchanged
+	defer d.state.audience.staging.RUnlock()
 	stage(activation.StagePayload)
 	s, err := d.eventStager(ctx, r)
 	if err != nil {

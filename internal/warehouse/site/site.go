@@ -86,7 +86,7 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Site, err error
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	const common = "?_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)"
+	const common = "?_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)&_pragma=secure_delete(1)"
 	// What was acknowledged is on the disk.
 	if s.write, err = sql.Open("sqlite", path+common+"&_pragma=synchronous(FULL)&_txlock=immediate"); err != nil {
 		return nil, err
