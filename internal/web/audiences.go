@@ -43,12 +43,17 @@ type audiencePage struct {
 	Run     button
 	Fields  []warehouse.Field
 	Members int64
+	// Builder is what the rule builder in the browser knows, as JSON.
+	Builder string
+	Insight *insightParts
+	Path    string
 }
 
 func (c *Console) registerAudiences(mux *http.ServeMux) {
 	c.page(mux, "/audiences", "audiences", c.audiences)
 	c.page(mux, "/audiences/new", "", func(v visit) (view, error) { return c.audienceForm(v, nil, nil) })
 	c.page(mux, "/audiences/{id}", "", c.audience)
+	c.page(mux, "/audiences/{id}/parts/{part}", "", c.partOf)
 	c.action(mux, "/audiences", activation.RoleOperator, c.createAudience)
 	c.action(mux, "/audiences/try", activation.RoleViewer, c.tryRule)
 	c.action(mux, "/audiences/{id}", activation.RoleOperator, c.updateAudience)
@@ -119,6 +124,17 @@ func (c *Console) audienceForm(v visit, a *activation.Audience, wrong map[string
 		return view{}, err
 	}
 	p.Fields = schema.Fields
+	all, err := c.Store.Audiences(ctx)
+	if err != nil {
+		return view{}, err
+	}
+	var own activation.AudienceID
+	if a != nil {
+		own = a.ID
+	}
+	if p.Builder, err = ruleBuilder(schema, all, own); err != nil {
+		return view{}, err
+	}
 	out := view{Template: "audience", Title: "New audience", Section: "/audiences", Crumbs: []link{{"/audiences", "Audiences"}}}
 	if a == nil {
 		p.Rule.Value = orText(p.Rule.Value, "FILTER ")
@@ -127,6 +143,7 @@ func (c *Console) audienceForm(v visit, a *activation.Audience, wrong map[string
 		p.Public.Checked = p.Public.Checked || v.Method == http.MethodGet && a.Public
 		p.Name.Value, p.Rule.Value = orText(p.Name.Value, a.Name), orText(p.Rule.Value, a.Rule)
 		p.To, p.Version, p.UpdatedAt = audiencePath(a.Slug), a.Version, a.UpdatedAt
+		p.Path = p.To
 		if err := c.audienceFacts(v, *a, schema, &p); err != nil {
 			return view{}, err
 		}
@@ -158,6 +175,9 @@ func (c *Console) audienceFacts(v visit, a activation.Audience, schema warehouse
 	}
 	for _, j := range jobs {
 		p.Jobs = append(p.Jobs, link{jobPath(j.ID), j.Name})
+	}
+	if p.Insight, err = c.audienceParts(v, a, schema); err != nil {
+		return err
 	}
 	p.Kind, p.Kept = kindNames[kindOf(a)], keptWords[kindOf(a)]
 	p.Sent, err = c.enabledFor(v, a.ID)
@@ -244,25 +264,6 @@ func wrongRule(err error) (map[string]string, error) {
 		delete(wrong, "")
 	}
 	return wrong, err
-}
-
-type tried struct{ Size, Wrong string }
-
-// tryRule answers how many people a rule would select, without saving it. It is
-// a POST since a rule may name a person.
-func (c *Console) tryRule(v visit) (view, error) {
-	var t tried
-	n, err := c.Warehouse.Try(v.Context(), v.post("segment_ql"), c.Now())
-	wrong, err := wrongRule(err)
-	switch {
-	case err != nil:
-		return view{}, err
-	case wrong != nil:
-		t.Wrong = wrong["segment_ql"]
-	default:
-		t.Size = many(n, "person") + " would be in it"
-	}
-	return view{Template: "audience", Fragment: "tried", Body: t}, nil
 }
 
 // table is people as rows of text, personal values masked, with the columns

@@ -43,14 +43,15 @@ type Config struct {
 	Manifest  Manifest
 	Vault     Vault
 	Facts     Facts
-	// Reconciling, Comparisons, Differences, Explain and Decisions may be nil:
-	// their pages are not there then.
+	// Reconciling, Comparisons, Differences, Explain, Decisions and Insight may be
+	// nil: their pages, and parts of pages, are not there then.
 	Reconciling Reconciling
 	Comparisons Comparisons
 	Differences Differences
 	Explain     Explains
 	Decisions   Decisions
 	Past        Past
+	Insight     Insight
 	DataIn
 }
 
