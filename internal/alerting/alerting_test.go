@@ -137,6 +137,7 @@ func (progress) Pass() activation.Pass      { return activation.Pass{} }
 func (progress) Count(string, int64)        {}
 func (progress) Moved()                     {}
 func (progress) Save(context.Context) error { return nil }
+func (progress) Note(context.Context, string, string, string) error { return nil }
 
 // pass runs one pass; a crash within it is reported as an error.
 func (w *world) pass(ctx context.Context) (err error) {

@@ -217,6 +217,7 @@ func (p *progress) Count(name string, n int64) {
 }
 func (*progress) Moved()                     {}
 func (*progress) Save(context.Context) error { return nil }
+func (*progress) Note(context.Context, string, string, string) error { return nil }
 
 func TestPass(t *testing.T) {
 	w := shop(t)

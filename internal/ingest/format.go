@@ -2,13 +2,14 @@ package ingest
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"mime"
 )
 
-// errEmpty is in the chain of the error for a body without a byte.
-var errEmpty = errors.New("nothing is there")
+// emptyBody is the error of a body without a byte.
+type emptyBody struct{ error }
+
+// Unwrap returns what it is for people.
+func (e emptyBody) Unwrap() error { return e.error }
 
 // format is how a body is written.
 type format string
@@ -88,7 +89,7 @@ func detect(w *window, d declared) (format, error) {
 	case len(head) == 0 && w.err == nil:
 		return formatUnknown, invalid("", "the body begins with white space and nothing else")
 	case len(head) == 0:
-		return formatUnknown, fmt.Errorf("%w: %w", errEmpty, invalid("", "the body is empty"))
+		return formatUnknown, emptyBody{invalid("", "the body is empty")}
 	case d == declaresCSV && looksJSON(head):
 		return formatUnknown, invalid("content-type", "the content type says CSV, but the body is JSON")
 	case d == declaresCSV, d == declaresNothing && head[0] != '[' && head[0] != '{':

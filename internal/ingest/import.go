@@ -246,7 +246,7 @@ func (p *importer) read(ctx context.Context) (err error) {
 	switch {
 	case in.err != nil: // whatever was made of it since
 		return in.err
-	case err != nil && errors.Is(err, errEmpty):
+	case errors.As(err, &emptyBody{}):
 		return nil // a file without a byte has no rows
 	case err == nil:
 		if closing != nil {

@@ -427,7 +427,7 @@ func TestSettleCountsEachLoadOnce(t *testing.T) {
 	if err != nil || len(got.Loads) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	count := func(r warehouse.LoadResult) map[string]int64 { return map[string]int64{"new_profiles": r.NewProfile} }
+	count := func(l inbox.Load) map[string]int64 { return map[string]int64{"new_profiles": l.Result.NewProfile} }
 	settle := func(pass string, profiles, waiting int64) {
 		t.Helper()
 		counts, left, _, err := b.inbox.SettleImport(t.Context(), "j", pass, count)

@@ -53,7 +53,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	} else {
 		t.judge(req.Context(), req, failed)
 	}
-	resp.Body = &bounded{ReadCloser: resp.Body, left: t.cfg.MaxAnswerBytes, release: release}
+	resp.Body = &bounded{ReadCloser: resp.Body, left: maxBytes(req.Context(), t.cfg.MaxAnswerBytes), release: release}
 	return resp, nil
 }
 

@@ -57,6 +57,18 @@ func (a *attempt) Moved() {
 	a.moved = true
 }
 
+// Note writes a line of the job's log while the pass is this attempt's.
+func (a *attempt) Note(ctx context.Context, level, code, message string) error {
+	p := a.snapshot()
+	if err := a.w.cfg.Store.CheckPass(ctx, p); err != nil {
+		return err
+	}
+	a.Moved()
+	return a.w.cfg.Store.AddLog(ctx, activation.LogEntry{
+		Job: a.job.ID, Event: activation.LogSynced, Level: level, Code: code, Message: message, Context: activation.LogContext{Run: p.Number},
+	})
+}
+
 // Save stores the counts now.
 func (a *attempt) Save(ctx context.Context) error {
 	a.mu.Lock()

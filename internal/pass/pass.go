@@ -50,6 +50,9 @@ type Progress interface {
 	Count(name string, n int64)
 	// Moved notes progress, without which a pass is ended as stalled.
 	Moved()
+	// Note writes a line of the job's log, of level info, warn or error. It names
+	// files and counts, never values. ErrFenced means that the pass is another's.
+	Note(ctx context.Context, level, code, message string) error
 	// Save stores the counts now instead of within SaveEvery. ErrFenced means
 	// that the pass is another's: stop.
 	Save(ctx context.Context) error
@@ -63,6 +66,7 @@ type Store interface {
 	RenewPass(ctx context.Context, p activation.Pass, lease time.Duration) error
 	CheckPass(ctx context.Context, p activation.Pass) error
 	SavePass(ctx context.Context, p activation.Pass) error
+	AddLog(ctx context.Context, e activation.LogEntry) error
 	ReleasePass(ctx context.Context, p activation.Pass, until time.Time) error
 	FinishPass(ctx context.Context, p activation.Pass) error
 }

@@ -44,11 +44,25 @@ type Piece struct {
 	// Open begins to read. It is called once for each attempt.
 	Open func(ctx context.Context) (io.ReadCloser, error)
 	// After returns what to keep once the whole body was read and its rows are
-	// durable. It is called after the body's end only.
+	// durable. It is called after the body's end, or to pass over a file that can't
+	// be read (SkipBadFilesField).
 	After func() ([]byte, error)
 	// Settled is called when rows and state are durable, for instance to delete
 	// the file; it may be called again after a crash, or never. nil = nothing.
 	Settled func(ctx context.Context) error
+}
+
+// PieceLister is a Source that can tell what it would read.
+type PieceLister interface {
+	// Pieces returns up to limit pieces behind state, oldest first, with name, size
+	// and time. They are not to be opened.
+	Pieces(ctx context.Context, state []byte, limit int) ([]Piece, error)
+}
+
+// Reminder is a Source that knows when something new should have come.
+type Reminder interface {
+	// Overdue says what has not come in time, "" = nothing. It asks nobody.
+	Overdue(state []byte) string
 }
 
 // Enricher asks an outside system about people.

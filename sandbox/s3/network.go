@@ -192,7 +192,7 @@ func (n *Network) object(bucket, key string) (body []byte, meta map[string]strin
 
 // Put places an object behind the caller's back.
 func (n *Network) Put(bucket, key string, body []byte) error {
-	_, err := n.store.PutObject(bucket, key, map[string]string{}, strings.NewReader(string(body)), int64(len(body)), nil)
+	_, err := n.store.PutObject(bucket, key, map[string]string{"Last-Modified": n.deps.Now().UTC().Format(http.TimeFormat)}, strings.NewReader(string(body)), int64(len(body)), nil)
 	if err != nil {
 		return fmt.Errorf("put %q: %w", key, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"usher/internal/provider/dmp"
 	"usher/internal/provider/email"
 	"usher/internal/provider/google"
+	"usher/internal/provider/http"
 	"usher/internal/provider/linkedin"
 	"usher/internal/provider/meta"
 	"usher/internal/provider/mysql"
@@ -35,6 +36,7 @@ func Definitions() []provider.Definition {
 		dmp.Definition(),
 		sftp.Definition(),
 		s3.Definition(),
+		http.Definition(),
 		singer.Definition(),
 		tradedesk.Definition(),
 		email.Definition(),

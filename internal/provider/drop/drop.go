@@ -63,4 +63,13 @@ type Info struct {
 	Name     string
 	Size     int64
 	Modified time.Time
+	// Tag names the content, where the place has such a thing.
+	Tag string
+}
+
+// Walker is a Drop whose files may lie deeper than its folder: their names have
+// slashes in them.
+type Walker interface {
+	// Walk returns up to most files whose names come behind after, by name.
+	Walk(ctx context.Context, after string, most int) ([]Info, error)
 }

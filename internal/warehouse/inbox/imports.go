@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"usher/internal/activation"
-	"usher/internal/warehouse"
 )
 
 // importSchema is what imports keep: where each job stands with its source, how
@@ -217,7 +216,7 @@ func passCounts(of, text, pass string) (map[string]int64, error) {
 // up by now, each once, whichever pass brought them: result names what is counted
 // of one. It returns the counts of the pass, how many loads still wait, and those
 // that were given up.
-func (b *Inbox) SettleImport(ctx context.Context, job, pass string, result func(warehouse.LoadResult) map[string]int64) (counts map[string]int64, waiting int64, failed []Load, err error) {
+func (b *Inbox) SettleImport(ctx context.Context, job, pass string, result func(Load) map[string]int64) (counts map[string]int64, waiting int64, failed []Load, err error) {
 	err = b.within(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error {
 		var of, text string
 		err := tx.QueryRowContext(ctx, `SELECT pass, counts FROM imports WHERE job = $1`, job).Scan(&of, &text)
@@ -239,7 +238,7 @@ func (b *Inbox) SettleImport(ctx context.Context, job, pass string, result func(
 			if l.Status == Failed {
 				failed = append(failed, l)
 			}
-			for name, n := range result(l.Result) {
+			for name, n := range result(l) {
 				counts[name] += n
 			}
 			if _, err := tx.ExecContext(ctx, `DELETE FROM import_loads WHERE load_id = $1`, l.ID); err != nil {

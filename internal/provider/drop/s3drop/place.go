@@ -18,6 +18,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"usher/internal/activation"
+	"usher/internal/outbound"
 	"usher/internal/provider"
 	"usher/internal/provider/drop"
 )
@@ -134,18 +135,50 @@ func (p *place) Stat(ctx context.Context, name string) (drop.Info, bool, error) 
 	if err != nil {
 		return drop.Info{}, false, err
 	}
-	return drop.Info{Name: name, Size: info.Size, Modified: info.LastModified}, true, nil
+	return drop.Info{Name: name, Size: info.Size, Modified: info.LastModified, Tag: info.ETag}, true, nil
 }
 
-// Open reads a file. The time limit is that of getting the answer: reading is
-// bounded by ctx.
+// Walk returns the files below the prefix, however deep.
+func (p *place) Walk(ctx context.Context, after string, most int) ([]drop.Info, error) {
+	var out []drop.Info
+	o := minio.ListObjectsOptions{Prefix: p.prefix, Recursive: true}
+	if after != "" {
+		o.StartAfter = join(p.prefix, after)
+	}
+	_, err := p.call(ctx, func(ctx context.Context) error {
+		for info := range p.core.ListObjectsIter(ctx, p.bucket, o) {
+			if info.Err != nil {
+				return info.Err
+			}
+			if name := strings.TrimPrefix(info.Key, p.prefix); name != "" && !strings.HasSuffix(name, "/") && name > after {
+				out = append(out, drop.Info{Name: name, Size: info.Size, Modified: info.LastModified, Tag: info.ETag})
+			}
+			if len(out) == most {
+				return nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// maxFile is the largest object that S3 keeps.
+const maxFile = 5 << 40
+
+// Open reads a file. The time limit is that of any silence: reading is bounded by
+// ctx.
 func (p *place) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	patience, ctx := outbound.NewPatience(outbound.WithBytes(ctx, maxFile), p.timeout)
 	ctx, r := recorded(ctx)
 	body, _, _, err := p.core.GetObject(ctx, p.bucket, join(p.prefix, name), minio.GetObjectOptions{})
 	if err != nil {
+		patience.Stop()
 		return nil, r.fault(err, p.now())
 	}
-	return body, nil
+	return patience.Body(body), nil
 }
 
 // Put puts the files one by one: each appears whole when S3 answers. What S3
