@@ -338,6 +338,9 @@ func (e *eraser) drift(ctx context.Context) error {
 // rest deletes the person from every other table that has a column of people. A
 // rebuild under way, which has tables of its own, is told of the lost messages.
 func (e *eraser) rest(ctx context.Context) error {
+	if err := forgetIdentity(ctx, e.tx, `SELECT pid FROM forget_pids`); err != nil {
+		return err
+	}
 	tables, err := e.tables(ctx, `schema_name = 'main' AND table_name <> 'forgotten'
 		AND NOT starts_with(table_name, 'ledger_') AND NOT starts_with(table_name, 'keys_') AND NOT starts_with(table_name, 'stream_') AND NOT ends_with(table_name, '_next')`)
 	if err != nil {
