@@ -90,6 +90,7 @@ type importer struct {
 	rejected int64 // in loads before this one
 	ready    []inbox.Load
 	spooled  []*inbox.Spool // those of ready
+	kept     []*inbox.Rejects
 	out      Imported
 }
 
@@ -292,6 +293,7 @@ func (p *importer) begin(ctx context.Context) error {
 	}
 	p.spool = spool
 	p.u.out = newCanonical(spool)
+	p.u.rejects = p.c.inbox.NewRejects(p.id)
 	p.u.newScratch = func() (scratchFile, error) { return p.c.inbox.NewScratch(p.id) }
 	if p.diff == nil {
 		return nil
@@ -361,7 +363,7 @@ func (p *importer) committed(ctx context.Context) {
 		p.c.log.InfoContext(ctx, "accepted load of an import", "job_id", p.im.Job, "load_id", l.ID, "stream", l.Stream, "rows", l.Rows, "rejected", l.Rejected)
 	}
 	p.out.Reasons = p.u.reasons
-	p.ready, p.spooled = nil, nil
+	p.ready, p.spooled, p.kept = nil, nil, nil
 }
 
 // finishLoad makes the present rows a load that is ready to be committed; without
@@ -376,6 +378,11 @@ func (p *importer) finishLoad() error {
 		Rejected: u.rejected - p.rejected, Bytes: p.spool.Bytes(), Filename: p.im.Name, ContentType: u.format.contentType(),
 	}
 	p.rejected = u.rejected
+	p.kept = append(p.kept, u.rejects)
+	if err := u.rejects.Keep(); err != nil {
+		return err
+	}
+	u.rejects = nil
 	spool := p.spool
 	p.spool = nil
 	if l.Rows == 0 {
@@ -403,6 +410,12 @@ func (p *importer) abort() error {
 	}
 	for _, s := range p.spooled {
 		errs = append(errs, s.Abort())
+	}
+	if p.u.rejects != nil {
+		errs = append(errs, p.u.rejects.Abort())
+	}
+	for _, r := range p.kept {
+		errs = append(errs, r.Abort())
 	}
 	if p.diff != nil {
 		errs = append(errs, p.diff.close())

@@ -140,7 +140,18 @@ func TestImportSkipsBadRows(t *testing.T) {
 	}
 	loads, _ := b.inbox.Pending(t.Context(), 10)
 	if len(loads) != 2 || loads[0].Rejected != 1 || loads[1].Rejected != 2 {
-		t.Errorf("loads %+v", loads)
+		t.Fatalf("loads %+v", loads)
+	}
+	for i, want := range []int{1, 2} {
+		r, err := b.inbox.Rejected(loads[i].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		_ = r.Close()
+		if err != nil || strings.Count(string(text), "expected 2 columns, found 1") != want {
+			t.Errorf("rejected rows of load %d: %q, %v", i, text, err)
+		}
 	}
 }
 
