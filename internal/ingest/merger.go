@@ -35,7 +35,7 @@ type MergerConfig struct {
 	FirstWait   time.Duration
 	LongestWait time.Duration
 	// LivePause is the least time between two batches of a stream that came in
-	// real time. Default 200 ms.
+	// real time. Default 300 ms.
 	LivePause time.Duration
 	// GiveUpAfter is how long attempts may fail, if they fail in a way that may
 	// mend itself, before the load is marked failed. Default 1 h.
@@ -77,7 +77,7 @@ func NewMerger(cfg MergerConfig) *Merger {
 	orDuration(&cfg.GiveUpAfter, time.Hour)
 	orDuration(&cfg.KeepHistory, inbox.KeepHistory)
 	orDuration(&cfg.KeepRejected, inbox.KeepRejected)
-	orDuration(&cfg.LivePause, 200*time.Millisecond)
+	orDuration(&cfg.LivePause, 300*time.Millisecond)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
