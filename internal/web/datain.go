@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/ingest"
 	"usher/internal/rebuild"
 	"usher/internal/warehouse"
 )
@@ -59,7 +60,7 @@ type ImportPreview struct {
 	// Times are the message times of the rows in RFC 3339, "" where none.
 	Times []string
 	// Rejected are the rows that an import would not take.
-	Rejected []ImportRejected
+	Rejected []ingest.RowError
 	// Pieces are what waits to be read.
 	Pieces []ImportPiece
 }
@@ -69,13 +70,6 @@ type ImportColumn struct {
 	Name    string
 	Samples []string
 	Times   int
-}
-
-// ImportRejected is a row that is not taken, and why.
-type ImportRejected struct {
-	Line   int64
-	Code   string
-	Reason string
 }
 
 // ImportPiece is something that waits to be read.

@@ -451,7 +451,7 @@ func fullWork() *work {
 			},
 			Rows:     [][]string{{"11000", private, "555-0100", "1966-04-08", "2026-11-20"}, {"11001", "eve@private.example", "555-0101", "1965-05-14", "2026-11-20"}},
 			Times:    []string{"2026-11-20T00:00:00Z", ""},
-			Rejected: []web.ImportRejected{{Line: 3, Code: "ROW-COLUMNS", Reason: "has 4 values where the header has 5"}},
+			Rejected: []ingest.RowError{{Line: 3, Code: "ROW-COLUMNS", Reason: "has 4 values where the header has 5"}},
 			Pieces:   []web.ImportPiece{{Name: "customers-2026-11-20.csv", Size: 2400000, Modified: dayOne}, {Name: "customers-2026-11-21.csv", Size: 900}},
 		},
 	}

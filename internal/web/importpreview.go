@@ -8,6 +8,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/api"
+	"usher/internal/ingest"
 	"usher/internal/provider"
 	"usher/internal/warehouse"
 )
@@ -25,7 +26,7 @@ type importPreview struct {
 	Name    string
 	Columns []previewColumn
 	Rows    []importRow
-	Bad     []ImportRejected
+	Bad     []ingest.RowError
 	Pieces  []pieceRow
 	More    int
 	Masked  bool
