@@ -10,9 +10,6 @@ import (
 
 // load reads what is declared into memory.
 func (d *DB) load(ctx context.Context) error {
-	if err := registerPhone(ctx, d.sql); err != nil {
-		return err
-	}
 	if err := dropBeside(ctx, d.sql); err != nil {
 		return err
 	}
