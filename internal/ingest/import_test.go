@@ -357,7 +357,9 @@ func TestImportCountsEachRowOnce(t *testing.T) {
 			left := len(body) + 1
 			stop := 0
 			if cut {
-				left = rapid.IntRange(0, len(body)).Draw(rt, "at")
+				if rapid.Bool().Draw(rt, "lost") {
+					left = rapid.IntRange(0, len(body)).Draw(rt, "at")
+				}
 				stop = rapid.IntRange(0, 4).Draw(rt, "stop behind part")
 			}
 			im.Open = func(context.Context) (io.ReadCloser, error) {
@@ -395,6 +397,44 @@ func TestImportCountsEachRowOnce(t *testing.T) {
 			rt.Fatalf("got %q\nwant %q\nof %q", got, want, text.String())
 		}
 	})
+}
+
+// TestImportGoesOnWithinAFile loses the connection in the middle of a file that is
+// larger than any buffer.
+func TestImportGoesOnWithinAFile(t *testing.T) {
+	b := newBench(t, Limits{})
+	var text strings.Builder
+	text.WriteString("id,v\n")
+	const n = 20_000
+	for i := range n {
+		fmt.Fprintf(&text, "%d,\"%s\n\"\n", i, strings.Repeat("x", 50))
+	}
+	im := piece("f", "")
+	im.SkipBadRows, im.loadRows = true, 3000
+	attempts, resumed := 0, 0
+	for left := 0; ; left += 400_000 {
+		attempts++
+		im.Open = func(context.Context) (io.ReadCloser, error) {
+			return io.NopCloser(&cutReader{Reader: strings.NewReader(text.String()), left: left}), nil
+		}
+		got, err := b.Import(t.Context(), im)
+		if got.Resumed {
+			resumed++
+		}
+		if err == nil {
+			break
+		}
+		if activation.CodeOf(err) != "SFTP-LOST" {
+			t.Fatal(err)
+		}
+	}
+	rows := imported(t, b.inbox)
+	if len(rows) != n || len(slices.Compact(rows)) != n || attempts < 4 || resumed < 2 {
+		t.Errorf("%d rows, %d attempts, %d went on", len(rows), attempts, resumed)
+	}
+	if s := stateOf(t, b.inbox); s.Rows != n || s.Counts[CountRows] != n || s.Pieces != 1 {
+		t.Errorf("%+v", s)
+	}
 }
 
 // TestImportIsFenced: what was begun before a reset, or beside another attempt, is
