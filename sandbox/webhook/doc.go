@@ -9,6 +9,7 @@
 // believed because its own library verifies its own signature.
 //
 //	POST|PUT|PATCH /<any path>     take one event, or a list of them
+//	POST|PUT|PATCH /enrich/…       tell what is known of one person, or of a list
 //	POST           /oauth/token    an access token
 //
 // Its read-back, below /_sandbox/webhook/:
@@ -74,4 +75,8 @@ type Counters struct {
 	Events   int `json:"events"`
 	Repeated int `json:"repeated"`
 	Refused  int `json:"refused"`
+	// Asked are the people who were asked about, Known those of whom something was
+	// told.
+	Asked int `json:"asked"`
+	Known int `json:"known"`
 }

@@ -118,6 +118,9 @@ func (n *Network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/oauth/token" {
 		op = "token"
 	}
+	if asks(r) {
+		op = "enrich"
+	}
 	n.mu.Lock()
 	n.counters.Calls++
 	if op == "event" && r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -135,6 +138,10 @@ func (n *Network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if op == "token" {
 		n.token(w, r, raw)
+		return
+	}
+	if op == "enrich" {
+		n.enrich(w, r, raw)
 		return
 	}
 	n.answer(w, n.take(r, raw))

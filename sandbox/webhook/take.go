@@ -16,22 +16,28 @@ import (
 	"time"
 )
 
-// take verifies a request and keeps its events.
-func (n *Network) take(r *http.Request, raw []byte) error {
+// verify looks at everything of a request but its body, and returns its id.
+func (n *Network) verify(r *http.Request, raw []byte) (id string, err error) {
 	if !known(r.Method) {
-		return refusal{http.StatusMethodNotAllowed, "method"}
+		return "", refusal{http.StatusMethodNotAllowed, "method"}
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return refusal{http.StatusUnsupportedMediaType, "content_type"}
+		return "", refusal{http.StatusUnsupportedMediaType, "content_type"}
 	}
 	if err := n.allowed(r); err != nil {
-		return err
+		return "", err
 	}
-	id := r.Header.Get("webhook-id")
+	id = r.Header.Get("webhook-id")
 	if id == "" || len(id) > 128 || strings.ContainsAny(id, ". ") {
-		return refusal{http.StatusBadRequest, "webhook_id"}
+		return "", refusal{http.StatusBadRequest, "webhook_id"}
 	}
-	if err := n.signed(r, id, raw); err != nil {
+	return id, n.signed(r, id, raw)
+}
+
+// take verifies a request and keeps its events.
+func (n *Network) take(r *http.Request, raw []byte) error {
+	id, err := n.verify(r, raw)
+	if err != nil {
 		return err
 	}
 	list, err := read(id, raw)

@@ -67,7 +67,7 @@ const (
 func Definition() provider.Definition {
 	return provider.Definition{
 		Name: "webhook", Title: "Webhook", Icon: "webhook", DestinationType: "Webhook",
-		Description: "Posts JSON to any program of yours, signed by Standard Webhooks: people who enter or leave audiences, the messages of a stream, and what happens in Usher itself.",
+		Description: "Posts JSON to any program of yours, signed by Standard Webhooks: people who enter or leave audiences, the messages of a stream, what happens in Usher itself, and people to be asked about, whose replies it stores.",
 		Workflows: []provider.Workflow{
 			{
 				Name: "webhook_triggers", Title: "Webhook triggers", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.Event, Feed: provider.FeedAudience,
@@ -88,6 +88,7 @@ func Definition() provider.Definition {
 				Description: "Posts a signed notice when something happens that somebody should know of.",
 				Fields:      provider.AlertFields(),
 			},
+			enrichmentWorkflow(),
 		},
 		AuthFields: authFields(),
 		DestinationFields: []provider.Field{
@@ -109,6 +110,7 @@ func Definition() provider.Definition {
 		Concurrency:    4,
 		NewDestination: newTriggers,
 		NewAlert:       New,
+		NewEnricher:    newEnricher,
 	}
 }
 
