@@ -526,6 +526,7 @@ type Warehouse interface {
 	Replaces
 	Identities
 	Forgets
+	Enrichments
 	Insights
 	Close() error
 }
