@@ -153,6 +153,9 @@ func newProgress(number int64) *progress {
 
 func (p *progress) Pass() activation.Pass { return p.pass }
 func (p *progress) Moved()                {}
+
+// Note notes nothing.
+func (p *progress) Note(context.Context, string, string, string) error { return nil }
 func (p *progress) Save(context.Context) error {
 	return nil
 }
