@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"usher/internal/activation"
-	"usher/internal/ingest"
+	"usher/internal/imports"
 	"usher/internal/rebuild"
 	"usher/internal/warehouse"
 )
@@ -41,61 +41,16 @@ type Forgets interface {
 	Forgets(ctx context.Context, limit int) ([]activation.Forget, error)
 }
 
-// Imports looks into the sources of import jobs.
+// Imports looks into the sources of import jobs. A job that is looked at need not
+// be stored.
 type Imports interface {
-	// Preview reads the first rows of what the job would read next. The job need
-	// not be stored.
-	Preview(ctx context.Context, j activation.Job) (ImportPreview, error)
-	State(ctx context.Context, j activation.JobID) (ImportState, error)
+	// Preview reads the first rows of what the job would read, masked; PreviewPlain
+	// as they are.
+	Preview(ctx context.Context, j activation.Job) (imports.Preview, error)
+	PreviewPlain(ctx context.Context, j activation.Job) (imports.Preview, error)
+	State(ctx context.Context, j activation.Job) (imports.View, error)
 	// Reset forgets how far the job has read.
-	Reset(ctx context.Context, j activation.JobID) error
-}
-
-// ImportPreview is the beginning of what an import would read, as it lies there.
-type ImportPreview struct {
-	// Name is that of the file or table.
-	Name    string
-	Columns []ImportColumn
-	Rows    [][]string
-	// Times are the message times of the rows in RFC 3339, "" where none.
-	Times []string
-	// Rejected are the rows that an import would not take.
-	Rejected []ingest.RowError
-	// Pieces are what waits to be read.
-	Pieces []ImportPiece
-}
-
-// ImportColumn is one column; Times is how many of its values read as a time.
-type ImportColumn struct {
-	Name    string
-	Samples []string
-	Times   int
-}
-
-// ImportPiece is something that waits to be read.
-type ImportPiece struct {
-	Name     string
-	Size     int64
-	Modified time.Time
-}
-
-// ImportState is how far an import has read.
-type ImportState struct {
-	// Position says it in words; "" = it has read nothing.
-	Position string
-	// Taken is how many files or pieces were read whole; Reading is the one that
-	// is read now, with so many of its rows in.
-	Taken   int64
-	Last    []ImportTaken
-	Reading string
-	Rows    int64
-}
-
-// ImportTaken is a file that was read whole.
-type ImportTaken struct {
-	Name string
-	At   time.Time
-	Rows int64
+	Reset(ctx context.Context, j activation.Job) error
 }
 
 // Mappings is what the editor of mappings needs of the data plane.

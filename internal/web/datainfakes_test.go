@@ -20,6 +20,7 @@ import (
 	"usher/internal/catalog"
 	"usher/internal/explain"
 	"usher/internal/expression"
+	"usher/internal/imports"
 	"usher/internal/ingest"
 	"usher/internal/provider"
 	"usher/internal/rebuild"
@@ -167,8 +168,8 @@ type work struct {
 	asked     [][2]string // field and value of each forget
 	loads     []ingest.LoadStatus
 	told      []string
-	state     web.ImportState
-	preview   web.ImportPreview
+	state     imports.View
+	preview   imports.Preview
 	previewed activation.Job
 	wrong     error
 }
@@ -239,14 +240,26 @@ func (w *work) Forgets(context.Context, int) ([]activation.Forget, error) {
 	return slices.Clone(w.forgets), nil
 }
 
-func (w *work) Preview(_ context.Context, j activation.Job) (web.ImportPreview, error) {
+func (w *work) PreviewPlain(_ context.Context, j activation.Job) (imports.Preview, error) {
 	w.previewed = j
 	return w.preview, w.wrong
 }
-func (w *work) State(context.Context, activation.JobID) (web.ImportState, error) { return w.state, nil }
-func (w *work) Reset(_ context.Context, j activation.JobID) error {
-	w.note("reset " + string(j))
-	w.state = web.ImportState{}
+
+// Preview gives no value at all.
+func (w *work) Preview(_ context.Context, j activation.Job) (imports.Preview, error) {
+	w.previewed = j
+	p := w.preview
+	p.Masked, p.Columns, p.Rows = true, slices.Clone(p.Columns), [][]string{{"1••", "j••"}, {"1••", "e••"}}
+	for i := range p.Columns {
+		p.Columns[i].Samples = []string{"m••"}
+	}
+	return p, w.wrong
+}
+
+func (w *work) State(context.Context, activation.Job) (imports.View, error) { return w.state, nil }
+func (w *work) Reset(_ context.Context, j activation.Job) error {
+	w.note("reset " + string(j.ID))
+	w.state = imports.View{}
 	return nil
 }
 
@@ -439,20 +452,20 @@ func fullWork() *work {
 			},
 			RequestedAt: dayOne.Add(-3 * time.Hour), ErasedAt: dayOne.Add(-3 * time.Hour), RemovedAt: dayOne.Add(-time.Hour), CompletedAt: dayOne.Add(-30 * time.Minute),
 		}},
-		state: web.ImportState{Position: "customers-2026-11-19.csv", Taken: 12, Reading: "customers-2026-11-20.csv", Rows: 40000, Last: []web.ImportTaken{{Name: "customers-2026-11-19.csv", At: dayOne, Rows: 18148}}},
-		preview: web.ImportPreview{
-			Name: "customers-2026-11-20.csv",
-			Columns: []web.ImportColumn{
+		state: imports.View{Pieces: 12, Rows: 40000, Last: "customers-2026-11-19.csv", UpdatedAt: dayOne, Position: "cursor-of-jon"},
+		preview: imports.Preview{
+			Name: "customers-2026-11-20.csv", Stream: "customers",
+			Columns: []imports.Column{
 				{Name: "CustomerKey", Samples: []string{"11000", "11001"}},
 				{Name: "EmailAddress", Samples: []string{private, "eve@private.example"}},
-				{Name: "Mobile Phone", Samples: []string{"555-0100"}},
+				{Name: "Mobile Phone", Identifier: "phone", Samples: []string{"555-0100"}},
 				{Name: "BirthDate", Samples: []string{"1966-04-08", "1965-05-14"}, Times: 2},
 				{Name: "ModifiedDate", Samples: []string{"2026-11-20"}, Times: 2},
 			},
 			Rows:     [][]string{{"11000", private, "555-0100", "1966-04-08", "2026-11-20"}, {"11001", "eve@private.example", "555-0101", "1965-05-14", "2026-11-20"}},
 			Times:    []string{"2026-11-20T00:00:00Z", ""},
 			Rejected: []ingest.RowError{{Line: 3, Code: "ROW-COLUMNS", Reason: "has 4 values where the header has 5"}},
-			Pieces:   []web.ImportPiece{{Name: "customers-2026-11-20.csv", Size: 2400000, Modified: dayOne}, {Name: "customers-2026-11-21.csv", Size: 900}},
+			Pieces:   []imports.PieceInfo{{Name: "customers-2026-11-20.csv", Size: 2400000, Modified: dayOne}, {Name: "customers-2026-11-21.csv", Size: 900}},
 		},
 	}
 }

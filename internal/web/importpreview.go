@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"usher/internal/activation"
-	"usher/internal/api"
+	"usher/internal/imports"
 	"usher/internal/ingest"
 	"usher/internal/provider"
 	"usher/internal/warehouse"
@@ -57,7 +57,7 @@ type importRow struct {
 }
 
 type pieceRow struct {
-	ImportPiece
+	imports.PieceInfo
 	Size string
 }
 
@@ -69,9 +69,11 @@ type firstRowsPage struct {
 
 // importCard is how far an import has read.
 type importCard struct {
-	State   ImportState
-	Preview button
-	Reset   *ask
+	State imports.View
+	// Position is for those who may see what a cursor holds.
+	Position string
+	Preview  button
+	Reset    *ask
 }
 
 func (c *Console) registerImport(mux *http.ServeMux) {
@@ -82,11 +84,14 @@ func (c *Console) registerImport(mux *http.ServeMux) {
 // previewImport reads the first rows of what a job would read. Administrators see
 // them as they are, and that is noted; everybody else masked.
 func (c *Console) previewImport(v visit, j activation.Job) (importPreview, error) {
-	made, err := c.Imports.Preview(v.Context(), j)
+	plain, look := v.who.May(activation.RoleAdmin), c.Imports.Preview
+	if plain {
+		look = c.Imports.PreviewPlain
+	}
+	made, err := look(v.Context(), j)
 	if err != nil {
 		return importPreview{}, err
 	}
-	plain := v.who.May(activation.RoleAdmin)
 	if plain {
 		if err := c.note(v, "read messages", "job", string(j.ID)); err != nil {
 			return importPreview{}, err
@@ -96,28 +101,18 @@ func (c *Console) previewImport(v visit, j activation.Job) (importPreview, error
 	if err != nil {
 		return importPreview{}, err
 	}
-	return importPreviewOf(made, schema, j, plain), nil
+	return importPreviewOf(made, schema, j), nil
 }
 
-func importPreviewOf(made ImportPreview, schema warehouse.Schema, j activation.Job, plain bool) importPreview {
-	stream, timestamps := j.Config[provider.StreamField], listed(j.Config[provider.TimestampsField])
+func importPreviewOf(made imports.Preview, schema warehouse.Schema, j activation.Job) importPreview {
+	stream, timestamps := made.Stream, listed(j.Config[provider.TimestampsField])
 	mappings := mappingsOf(schema, stream)
-	p := importPreview{Name: made.Name, Masked: !plain, Empty: len(made.Columns) == 0, Timed: slices.ContainsFunc(made.Times, func(t string) bool { return t != "" })}
+	p := importPreview{Name: made.Name, Masked: made.Masked, Empty: len(made.Columns) == 0, Timed: slices.ContainsFunc(made.Times, func(t string) bool { return t != "" })}
 	fed := feeds(mappings)
-	shown := func(text string, column int) string {
-		if plain || column >= len(made.Columns) || isOpen(schema, fed[made.Columns[column].Name]) {
-			return text
-		}
-		return api.Mask(text)
-	}
 	declared := slices.ContainsFunc(schema.Streams, func(s warehouse.Stream) bool { return s.Name == stream })
-	for i, column := range made.Columns {
+	for _, column := range made.Columns {
 		row := previewColumn{Name: column.Name, Fields: fed[column.Name], IsTime: slices.Contains(timestamps, column.Name)}
-		var samples []string
-		for _, s := range column.Samples {
-			samples = append(samples, shown(s, i))
-		}
-		row.Samples = strings.Join(samples, " · ")
+		row.Samples = strings.Join(column.Samples, " · ")
 		if column.Times > 0 {
 			row.Times = num(column.Times) + " of " + many(int64(len(made.Rows)), "row")
 			row.UseTime = !row.IsTime && 2*column.Times >= len(made.Rows)
@@ -130,19 +125,16 @@ func importPreviewOf(made ImportPreview, schema warehouse.Schema, j activation.J
 			row.MapTo = mappingPath(stream) + "?column=" + url.QueryEscape(column.Name)
 		case !known:
 			row.NewField = "/data/fields?name=" + url.QueryEscape(name)
-			if likelyIdentifier(name) {
+			if column.Identifier != "" {
 				row.Identify = row.NewField + "&rank=1"
 			}
 		}
 		p.Columns = append(p.Columns, row)
 	}
 	for i, cells := range made.Rows[:min(len(made.Rows), previewRows)] {
-		row := importRow{}
+		row := importRow{Cells: cells}
 		if i < len(made.Times) {
 			row.Time = made.Times[i]
-		}
-		for n, text := range cells {
-			row.Cells = append(row.Cells, shown(text, n))
 		}
 		p.Rows = append(p.Rows, row)
 	}
@@ -152,11 +144,6 @@ func importPreviewOf(made ImportPreview, schema warehouse.Schema, j activation.J
 	}
 	p.More = len(made.Pieces) - len(p.Pieces)
 	return p
-}
-
-// isOpen reports whether a column feeds fields, and none that is personal.
-func isOpen(schema warehouse.Schema, fields []string) bool {
-	return len(fields) > 0 && !slices.ContainsFunc(fields, func(name string) bool { return isPersonal(schema, name) })
 }
 
 // fieldName is a column's name as that of a field.
@@ -174,16 +161,6 @@ func fieldName(column string) string {
 		name = "field_" + name
 	}
 	return strings.TrimRight(name[:min(len(name), 63)], "_")
-}
-
-// likelyIdentifier guesses by its name that a column tells people apart.
-func likelyIdentifier(name string) bool {
-	for _, word := range []string{"email", "e_mail", "phone", "mobile", "customer_id", "customer_key", "user_id", "member_id"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return name == "id" || strings.HasSuffix(name, "customerkey") || strings.HasSuffix(name, "customerid")
 }
 
 // isImport reports whether a job brings data in and can be looked into.
@@ -219,17 +196,20 @@ func (c *Console) jobImport(v visit, j activation.Job, p *jobPage) error {
 	if !c.isImport(j.Workflow) {
 		return nil
 	}
-	state, err := c.Imports.State(v.Context(), j.ID)
+	state, err := c.Imports.State(v.Context(), j)
 	if err != nil {
 		return err
 	}
 	card := &importCard{State: state, Preview: v.press(jobPath(j.ID)+"/preview", "First rows", "eye").as("btn-s")}
+	if v.who.May(activation.RoleAdmin) {
+		card.Position = state.Position
+	}
 	reset := v.press(jobPath(j.ID)+"/reset", "Read from the beginning", "refresh")
 	if j.State == activation.JobKilled {
 		reset.Withheld = orText(reset.Withheld, "The job was ended for good")
 	}
 	card.Reset = askFirst("reset", "Read everything again?", reset, "Leave it",
-		"How far the job has read is forgotten: "+many(state.Taken, "file")+" would be read again at its next run.",
+		"How far the job has read is forgotten: "+many(state.Pieces, "piece")+" would be read again at its next run.",
 		"Rows of streams with columns that name a message count once all the same; others count twice.").grave()
 	p.Import = card
 	return nil
@@ -243,7 +223,7 @@ func (c *Console) resetImport(v visit) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if err := c.Imports.Reset(v.Context(), j.ID); err != nil {
+	if err := c.Imports.Reset(v.Context(), j); err != nil {
 		return refused(jobPath(j.ID), err)
 	}
 	if err := c.note(v, "reset", "job", string(j.ID)); err != nil {
