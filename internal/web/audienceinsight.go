@@ -288,7 +288,7 @@ func (c *Console) sizeChart(v visit, a activation.Audience) (*chart, error) {
 }
 
 // rulePlace finds the place that an error of a rule names.
-var rulePlace = regexp.MustCompile(`^(?:Audience "[^"]*": )?[Ll]ine ([0-9]+), column ([0-9]+):`)
+var rulePlace = regexp.MustCompile(`^[Ll]ine ([0-9]+), column ([0-9]+):`)
 
 // placeIn is the place in the rule itself that a sentence names, zeros for none.
 func placeIn(sentence string) (line, column int) {

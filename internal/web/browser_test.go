@@ -188,6 +188,7 @@ func TestBrowser(t *testing.T) {
 	act(b, "type a rule", chromedp.SetValue("#f-segment_ql", "FILTER score > 5"))
 	act(b, "type on", chromedp.SendKeys("#f-segment_ql", "0"))
 	b.until("the size while typing", "document.querySelector('#tried').innerText === '3 people would be in it'")
+	buildRule(b, w)
 	peoplePages(t, b, w)
 	b.quiet()
 }
