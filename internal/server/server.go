@@ -36,6 +36,7 @@ import (
 	"usher/internal/disk"
 	"usher/internal/engine"
 	"usher/internal/explain"
+	"usher/internal/forget"
 	"usher/internal/ingest"
 	"usher/internal/manifest"
 	"usher/internal/paid"
@@ -89,6 +90,7 @@ type Server struct {
 	engine    *engine.Engine
 	console   *web.Console
 	access    *access.Access
+	forgetter *forget.Forgetter
 	signIn    string
 }
 
@@ -172,6 +174,14 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 			s.console.Changed()
 		},
 	})
+	compaction, err := cfg.Compaction()
+	if err != nil {
+		return nil, err
+	}
+	s.forgetter = forget.New(forget.Config{Store: s.store, Warehouse: s.warehouse, Inbox: s.inbox, CompactAt: compaction, Log: log, Now: opt.Now, Changed: func(ctx context.Context) {
+		s.raiseDirty(ctx)
+		s.console.Changed()
+	}})
 	proxies, err := cfg.Proxies()
 	if err != nil {
 		return nil, err
@@ -265,6 +275,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return s.merger.Run(ctx) })
+	g.Go(func() error { return s.forgetter.Run(ctx) })
 	g.Go(func() error { return s.runQueue(ctx) })
 	g.Go(func() error { return s.watchWarehouse(ctx) })
 	g.Go(func() error {
