@@ -3,16 +3,18 @@ package expression_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
-	_ "github.com/duckdb/duckdb-go/v2"
+	"github.com/duckdb/duckdb-go/v2"
 	"pgregory.net/rapid"
 
 	"usher/internal/expression"
+	"usher/internal/matchkey"
 )
 
 func openDuckDB(t testing.TB) *sql.DB {
@@ -31,7 +33,40 @@ func openDuckDB(t testing.TB) *sql.DB {
 	if _, err := db.Exec(`SET threads = 1; SET TimeZone = 'Asia/Tokyo'`); err != nil {
 		t.Fatal(err)
 	}
+	registerPhone(t, db)
 	return db
+}
+
+// phone is the function that a warehouse gives expressions with phone().
+type phone struct{ text duckdb.TypeInfo }
+
+func (p phone) Config() duckdb.ScalarFuncConfig {
+	return duckdb.ScalarFuncConfig{InputTypeInfos: []duckdb.TypeInfo{p.text, p.text}, ResultTypeInfo: p.text}
+}
+
+func (p phone) Executor() duckdb.ScalarFuncExecutor {
+	return duckdb.ScalarFuncExecutor{RowExecutor: func(values []driver.Value) (any, error) {
+		if number := matchkey.Phone(values[0].(string), values[1].(string)); number != "" {
+			return number, nil
+		}
+		return nil, nil
+	}}
+}
+
+func registerPhone(t testing.TB, db *sql.DB) {
+	t.Helper()
+	text, err := duckdb.NewTypeInfo(duckdb.TYPE_VARCHAR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := duckdb.RegisterScalarUDF(conn, expression.PhoneFunction, phone{text}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // message is a row of the stream: by column a text; a missing one is absent.
@@ -121,7 +156,7 @@ func TestSQLAgreesWithTheLanguage(t *testing.T) {
 			t.Fatalf("%s: %v", s.text, err)
 		}
 		checkRoundTrip(t, e)
-		c, err := expression.CompileAs(e, typ, expression.Options{Columns: columnSQL, Inline: rapid.Bool().Draw(t, "inline")})
+		c, err := expression.CompileAs(e, typ, expression.Options{Columns: columnSQL, PhoneCountry: "US", Inline: rapid.Bool().Draw(t, "inline")})
 		if err != nil {
 			t.Fatalf("%s: %v", s.text, err)
 		}

@@ -30,6 +30,7 @@ var functions = map[string]signature{
 	"number":   {`number(text) or number(text, ",")`, 1, 2, checkNumber},
 	"boolean":  {"boolean(text)", 1, 1, giving(Boolean, texts)},
 	"date":     {`date(text) or date(text, "mdy")`, 1, 2, checkDate},
+	"phone":    {`phone(text) or phone(text, "US")`, 1, 2, checkPhone},
 	"round":    {"round(number, digits)", 1, 2, checkRound},
 	"set":      {`set(text, "separator")`, 2, 2, checkSet},
 	"coalesce": {"coalesce(a, b, …)", 1, -1, checkCoalesce},

@@ -19,6 +19,9 @@ type Options struct {
 	// must stand; lookups with the same Stream and Key can share one join. nil
 	// refuses lookups.
 	Lookup func(l Lookup) (sql string, err error)
+	// PhoneCountry is the country of phone numbers without a country code, such as
+	// US, for phone(text); "" refuses it without a country of its own.
+	PhoneCountry string
 	// FirstParam is the number of the first parameter; 0 = 1.
 	FirstParam int
 	// Inline writes literals into the SQL, quoted and typed, in place of
@@ -128,6 +131,8 @@ func (c *compiler) node(n *node) (value, error) {
 		return c.choose(n)
 	case "lookup":
 		return c.lookup(n)
+	case "phone":
+		return c.phone(n)
 	}
 	args := make([]value, len(n.operands()))
 	for i, a := range n.operands() {

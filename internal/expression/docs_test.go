@@ -127,6 +127,8 @@ func (d docs) outcome(db *sql.DB, text string, typ expression.Type, inline bool)
 		Columns: func(name string) (string, bool) { _, ok := d.message[name]; return "m." + quote(name), ok },
 		Lookup:  joins.add,
 		Inline:  inline,
+
+		PhoneCountry: "AU",
 	})
 	if err != nil {
 		return err.Error()

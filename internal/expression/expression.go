@@ -79,7 +79,7 @@ func (n *node) isEmpty() bool { return n.kind == textNode && n.text == "" }
 // which become part of the SQL.
 func (n *node) operands() []*node {
 	switch n.text {
-	case "substr", "number", "date", "round":
+	case "substr", "number", "date", "round", "phone":
 		return n.args[:1]
 	case "split":
 		return n.args[:2]

@@ -22,19 +22,23 @@ type sample struct {
 // huge overflows when it is multiplied by itself.
 var huge = "1" + strings.Repeat("0", 160)
 
-// The columns of the messages; the readings of the first two as a number and
-// of the last as a time are written down here, not computed.
+// The columns of the messages; the readings of the first two as a number, of
+// day as a time and of tel as a phone number are written down here, not computed.
 var (
-	columnNames  = []string{"qty", "Unit Price", "name", "note", "day"}
+	columnNames  = []string{"qty", "Unit Price", "name", "note", "day", "tel"}
 	columnValues = map[string][]string{
 		"qty":        {"1", "2", "-3", "0", "", "2.5", "abc", "1,000"},
 		"Unit Price": {"$34.99", "", "0.01", "1e99", " 12 ", "n/a", "-" + huge},
 		"name":       {"Ann", "ann", "", " Bo\u00a0", "日本語", "e\u0301a", "😀 x", "O'Neil", "a-b-c", "-"},
 		"note":       {"", "Ann", "x-y", "%", "\t", "é", "ab"},
+		"tel":        {"(415) 555-2671", "", "+44 20 7946 0958", "call me", "0044 20 7946 0958 ", "123", "+1 415 555 2671 ext. 5"},
 		"day":        {"2024-02-29", "", "2024-02-30", "2024-02-29T10:00:00+02:00", "1709200800"},
 	}
 	amounts = map[string]float64{"1": 1, "2": 2, "-3": -3, "0": 0, "2.5": 2.5, "1,000": 1000, "$34.99": 34.99, "0.01": 0.01, "1e99": 1e99, " 12 ": 12, "-" + huge: -1e160}
-	days    = map[string]time.Time{
+	phones  = map[string]string{
+		"(415) 555-2671": "+14155552671", "+44 20 7946 0958": "+442079460958", "0044 20 7946 0958 ": "+442079460958", "+1 415 555 2671 ext. 5": "+14155552671",
+	}
+	days = map[string]time.Time{
 		"2024-02-29":                time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC),
 		"2024-02-29T10:00:00+02:00": time.Date(2024, 2, 29, 8, 0, 0, 0, time.UTC),
 		"1709200800":                time.Date(2024, 2, 29, 10, 0, 0, 0, time.UTC),
@@ -238,9 +242,13 @@ func compares(op string, a, b any) bool {
 }
 
 func drawText(t *rapid.T, depth int) sample {
-	kind := rapid.IntRange(0, 12).Draw(t, "text")
+	kind := rapid.IntRange(0, 13).Draw(t, "text")
 	if depth == 0 {
 		kind %= 4
+	}
+	if kind == 13 {
+		x := read("tel", phones)
+		return sample{rapid.SampledFrom([]string{"phone(tel)", `phone(tel, "US")`}).Draw(t, "phone"), x.eval}
 	}
 	switch kind {
 	case 0:

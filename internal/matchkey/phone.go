@@ -34,28 +34,45 @@ func PhoneE164(countryKey string) func(string, Row) string {
 		if done {
 			return v
 		}
-		if len(v) > 64 {
-			return ""
-		}
-		if rest, ok := strings.CutPrefix(v, "00"); ok {
-			v = "+" + rest
-		}
-		if strings.HasPrefix(v, "+") {
-			return international(v)
-		}
-		region := strings.ToUpper(countryOf(row, countryKey))
-		n, err := phonenumbers.Parse(v, region)
-		if region != "" && err == nil && phonenumbers.IsValidNumberForRegion(n, region) {
-			return phonenumbers.Format(n, phonenumbers.E164)
-		}
-		if other, err := phonenumbers.Parse("+"+v, ""); err == nil && phonenumbers.IsValidNumber(other) {
-			return phonenumbers.Format(other, phonenumbers.E164)
-		}
-		if region != "" && err == nil && phonenumbers.IsPossibleNumber(n) {
-			return phonenumbers.Format(n, phonenumbers.E164)
-		}
+		return phoneOf(v, func() string { return strings.ToUpper(countryOf(row, countryKey)) })
+	}
+}
+
+// Phone returns a phone number as E.164 with the plus, by the rules of PhoneDigits;
+// "" = it is none. country is that of numbers without a country code.
+func Phone(text, country string) string {
+	return phoneOf(trim(text), func() string { return strings.ToUpper(country) })
+}
+
+// PhoneCountry reports whether numbers of a country can be read; its code is in
+// capital letters.
+func PhoneCountry(code string) bool {
+	return len(code) == 2 && phonenumbers.GetCountryCodeForRegion(code) > 0
+}
+
+// phoneOf reads a number without blanks around it.
+func phoneOf(v string, country func() string) string {
+	if len(v) > 64 {
 		return ""
 	}
+	if rest, ok := strings.CutPrefix(v, "00"); ok {
+		v = "+" + rest
+	}
+	if strings.HasPrefix(v, "+") {
+		return international(v)
+	}
+	region := country()
+	n, err := phonenumbers.Parse(v, region)
+	if region != "" && err == nil && phonenumbers.IsValidNumberForRegion(n, region) {
+		return phonenumbers.Format(n, phonenumbers.E164)
+	}
+	if other, err := phonenumbers.Parse("+"+v, ""); err == nil && phonenumbers.IsValidNumber(other) {
+		return phonenumbers.Format(other, phonenumbers.E164)
+	}
+	if region != "" && err == nil && phonenumbers.IsPossibleNumber(n) {
+		return phonenumbers.Format(n, phonenumbers.E164)
+	}
+	return ""
 }
 
 // international reads a number with its plus. It asks only that the length be

@@ -114,6 +114,13 @@ type Drifting struct {
 	Of    int64 `json:"of,omitempty"`
 }
 
+// Retention lets raw messages go whose time is over.
+type Retention interface {
+	// Expire deletes the messages received longer ago than their stream keeps
+	// them, look-up rows excepted, and returns how many. Profiles stay as they are.
+	Expire(ctx context.Context, now time.Time) (int64, error)
+}
+
 // Mappings is what the editor of fields and mappings needs.
 type Mappings interface {
 	// PreviewMappings evaluates what would be mapped after Apply of s, for one

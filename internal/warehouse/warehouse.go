@@ -11,6 +11,7 @@ package warehouse
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"usher/internal/activation"
@@ -127,6 +128,8 @@ type LoadResult struct {
 	// Unparsed counts, per field, values the mapping could not turn into the
 	// field's type ("birth_date": 3). The field is then missing, the message kept.
 	Unparsed map[string]int64 `json:"unparsed,omitempty"`
+	// Drift is what this load was the first to bring, or not to bring.
+	Drift []Drifting `json:"drift,omitempty"`
 }
 
 // Plus returns what two loads, or two parts of one, did together.
@@ -138,6 +141,7 @@ func (r LoadResult) Plus(more LoadResult) LoadResult {
 	r.Touched += more.Touched
 	r.Unidentified += more.Unidentified
 	r.Suppressed += more.Suppressed
+	r.Drift = slices.Concat(r.Drift, more.Drift)
 	if len(more.Unparsed) == 0 {
 		return r
 	}
@@ -523,6 +527,8 @@ type Warehouse interface {
 	Patience
 	Drifts
 	Explains
+	Mappings
+	Retention
 	Replaces
 	Identities
 	Forgets

@@ -71,7 +71,7 @@ type borrowed struct{ driver.Connector }
 
 // prepareInstance makes what is in no file: how tables are compressed, the place
 // where loads are staged, an in-memory database, so that a crash leaves nothing of
-// it behind.
+// it behind, and the functions of mappings.
 func prepareInstance(ctx context.Context, db *sql.DB) error {
 	// These two would halve the file again, at twice the time of an import.
 	if _, err := exec(ctx, db, "set compression", `SET GLOBAL disabled_compression_methods = 'fsst,zstd'`); err != nil {
@@ -80,7 +80,7 @@ func prepareInstance(ctx context.Context, db *sql.DB) error {
 	if _, err := exec(ctx, db, "attach scratch", `ATTACH ':memory:' AS scratch`); err != nil {
 		return err
 	}
-	return nil
+	return registerPhone(ctx, db)
 }
 
 // Connect makes a connection, once the file is there.

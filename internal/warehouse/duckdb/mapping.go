@@ -84,6 +84,7 @@ func (s *streamMappings) add(sc *schema, st stream, f warehouse.Field, text stri
 	}
 	c, err := expression.CompileAs(e, want, expression.Options{
 		LaterColumns: true,
+		PhoneCountry: st.PhoneCountry,
 		Columns: func(name string) (string, bool) {
 			column := st.column(name)
 			return "m." + column, column != ""

@@ -44,7 +44,7 @@ func (s *slice) run(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{s.readRows, s.dropSuppressed, s.matchMessages, s.countUnparsed}
+	steps := []func(context.Context) error{s.readRows, s.dropSuppressed, s.matchMessages, s.countUnparsed, s.noteColumns, s.noteUnparsed}
 	if s.st.ReferenceKey != "" {
 		steps = append(steps, s.storeReference)
 	} else {

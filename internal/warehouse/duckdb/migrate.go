@@ -66,6 +66,10 @@ var migrations = []string{
 	CREATE TABLE undecided (pid BIGINT);
 	CREATE TABLE merge_log (happened BIGINT, survivor BIGINT, gone BIGINT, parted BIGINT, fields VARCHAR[], stream VARCHAR, load VARCHAR, kind VARCHAR);`,
 	`CREATE TABLE enriched (job VARCHAR, pid BIGINT, asked BIGINT, outcome VARCHAR);`,
+	`CREATE TABLE stream_seen (stream INTEGER, name VARCHAR, loads BIGINT);
+	INSERT INTO stream_seen SELECT stream, name, 0 FROM stream_columns;
+	INSERT INTO stream_seen SELECT DISTINCT stream, '', 0 FROM stream_columns;
+	CREATE TABLE stream_drift (stream INTEGER, kind VARCHAR, name VARCHAR, since BIGINT, load VARCHAR, count BIGINT, total BIGINT, settled BOOLEAN);`,
 }
 
 // migrate brings the fixed tables up to date, each step in a transaction of its

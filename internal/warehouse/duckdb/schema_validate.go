@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"usher/internal/activation"
+	"usher/internal/matchkey"
 	"usher/internal/warehouse"
 )
 
@@ -106,6 +107,12 @@ func validateStream(s warehouse.Stream) error {
 	case "", "mdy", "dmy", "ymd":
 	default:
 		return refuse(s.Name, "stream %q has the unknown date order %q: use mdy, dmy or ymd", s.Name, s.DateOrder)
+	}
+	if s.PhoneCountry != "" && !matchkey.PhoneCountry(s.PhoneCountry) {
+		return refuse(s.Name, "stream %q has the unknown phone country %q: use an ISO 3166 code in capital letters, such as US", s.Name, s.PhoneCountry)
+	}
+	if s.RetentionDays < 0 {
+		return refuse(s.Name, "stream %q: raw messages can't be kept %d days: use 1 or more, or 0 for ever", s.Name, s.RetentionDays)
 	}
 	for i, c := range s.MessageID {
 		if c == "" || slices.Contains(s.MessageID[:i], c) {
