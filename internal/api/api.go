@@ -84,6 +84,7 @@ func New(mux *http.ServeMux, d Deps) huma.API {
 	a.legacy(h)
 	a.system(h)
 	a.collect(h, t)
+	a.rejected(h, t)
 	a.site(h, t)
 	t.HandleFunc("GET /docs/api", a.reference(h))
 	t.refuseTheRest()

@@ -29,26 +29,31 @@ type Deps struct {
 	// Ready returns nil when the server can do its work.
 	Ready func(ctx context.Context) error
 
-	Jobs      Jobs
-	Catalog   *catalog.Catalog
-	Tracking  *tracking.Tracking
-	Delivery  Delivery
-	Decision  Decision
-	Paid      Paid
-	Explainer Explainer
-	Insight   Insight
-	Manifest  Manifest
-	Collector *ingest.Collector
-	Loads     Loads
-	Warehouse warehouse.Warehouse
-	Config    catalog.Store
-	Audit     Audit
-	Alerts    Alerts
-	Notifier  Notifier
-	Vault     Vault
-	Sealed    vault.Sealed
-	Providers []provider.Definition
-	Site      Site
+	Jobs         Jobs
+	Catalog      *catalog.Catalog
+	Tracking     *tracking.Tracking
+	Delivery     Delivery
+	Decision     Decision
+	Paid         Paid
+	Explainer    Explainer
+	Insight      Insight
+	Rebuilding   Rebuilding
+	Forgetting   Forgetting
+	RejectedRows RejectedRows
+	Imports      Imports
+	Mapping      warehouse.Mappings
+	Manifest     Manifest
+	Collector    *ingest.Collector
+	Loads        Loads
+	Warehouse    warehouse.Warehouse
+	Config       catalog.Store
+	Audit        Audit
+	Alerts       Alerts
+	Notifier     Notifier
+	Vault        Vault
+	Sealed       vault.Sealed
+	Providers    []provider.Definition
+	Site         Site
 }
 
 // Jobs is what the API reads of the control store about jobs.

@@ -17,11 +17,8 @@ type Explainer interface {
 func (a *API) explain(h huma.API) {
 	huma.Register(h, route("POST /v2/explain", Operator, "explain", "Why a person was or was not sent to a target, step by step from message to receipt; the look-up is audited, the value kept nowhere", "runs"), func(ctx context.Context, in *struct {
 		Body struct {
-			Identifier struct {
-				Field string `json:"field" doc:"an identifier field, such as email or customer_id"`
-				Value string `json:"value"`
-			} `json:"identifier"`
-			Target string `json:"target_id"`
+			Identifier identifier `json:"identifier"`
+			Target     string     `json:"target_id"`
 		}
 	},
 	) (*reply[explain.Answer], error) {

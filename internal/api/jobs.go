@@ -163,6 +163,7 @@ func (a *API) jobByID(h huma.API) {
 			return a.tell(ctx, in.ID, c, 0)
 		})
 	}
+	a.imports(h)
 	huma.Register(h, route("POST /v2/job/{id}/plan", Viewer, "plan-job", "Dry run: what a run would do now; nothing is written", "jobs"), func(ctx context.Context, in *JobPath) (*reply[[]delivery.Preview], error) {
 		return a.planJob(ctx, in.ID)
 	})

@@ -40,12 +40,15 @@ func (a *API) streams(h huma.API) {
 			MessageID      []string `json:"message_id_fields,omitempty"`
 			TimestampField string   `json:"timestamp_field,omitempty"`
 			DateOrder      string   `json:"date_order,omitempty" enum:"mdy,dmy,ymd,"`
+			PhoneCountry   string   `json:"phone_country,omitempty" doc:"ISO 3166 code of the country whose numbers phone() reads without a country code, such as US"`
+			RetentionDays  int      `json:"raw_retention_days,omitempty" minimum:"0" doc:"how long raw messages are kept; 0 = for ever"`
 		}
 	},
 	) (*reply[declared], error) {
 		b := in.Body
 		return a.declare(ctx, warehouse.Schema{Streams: []warehouse.Stream{{
 			Name: in.Name, ReferenceKey: b.ReferenceKey, MessageID: b.MessageID, TimestampField: b.TimestampField, DateOrder: b.DateOrder,
+			PhoneCountry: b.PhoneCountry, RetentionDays: b.RetentionDays,
 		}}})
 	})
 	huma.Register(h, route("GET /v2/stream/{name}/events", Admin, "stream-messages", "Recent raw messages of a stream, as received", "data"), func(ctx context.Context, in *struct {
@@ -93,12 +96,10 @@ func (a *API) streams(h huma.API) {
 		}
 		return a.declare(ctx, s)
 	})
-	huma.Register(h, route("POST /v2/rebuild", Operator, "rebuild", "Replay all messages under the present fields and mappings", "data"), func(ctx context.Context, _ *struct{}) (*reply[map[string]bool], error) {
-		if _, err := a.Warehouse.Rebuild(ctx, nil); err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return ok(ctx, map[string]bool{"rebuilt": true})
-	})
+	a.mappings(h)
+	a.identities(h)
+	a.rebuilds(h)
+	a.forgets(h)
 	a.loads(h)
 }
 
@@ -118,6 +119,8 @@ type streamView struct {
 	MessageID      []string `json:"message_id_fields,omitempty"`
 	TimestampField string   `json:"timestamp_field,omitempty"`
 	DateOrder      string   `json:"date_order,omitempty"`
+	PhoneCountry   string   `json:"phone_country,omitempty"`
+	RetentionDays  int      `json:"raw_retention_days,omitempty"`
 }
 
 // StreamStats is how much a stream has received.
@@ -154,6 +157,7 @@ func (a *API) oneStream(h huma.API) {
 		out := streamView{
 			Name: s.Name, Fields: fields, Recent: []warehouse.Message{}, StreamStats: statsOf(s),
 			ReferenceKey: s.ReferenceKey, MessageID: s.MessageID, TimestampField: s.TimestampField, DateOrder: s.DateOrder,
+			PhoneCountry: s.PhoneCountry, RetentionDays: s.RetentionDays,
 		}
 		if in.Recent && !CallerOf(ctx).Role.Includes(Admin) {
 			return nil, newFailure(http.StatusForbidden, mayNot)

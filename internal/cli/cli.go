@@ -109,7 +109,7 @@ Start with "usher demo" to see all of it, or "usher serve" to run it for real.`,
 	p.StringVar(&a.token, "token", "", "API token (USHER_TOKEN); on the server's machine it is found in the data directory")
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(), a.sandboxCommand(), a.doctorCommand(), a.applyCommand(), a.exportCommand(),
-		a.importCommand(), a.streamCommand(), a.fieldCommand(), a.mappingCommand(), a.profileCommand(),
+		a.importCommand(), a.streamCommand(), a.fieldCommand(), a.mappingCommand(), a.identityCommand(), a.rebuildCommand(), a.profileCommand(), a.forgetCommand(),
 		a.audienceCommand(), a.authCommand(), a.destinationCommand(), a.targetCommand(), a.priorityListCommand(), a.paidCommand(), a.jsonFlag(a.explainCommand()),
 		a.jobCommand(), a.jsonFlag(a.metricCommand()), a.runCommand(), a.providerCommand(), a.workflowCommand(), a.vaultCommand(), a.loadCommand(), a.jsonFlag(a.auditCommand()),
 		a.alertCommand(), a.noticeCommand(), a.templateCommand(),

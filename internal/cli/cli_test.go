@@ -42,7 +42,7 @@ func TestCommands(t *testing.T) {
 		{name: "mapping set", args: []string{"mapping", "set", "people", "country=upper(country)"}, err: "rebuild"},
 		{name: "mapping set, bad", args: []string{"mapping", "set", "people", "country"}, code: 2, err: "name=value"},
 		{name: "mapping list", args: []string{"mapping", "list", "people"}, out: "upper(country)"},
-		{name: "stream rebuild", args: []string{"stream", "rebuild"}},
+		{name: "rebuild", args: []string{"rebuild", "start", "--wait"}},
 		{name: "import", args: []string{"import", good}, err: "1 messages, 0 rejected"},
 		{name: "import of nothing", args: []string{"import", none, "--stream", "people"}, err: "0 messages, 0 rejected"},
 		{name: "import, dry", args: []string{"import", good, "--dry-run"}, err: "1 messages"},

@@ -92,12 +92,12 @@ func (a *app) mappingCommand() *cobra.Command {
 				return err
 			}
 			if len(out.Rebuild) > 0 {
-				a.say("messages are there already: rebuild to apply it to them (usher stream rebuild), fields %s", strings.Join(out.Rebuild, ", "))
+				a.say("messages are there already: rebuild to apply it to them (usher rebuild start), fields %s", strings.Join(out.Rebuild, ", "))
 			}
 			return nil
 		},
 	}
-	c.AddCommand(a.jsonFlag(list), set)
+	c.AddCommand(a.jsonFlag(list), set, a.mappingPreview(), a.mappingDelete())
 	return c
 }
 
@@ -135,6 +135,8 @@ func (a *app) streamCommand() *cobra.Command {
 	declare.Flags().StringVar(&s.DateOrder, "date-order", "", "order of dates such as 5/14/1965: mdy, dmy or ymd")
 	declare.Flags().StringSliceVar(&s.MessageID, "message-id", nil, "columns that together name a message")
 	declare.Flags().StringVar(&s.ReferenceKey, "reference-key", "", "makes it a reference stream for lookup(), found by this column")
+	declare.Flags().StringVar(&s.PhoneCountry, "phone-country", "", "country whose numbers phone() reads without a country code, such as US")
+	declare.Flags().IntVar(&s.RetentionDays, "retention-days", 0, "how long raw messages are kept (default for ever)")
 	var limit int
 	show := &cobra.Command{
 		Use: "messages NAME", Short: "Show recent messages", Args: cobra.ExactArgs(1),
@@ -147,15 +149,8 @@ func (a *app) streamCommand() *cobra.Command {
 		},
 	}
 	show.Flags().IntVar(&limit, "limit", 10, "how many")
-	rebuild := &cobra.Command{
-		Use: "rebuild", Short: "Replay all messages under the present fields and mappings", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/rebuild", nil, nil)
-			return err
-		},
-	}
 	c.AddCommand(a.jsonFlag(a.streamNames()), a.showStream(), a.streamStats(), a.jsonFlag(a.streamFields()))
-	c.AddCommand(a.jsonFlag(list), declare, show, rebuild)
+	c.AddCommand(a.jsonFlag(list), declare, show, a.streamDrift(), a.streamAccept())
 	return c
 }
 
@@ -192,6 +187,6 @@ func (a *app) profileCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.AddCommand(a.jsonFlag(show), a.jsonFlag(number))
+	c.AddCommand(a.jsonFlag(show), a.jsonFlag(number), a.profileMerges())
 	return c
 }

@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"bufio"
-	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 
@@ -22,12 +19,9 @@ receipt; an arrow marks the first cause. The value is read from standard input u
 leaves it in the history of the shell. The look-up is audited, the value is not.`,
 		Example: "  echo ann@example.com | usher explain TARGET --field email",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if value == "" {
-				line, err := bufio.NewReader(io.LimitReader(os.Stdin, 4096)).ReadString('\n')
-				if err != nil && line == "" {
-					return usageError("give the value on standard input, or by --value")
-				}
-				value = strings.TrimSpace(line)
+			value, err := valueOf(value)
+			if err != nil {
+				return err
 			}
 			var out explain.Answer
 			body := map[string]any{"identifier": map[string]string{"field": field, "value": value}, "target_id": args[0]}

@@ -15,7 +15,7 @@ import (
 
 func (a *app) jobCommand() *cobra.Command {
 	c := &cobra.Command{Use: "job", Short: "Standing instructions: what goes where, and when"}
-	c.AddCommand(a.jsonFlag(a.jobList()), a.jobShow(), a.jsonFlag(a.jobCreate()), a.jsonFlag(a.jobEdit()), a.jobDelete(), a.jsonFlag(a.jobLogs()), a.jsonFlag(a.jobPasses()),
+	c.AddCommand(a.jsonFlag(a.jobList()), a.jobShow(), a.jsonFlag(a.jobCreate()), a.jsonFlag(a.jobEdit()), a.jobDelete(), a.jsonFlag(a.jobLogs()), a.jsonFlag(a.jobPasses()), a.jobPreview(), a.jobPosition(), a.jobReset(),
 		a.jsonFlag(a.planCommand()), a.jobRun(), a.jobPause())
 	for _, cmd := range []struct{ name, short string }{
 		{"resume", "Let a paused job go on"},

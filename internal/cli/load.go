@@ -56,7 +56,7 @@ func (a *app) loadCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.AddCommand(a.jsonFlag(list), show, retry, discard)
+	c.AddCommand(a.jsonFlag(list), show, retry, discard, a.loadRejected())
 	return c
 }
 

@@ -50,6 +50,12 @@ var pageOf = map[string]string{
 	"list-groups": "/decisions", "create-group": "POST /decisions/groups", "edit-group": "POST /decisions/groups/{id}", "delete-group": "POST /decisions/groups/{id}/delete",
 	"list-actions": "/decisions", "show-action": "/decisions/actions/{id}", "create-action": "POST /decisions/actions", "edit-action": "POST /decisions/actions/{id}", "delete-action": "POST /decisions/actions/{id}/delete",
 	"decide": "POST /decisions/customer", "preview-decision": "/decisions/preview", "capture-response": "(for programs)", "push-history": "POST /destinations/{id}/history",
+	"list-rebuilds": "/data", "show-rebuild": "/data", "cancel-rebuild": "POST /data/rebuild/{id}/cancel", "rebuild-cost": "/data",
+	"preview-mappings": "POST /data/streams/{id}/mappings", "delete-mapping": "POST /data/streams/{id}/mappings", "stream-drift": "/data/streams/{id}", "accept-drift": "POST /data/streams/{id}/accept",
+	"show-identity": "/data/fields", "set-identity": "POST /data/identity", "list-merges": "POST /data/profile", "rejected-rows": "/data/loads/{id}/rejected",
+	"forget": "POST /data/forget", "list-forgets": "/data/forget", "show-forget": "/data/forget/{id}", "compact": "(it happens every night, and for each forget)",
+	"breakdown-audience": "/audiences/{id}", "overlap-audiences": "/audiences/{id}", "audience-reach": "/audiences/{id}", "audience-trend": "/audiences/{id}",
+	"preview-import": "POST /jobs/{id}/preview", "import-position": "/jobs/{id}", "reset-import": "POST /jobs/{id}/reset",
 	"apply": "/configuration", "export": "/configuration",
 	"list-templates": "/templates", "show-template": "/templates/{id}", "create-template": "POST /templates", "edit-template": "POST /templates/{id}", "test-template": "POST /templates/{id}", "delete-template": "POST /templates/{id}/delete",
 	"show-visitor": "(for web pages; the page of a web destination has the snippet that asks)",
@@ -60,7 +66,6 @@ var pageOf = map[string]string{
 // notYet are the routes of the whole contract that this server does not have:
 // they answer 404 in the envelope, and no client can take one for something else.
 var notYet = []string{
-	"POST /v2/forget", "GET /v2/forget/{id}", "GET /v2/rebuild/{id}", "POST /v2/rebuild/{id}/cancel",
 	"GET /v2/publisher", "GET /v2/publisher/{id}", "POST /v2/publisher/{id}/sync",
 	"GET /v2/publisher/{id}/object", "POST /v2/publisher/{id}/upload", "GET /v2/publisher/{id}/schedule", "GET /v2/publisher/{id}/strategy", "GET /v2/publisher/{id}/cost",
 	"GET /v2/entry", "GET /v2/entry/{id}", "GET /v2/entry/{id}/position", "POST /v2/entry/post", "POST /v2/entry/hold", "POST /v2/entry/release", "POST /v2/entry/cancel", "POST /v2/entry/retry",

@@ -163,8 +163,8 @@ func identifier(column string) string {
 	return ""
 }
 
-// View is where a job stands with its source.
-type View struct {
+// Position is where a job stands with its source.
+type Position struct {
 	// Pieces and Rows are in since the job began, or its last reset.
 	Pieces    int64     `json:"pieces"`
 	Rows      int64     `json:"rows"`
@@ -178,12 +178,12 @@ type View struct {
 }
 
 // State tells where a job stands.
-func (i *Imports) State(ctx context.Context, job activation.Job) (View, error) {
+func (i *Imports) State(ctx context.Context, job activation.Job) (Position, error) {
 	at, err := i.cfg.Inbox.Import(ctx, string(job.ID))
 	if err != nil {
-		return View{}, err
+		return Position{}, err
 	}
-	return View{Pieces: at.Pieces, Rows: at.Rows, Last: at.LastPiece, UpdatedAt: at.UpdatedAt, Position: string(at.State), Diff: at.Digests != ""}, nil
+	return Position{Pieces: at.Pieces, Rows: at.Rows, Last: at.LastPiece, UpdatedAt: at.UpdatedAt, Position: string(at.State), Diff: at.Digests != ""}, nil
 }
 
 // Reset makes a job begin at the beginning of its source, with its next pass. A

@@ -35,19 +35,22 @@ import (
 	"usher/internal/delivery"
 	"usher/internal/disk"
 	"usher/internal/engine"
+	"usher/internal/enrich"
 	"usher/internal/explain"
 	"usher/internal/forget"
+	"usher/internal/imports"
 	"usher/internal/ingest"
+	"usher/internal/insight"
 	"usher/internal/manifest"
 	"usher/internal/paid"
 	"usher/internal/pass"
 	"usher/internal/provider"
 	"usher/internal/provider/all"
 	"usher/internal/queue"
+	"usher/internal/rebuild"
 	"usher/internal/store"
 	"usher/internal/tracking"
 	"usher/internal/vault"
-	"usher/internal/warehouse"
 	"usher/internal/warehouse/duckdb"
 	"usher/internal/warehouse/inbox"
 	"usher/internal/warehouse/site"
@@ -90,6 +93,9 @@ type Server struct {
 	engine    *engine.Engine
 	console   *web.Console
 	access    *access.Access
+	announcer *announcer
+	insight   *insight.Insight
+	rebuilder *rebuild.Rebuilder
 	forgetter *forget.Forgetter
 	signIn    string
 }
@@ -156,9 +162,27 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	if err := decisions.Settle(ctx); err != nil {
 		return nil, fmt.Errorf("bring audiences in step: %w", err)
 	}
+	changed := func(ctx context.Context) {
+		s.raiseDirty(ctx)
+		s.console.Changed()
+	}
+	s.announcer = newAnnouncer(s.store, log, changed)
+	s.merger = ingest.NewMerger(ingest.MergerConfig{Inbox: s.inbox, Warehouse: s.warehouse, Log: log, Now: opt.Now, OnMerged: s.announcer.merged})
+	s.insight = insight.New(insight.Config{Store: s.store, Warehouse: s.warehouse, Providers: opt.Providers, Log: log, Now: opt.Now})
+	compaction, err := cfg.Compaction()
+	if err != nil {
+		return nil, err
+	}
+	s.forgetter = forget.New(forget.Config{Store: s.store, Warehouse: s.warehouse, Inbox: s.inbox, CompactAt: compaction, Log: log, Now: opt.Now, Changed: changed})
+	s.rebuilder = rebuild.New(rebuild.Config{Store: s.store, Warehouse: s.warehouse, Log: log, Now: opt.Now, Changed: changed})
+	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Limits: s.limits(), Log: log, Now: opt.Now, Room: room.Check})
+	reads := imports.New(imports.Config{Connect: clients.source, Providers: opt.Providers, Collector: collector, Inbox: s.inbox, Log: log, Now: opt.Now})
+	asks := enrich.New(enrich.Config{
+		Warehouse: s.warehouse, Collector: collector, Connect: clients.enricher, Audience: s.audienceID, Workflows: workflowsOf(opt.Providers, provider.Enrichment), Log: log, Now: opt.Now,
+	})
 	tell := alerting.New(alerting.Config{Store: s.store, Connect: clients.alert, Providers: opt.Providers, URL: strings.TrimSuffix(cfg.PublicURL, "/"), Log: log, Now: opt.Now})
 	passes, err := pass.New(pass.Config{
-		Node: node, Store: s.store, Runners: []pass.Runner{tell, decisions.Runner()}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
+		Node: node, Store: s.store, Runners: []pass.Runner{tell, decisions.Runner(), reads.Runner(), asks.Runner()}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
 	})
 	if err != nil {
 		return nil, err
@@ -167,29 +191,12 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Node: node, Leases: s.store, Log: log, Now: opt.Now, LeaseTTL: opt.LeaseTTL, Renew: opt.Renew, Sweep: opt.Sweep, StopWithin: opt.StopWithin,
 	}, workers(deliver, health, passes, &store.Sweeper{Store: s.store}, &store.Purger{Store: s.store, Retention: cfg.JobRetention})...)
 
-	s.merger = ingest.NewMerger(ingest.MergerConfig{
-		Inbox: s.inbox, Warehouse: s.warehouse, Log: log, Now: opt.Now,
-		OnMerged: func(ctx context.Context, _ warehouse.Load, _ warehouse.LoadResult) {
-			s.raiseDirty(ctx)
-			s.console.Changed()
-		},
-	})
-	compaction, err := cfg.Compaction()
-	if err != nil {
-		return nil, err
-	}
-	s.forgetter = forget.New(forget.Config{Store: s.store, Warehouse: s.warehouse, Inbox: s.inbox, CompactAt: compaction, Log: log, Now: opt.Now, Changed: func(ctx context.Context) {
-		s.raiseDirty(ctx)
-		s.console.Changed()
-	}})
 	proxies, err := cfg.Proxies()
 	if err != nil {
 		return nil, err
 	}
 	s.access = access.New(access.Config{Store: s.store, Now: opt.Now, Log: log, Proxies: proxies})
 	watch := &tracking.Tracking{Store: s.store, Ledger: s.warehouse, Providers: opt.Providers}
-	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Limits: s.limits(), Log: log, Now: opt.Now, Room: room.Check})
-
 	media := paid.New(paid.Config{Collector: collector, Loads: s.merger, Schema: s.warehouse, Catalog: declared, Store: s.store, Delivery: deliver, CustomerField: cfg.CustomerField, Log: log, Now: opt.Now})
 
 	why := &explain.Explainer{Store: s.store, Warehouse: s.warehouse, Planner: deliver, Providers: opt.Providers, Page: tracking.Page}
@@ -198,7 +205,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	mux := http.NewServeMux()
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
-		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Decision: decisions, Paid: media, Explainer: why, Manifest: code, Collector: collector, Loads: s.merger,
+		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Decision: decisions, Paid: media, Explainer: why, Insight: s.insight, Manifest: code,
+		Rebuilding: s.rebuilder, Forgetting: s.forgetter, RejectedRows: s.merger, Imports: reads, Mapping: s.warehouse,
+		Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Vault: box, Sealed: s.store, Providers: opt.Providers,
 		Alerts: s.store, Notifier: tell,
 		Site: api.Site{Table: s.site, Origins: cfg.SiteOrigins, PerMinute: cfg.SitePerMinute},
@@ -207,7 +216,10 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Version: opt.Version, Log: log, Now: opt.Now, Access: s.access, Store: s.store, Catalog: declared, Tracking: watch,
 		Delivery: deliver, Warehouse: s.warehouse, Loads: s.merger, Providers: opt.Providers, Notifier: tell,
 		Manifest: code, Vault: box, Facts: s.facts(node, opt.Now()),
-		Reconciling: deliver, Comparisons: s.store, Differences: deliver, Explain: why, Decisions: decisions, Past: media,
+		Reconciling: deliver, Comparisons: s.store, Differences: deliver, Explain: why, Decisions: decisions, Past: media, Insight: s.insight,
+		DataIn: web.DataIn{
+			Rebuilds: s.rebuilder, Forgets: s.forgetter, Imports: reads, Mapping: s.warehouse, Merges: s.warehouse, Rejected: s.merger, Series: s.store, Suppressed: s.warehouse.Suppressed,
+		},
 	})
 	s.console.Register(mux)
 
@@ -275,6 +287,9 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return s.merger.Run(ctx) })
+	g.Go(func() error { return s.announcer.run(ctx) })
+	g.Go(func() error { return s.insight.Run(ctx) })
+	g.Go(func() error { return s.rebuilder.Run(ctx) })
 	g.Go(func() error { return s.forgetter.Run(ctx) })
 	g.Go(func() error { return s.runQueue(ctx) })
 	g.Go(func() error { return s.watchWarehouse(ctx) })

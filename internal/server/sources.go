@@ -19,7 +19,7 @@ func (s *Server) limits() ingest.Limits {
 	c := s.cfg
 	return ingest.Limits{
 		MaxRecordBytes: c.MaxRecordBytes, MaxBatchBytes: int64(c.MaxBulkMB) << 20, MaxSmallBytes: int64(c.MaxRealtimeMB) * 1_000_000,
-		MaxColumns: c.MaxColumns, MaxAhead: c.MaxAhead,
+		MaxColumns: c.MaxColumns, MaxAhead: c.MaxAhead, MaxWaitingRows: c.MaxWaitingRows,
 	}
 }
 
@@ -85,4 +85,22 @@ func (c *connections) standalone(ctx context.Context, job activation.Job) (provi
 		deps.Tokens = c.tokens(auth, *def.OAuth, client)
 	}
 	return def, deps, nil
+}
+
+// audienceID finds an audience by its id or short name.
+func (s *Server) audienceID(ctx context.Context, idOrSlug string) (activation.AudienceID, error) {
+	a, err := s.store.Audience(ctx, activation.AudienceID(idOrSlug))
+	return a.ID, err
+}
+
+// workflowsOf names the workflows of one direction.
+func workflowsOf(defs []provider.Definition, d provider.Direction) (names []string) {
+	for _, def := range defs {
+		for _, w := range def.Workflows {
+			if w.Direction == d {
+				names = append(names, w.Name)
+			}
+		}
+	}
+	return names
 }

@@ -48,7 +48,7 @@ type Imports interface {
 	// as they are.
 	Preview(ctx context.Context, j activation.Job) (imports.Preview, error)
 	PreviewPlain(ctx context.Context, j activation.Job) (imports.Preview, error)
-	State(ctx context.Context, j activation.Job) (imports.View, error)
+	State(ctx context.Context, j activation.Job) (imports.Position, error)
 	// Reset forgets how far the job has read.
 	Reset(ctx context.Context, j activation.Job) error
 }

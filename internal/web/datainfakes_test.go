@@ -168,7 +168,7 @@ type work struct {
 	asked     [][2]string // field and value of each forget
 	loads     []ingest.LoadStatus
 	told      []string
-	state     imports.View
+	state     imports.Position
 	preview   imports.Preview
 	previewed activation.Job
 	wrong     error
@@ -256,10 +256,10 @@ func (w *work) Preview(_ context.Context, j activation.Job) (imports.Preview, er
 	return p, w.wrong
 }
 
-func (w *work) State(context.Context, activation.Job) (imports.View, error) { return w.state, nil }
+func (w *work) State(context.Context, activation.Job) (imports.Position, error) { return w.state, nil }
 func (w *work) Reset(_ context.Context, j activation.Job) error {
 	w.note("reset " + string(j.ID))
-	w.state = imports.View{}
+	w.state = imports.Position{}
 	return nil
 }
 
@@ -452,7 +452,7 @@ func fullWork() *work {
 			},
 			RequestedAt: dayOne.Add(-3 * time.Hour), ErasedAt: dayOne.Add(-3 * time.Hour), RemovedAt: dayOne.Add(-time.Hour), CompletedAt: dayOne.Add(-30 * time.Minute),
 		}},
-		state: imports.View{Pieces: 12, Rows: 40000, Last: "customers-2026-11-19.csv", UpdatedAt: dayOne, Position: "cursor-of-jon"},
+		state: imports.Position{Pieces: 12, Rows: 40000, Last: "customers-2026-11-19.csv", UpdatedAt: dayOne, Position: "cursor-of-jon"},
 		preview: imports.Preview{
 			Name: "customers-2026-11-20.csv", Stream: "customers",
 			Columns: []imports.Column{

@@ -69,7 +69,7 @@ type firstRowsPage struct {
 
 // importCard is how far an import has read.
 type importCard struct {
-	State imports.View
+	State imports.Position
 	// Position is for those who may see what a cursor holds.
 	Position string
 	Preview  button
