@@ -164,48 +164,62 @@ func (r *resolver) nodes(ctx context.Context) error {
 
 // roots finds the connected components: root maps each node that has an edge to
 // the lowest node it is connected with. Each round hooks every tree to its
-// lowest neighbour and flattens the chains of hooks.
+// lowest neighbour, flattens the chains of hooks and keeps the edges that are
+// left between trees; a < b. There are few rounds, whatever the graph.
+//
+// Tables are made anew rather than updated, and no join asks for two trees that
+// differ: DuckDB, which guesses badly about tables of the same transaction, may
+// begin with all pairs of those.
 func (r *resolver) roots(ctx context.Context) error {
-	if _, err := exec(ctx, r.q, "connect identifiers", `CREATE OR REPLACE TEMP TABLE edge AS
+	if err := r.connected(ctx, `edge AS
 		WITH n AS MATERIALIZED (SELECT l.seq, k.node FROM `+r.links+` l JOIN node k ON k.key = l.key),
 		low AS (SELECT seq, min(node) AS a FROM n GROUP BY seq HAVING min(node) <> max(node))
-		SELECT DISTINCT a, node AS b FROM n JOIN low USING (seq) WHERE node <> a`); err != nil {
-		return err
-	}
-	if _, err := exec(ctx, r.q, "connect identifiers", `CREATE OR REPLACE TEMP TABLE root AS
-		SELECT node, node AS root FROM (SELECT a AS node FROM edge UNION SELECT b FROM edge)`); err != nil {
+		SELECT DISTINCT a, node AS b FROM n JOIN low USING (seq) WHERE node <> a`,
+		`root AS SELECT a AS node, a AS root FROM edge UNION SELECT b, b FROM edge`); err != nil {
 		return err
 	}
 	for {
-		n, err := r.hook(ctx)
-		if err != nil || n == 0 {
+		var edges int64
+		if err := queryRow(ctx, r.q, "connect identifiers", `SELECT count(*) FROM edge`, nil, &edges); err != nil || edges == 0 {
+			return err
+		}
+		if err := r.hook(ctx); err != nil {
+			return err
+		}
+		if err := r.connected(ctx,
+			`root AS SELECT r.node, coalesce(h.upper, r.root) AS root FROM root r LEFT JOIN hook h ON h.lower = r.root`,
+			`edge AS SELECT DISTINCT least(x, y) AS a, greatest(x, y) AS b
+				FROM (SELECT coalesce(l.upper, e.a) AS x, u.upper AS y FROM edge e JOIN hook u ON u.lower = e.b LEFT JOIN hook l ON l.lower = e.a) WHERE x <> y`); err != nil {
 			return err
 		}
 	}
 }
 
-// hook is one round of roots; it returns how many trees were hooked.
-func (r *resolver) hook(ctx context.Context) (int64, error) {
-	if _, err := exec(ctx, r.q, "connect identifiers", `CREATE OR REPLACE TEMP TABLE hook AS
-		SELECT greatest(x.root, y.root) AS lower, min(least(x.root, y.root)) AS upper
-		FROM edge JOIN root x ON x.node = a JOIN root y ON y.node = b WHERE x.root <> y.root GROUP BY 1`); err != nil {
-		return 0, err
-	}
-	var hooked int64
-	if err := queryRow(ctx, r.q, "connect identifiers", `SELECT count(*) FROM hook`, nil, &hooked); err != nil || hooked == 0 {
-		return 0, err
+// hook fills hook with the trees that have a lower neighbour, and in which tree
+// they go.
+func (r *resolver) hook(ctx context.Context) error {
+	if err := r.connected(ctx, `hook AS SELECT b AS lower, min(a) AS upper FROM edge GROUP BY b`); err != nil {
+		return err
 	}
 	for {
-		n, err := exec(ctx, r.q, "connect identifiers", `UPDATE hook SET upper = h.upper FROM hook h WHERE h.lower = hook.upper`)
-		if err != nil {
-			return 0, err
+		var chained int64
+		if err := queryRow(ctx, r.q, "connect identifiers", `SELECT count(*) FROM hook WHERE upper IN (SELECT lower FROM hook)`, nil, &chained); err != nil || chained == 0 {
+			return err
 		}
-		if n == 0 {
-			break
+		if err := r.connected(ctx, `hook AS SELECT h.lower, coalesce(u.upper, h.upper) AS upper FROM hook h LEFT JOIN hook u ON u.lower = h.upper`); err != nil {
+			return err
 		}
 	}
-	_, err := exec(ctx, r.q, "connect identifiers", `UPDATE root SET root = h.upper FROM hook h WHERE h.lower = root.root`)
-	return hooked, err
+}
+
+// connected makes temporary tables anew; a query may read what its own was.
+func (r *resolver) connected(ctx context.Context, tables ...string) error {
+	for _, t := range tables {
+		if _, err := exec(ctx, r.q, "connect identifiers", `CREATE OR REPLACE TEMP TABLE `+t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parts says of each value in which component it is, and of each component how
