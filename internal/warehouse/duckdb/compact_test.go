@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"usher/internal/expression"
 	"usher/internal/warehouse"
 )
 
@@ -75,6 +76,10 @@ func TestCompactRewritesTheFile(t *testing.T) {
 			if err := w.d.sql.QueryRowContext(ctx, `SELECT current_setting($1)::VARCHAR`, setting).Scan(&have); err != nil || have != want {
 				t.Errorf("%s is %q (%v), want %q", setting, have, err, want)
 			}
+		}
+		var number string
+		if err := w.d.sql.QueryRowContext(ctx, `SELECT `+expression.PhoneFunction+`('(201) 555-0123', 'US')`).Scan(&number); err != nil || number != "+12015550123" {
+			t.Errorf("phone() makes %q: %v", number, err)
 		}
 		w.write(`UPDATE profiles SET phone = '+1555' WHERE _pid = 2`)
 	}
