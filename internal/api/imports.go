@@ -14,8 +14,8 @@ import (
 // Imports shows what import jobs read.
 type Imports interface {
 	// Preview masks values, PreviewPlain does not.
-	Preview(ctx context.Context, job activation.Job) (imports.Preview, error)
-	PreviewPlain(ctx context.Context, job activation.Job) (imports.Preview, error)
+	Preview(ctx context.Context, job activation.Job) (imports.FirstRows, error)
+	PreviewPlain(ctx context.Context, job activation.Job) (imports.FirstRows, error)
 	State(ctx context.Context, job activation.Job) (imports.Position, error)
 	Reset(ctx context.Context, job activation.Job) error
 }
@@ -25,7 +25,7 @@ func (a *API) imports(h huma.API) {
 		Workflow string `path:"workflow" doc:"an import workflow, such as sftp_import"`
 		Body     jobBody
 	},
-	) (*reply[imports.Preview], error) {
+	) (*reply[imports.FirstRows], error) {
 		spec, wrong := in.Body.spec(catalog.JobSpec{Schedule: activation.Schedule{Continuous: true}})
 		if len(wrong) > 0 {
 			return nil, a.fail(ctx, badForm{wrong, nil})
@@ -75,7 +75,7 @@ func (a *API) importJob(ctx context.Context, id string) (activation.Job, error) 
 	return job, err
 }
 
-func (a *API) previewImport(ctx context.Context, spec catalog.JobSpec) (imports.Preview, error) {
+func (a *API) previewImport(ctx context.Context, spec catalog.JobSpec) (imports.FirstRows, error) {
 	w, _, err := a.Catalog.Workflow(spec.Workflow)
 	if err == nil && w.Direction != provider.Import {
 		err = invalid("workflow", "workflow: "+w.Name+" reads nothing; only imports can be previewed")
@@ -85,13 +85,13 @@ func (a *API) previewImport(ctx context.Context, spec catalog.JobSpec) (imports.
 		job, err = a.Catalog.CheckJob(ctx, spec)
 	}
 	if err != nil {
-		return imports.Preview{}, err
+		return imports.FirstRows{}, err
 	}
 	if !CallerOf(ctx).Role.Includes(Admin) {
 		return a.Imports.Preview(ctx, job)
 	}
 	if err := a.note(ctx, "preview import", "workflow", w.Name); err != nil {
-		return imports.Preview{}, err
+		return imports.FirstRows{}, err
 	}
 	return a.Imports.PreviewPlain(ctx, job)
 }

@@ -19,7 +19,7 @@ func (a *app) jobPreview() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var out imports.Preview
+			var out imports.FirstRows
 			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/job/"+url.PathEscape(args[0])+"/preview", body, &out); err != nil {
 				return err
 			}

@@ -17,8 +17,8 @@ const (
 	maxSamples    = 5
 )
 
-// Preview is what an import would begin with.
-type Preview struct {
+// FirstRows are what an import would begin with.
+type FirstRows struct {
 	// Name is that of the file or table; "" = there is nothing to read.
 	Name        string `json:"name"`
 	Stream      string `json:"stream"`
@@ -53,14 +53,14 @@ type PieceInfo struct {
 
 // Preview reads the first 100 rows of the first piece and keeps nothing. Values are
 // masked.
-func (i *Imports) Preview(ctx context.Context, job activation.Job) (Preview, error) {
+func (i *Imports) Preview(ctx context.Context, job activation.Job) (FirstRows, error) {
 	p, err := i.PreviewPlain(ctx, job)
 	p.mask()
 	return p, err
 }
 
 // PreviewPlain is Preview with the values, for whoever may see people.
-func (i *Imports) PreviewPlain(ctx context.Context, job activation.Job) (p Preview, err error) {
+func (i *Imports) PreviewPlain(ctx context.Context, job activation.Job) (p FirstRows, err error) {
 	s, err := i.settings(job)
 	if err != nil {
 		return p, err
@@ -99,7 +99,7 @@ func (i *Imports) PreviewPlain(ctx context.Context, job activation.Job) (p Previ
 	return p, nil
 }
 
-func (p *Preview) fill(s ingest.Sample) {
+func (p *FirstRows) fill(s ingest.Sample) {
 	p.ContentType, p.Rows, p.Rejected = s.ContentType, s.Rows, s.Rejected
 	for i, name := range s.Columns {
 		c := Column{Name: name, Times: s.Parsed[i], Identifier: identifier(name)}
@@ -119,7 +119,7 @@ func (p *Preview) fill(s ingest.Sample) {
 	}
 }
 
-func (p *Preview) mask() {
+func (p *FirstRows) mask() {
 	p.Masked = true
 	for i := range p.Columns {
 		for j, v := range p.Columns[i].Samples {

@@ -46,8 +46,8 @@ type Forgets interface {
 type Imports interface {
 	// Preview reads the first rows of what the job would read, masked; PreviewPlain
 	// as they are.
-	Preview(ctx context.Context, j activation.Job) (imports.Preview, error)
-	PreviewPlain(ctx context.Context, j activation.Job) (imports.Preview, error)
+	Preview(ctx context.Context, j activation.Job) (imports.FirstRows, error)
+	PreviewPlain(ctx context.Context, j activation.Job) (imports.FirstRows, error)
 	State(ctx context.Context, j activation.Job) (imports.Position, error)
 	// Reset forgets how far the job has read.
 	Reset(ctx context.Context, j activation.Job) error

@@ -169,7 +169,7 @@ type work struct {
 	loads     []ingest.LoadStatus
 	told      []string
 	state     imports.Position
-	preview   imports.Preview
+	preview   imports.FirstRows
 	previewed activation.Job
 	wrong     error
 }
@@ -240,13 +240,13 @@ func (w *work) Forgets(context.Context, int) ([]activation.Forget, error) {
 	return slices.Clone(w.forgets), nil
 }
 
-func (w *work) PreviewPlain(_ context.Context, j activation.Job) (imports.Preview, error) {
+func (w *work) PreviewPlain(_ context.Context, j activation.Job) (imports.FirstRows, error) {
 	w.previewed = j
 	return w.preview, w.wrong
 }
 
 // Preview gives no value at all.
-func (w *work) Preview(_ context.Context, j activation.Job) (imports.Preview, error) {
+func (w *work) Preview(_ context.Context, j activation.Job) (imports.FirstRows, error) {
 	w.previewed = j
 	p := w.preview
 	p.Masked, p.Columns, p.Rows = true, slices.Clone(p.Columns), [][]string{{"1••", "j••"}, {"1••", "e••"}}
@@ -453,7 +453,7 @@ func fullWork() *work {
 			RequestedAt: dayOne.Add(-3 * time.Hour), ErasedAt: dayOne.Add(-3 * time.Hour), RemovedAt: dayOne.Add(-time.Hour), CompletedAt: dayOne.Add(-30 * time.Minute),
 		}},
 		state: imports.Position{Pieces: 12, Rows: 40000, Last: "customers-2026-11-19.csv", UpdatedAt: dayOne, Position: "cursor-of-jon"},
-		preview: imports.Preview{
+		preview: imports.FirstRows{
 			Name: "customers-2026-11-20.csv", Stream: "customers",
 			Columns: []imports.Column{
 				{Name: "CustomerKey", Samples: []string{"11000", "11001"}},

@@ -104,7 +104,7 @@ func (c *Console) previewImport(v visit, j activation.Job) (importPreview, error
 	return importPreviewOf(made, schema, j), nil
 }
 
-func importPreviewOf(made imports.Preview, schema warehouse.Schema, j activation.Job) importPreview {
+func importPreviewOf(made imports.FirstRows, schema warehouse.Schema, j activation.Job) importPreview {
 	stream, timestamps := made.Stream, listed(j.Config[provider.TimestampsField])
 	mappings := mappingsOf(schema, stream)
 	p := importPreview{Name: made.Name, Masked: made.Masked, Empty: len(made.Columns) == 0, Timed: slices.ContainsFunc(made.Times, func(t string) bool { return t != "" })}
