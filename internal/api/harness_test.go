@@ -181,7 +181,7 @@ func roleOf(id string) activation.Role {
 	case "list-jobs", "show-job", "job-logs", "jobs-logs", "job-passes", "workflow-job-passes", "metrics", "job-metrics", "workflow-job-metrics", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
 		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets", "show-target", "list-reconciliations", "target-drift", "list-priority-lists", "show-priority-list", "list-issues", "list-groups", "list-actions", "show-action", "preview-decision",
 		"list-audiences", "show-audience", "audience-size", "scan-audience", "breakdown-audience", "overlap-audiences", "audience-reach", "audience-trend",
-		"list-rebuilds", "show-rebuild", "rebuild-cost", "list-forgets", "show-forget", "stream-drift", "show-identity", "list-merges",
+		"import-position", "list-rebuilds", "show-rebuild", "rebuild-cost", "list-forgets", "show-forget", "stream-drift", "show-identity", "list-merges",
 		"show-stream", "stream-names", "stream-fields", "stream-stats", "scan-rule",
 		"show-typed-authorization", "show-provider", "list-workflows", "show-workflow",
 		"old-list-jobs", "old-show-job", "old-list-authorizations", "old-show-authorization", "old-list-providers", "old-show-provider",

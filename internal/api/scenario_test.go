@@ -32,7 +32,8 @@ var noGood = map[string]string{
 	"withdraw-run":   "needs a pending run: the server's story tests make one",
 	"cancel-rebuild": "needs one that is under way: the suite of rebuild makes one", "rejected-rows": "needs an upload with faulty rows: the server's story of data in makes one",
 	"import-position": "needs an import job: the server's story of data in makes one", "reset-import": "the same", "preview-import": "the same",
-	"forget": "would take a person of the other scenarios away: the server's story of a forget does it", "show-forget": "the same",
+	"compact": "waits for the rebuild that another scenario begins: the suite of forget compacts",
+	"forget":  "would take a person of the other scenarios away: the server's story of a forget does it", "show-forget": "the same",
 	"retry-load": "needs an upload whose merge failed: the suite of ingest makes one", "discard-load": "the same",
 	"push-history":  "needs a conversions job: the server's story of paid responses makes one",
 	"run-target":    "needs a job that may run: the server's stories run their targets",
@@ -299,7 +300,7 @@ var scenarios = []scenario{
 	{op: "set-mappings", path: "PUT /v2/mapping/people", body: `{"country":"upper("}`, status: 400},
 	{op: "set-mappings", path: "PUT /v2/mapping/people", body: `{"nothing_there":"country"}`, status: 400, has: []string{"nothing_there"}},
 	{op: "set-mappings", path: "PUT /v2/mapping/people", body: `{"country":7}`, status: 400},
-	{op: "preview-mappings", path: "POST /v2/mapping/people/preview", body: `{"mappings":{"email":"lower(email)"},"limit":2}`, status: 200, has: []string{`"messages_looked_at":3`, `"rebuild":["country","email"]`}},
+	{op: "preview-mappings", path: "POST /v2/mapping/people/preview", body: `{"mappings":{"email":"lower(email)"},"limit":2}`, status: 200, has: []string{`"messages_looked_at":3`, `"rebuild":["email","country"]`}},
 	{op: "preview-mappings", path: "POST /v2/mapping/people/preview", body: `{"mappings":{"email":"lower("}}`, status: 400, has: []string{"email"}},
 	{op: "delete-mapping", path: "DELETE /v2/mapping/people/country", status: 200},
 	{op: "delete-mapping", path: "DELETE /v2/mapping/people/nothing", status: 404},
@@ -330,7 +331,7 @@ var scenarios = []scenario{
 	{op: "reset-import", path: "POST /v2/job/{job}/reset", status: 400, has: []string{"only import jobs"}},
 	{op: "preview-import", path: "POST /v2/job/meta_custom_audience/preview", body: `{}`, status: 400, has: []string{"only imports"}},
 	{op: "preview-import", path: "POST /v2/job/sftp_import/preview", body: `{"config":{"zzz":"mark-of-a-secret-value"}}`, status: 400, has: []string{"auth_ids: ", "config.zzz: "}},
-	{op: "compact", path: "POST /v2/compaction", status: 200, has: []string{`"compacted":true`}},
+	{op: "compact", path: "POST /v2/compaction", status: 0},
 	{op: "list-forgets", path: "GET /v2/forget", status: 200, has: []string{`"data":[]`}},
 	{op: "show-forget", path: "GET /v2/forget/nothing", status: 404},
 	{op: "forget", path: "POST /v2/forget", body: `{"identifier":{"field":"score","value":"mark-of-a-secret-value"}}`, status: 400, has: []string{"field"}},
@@ -516,7 +517,10 @@ func notFound(t *testing.T, s *servertest.Server, ops []operation, good map[stri
 // lenient are the operations whose bodies are those of the older API: unknown
 // fields are ignored, since its clients send more than we read. Mappings are an
 // object of any names.
-var lenient = []string{"create-job", "create-workflow-job", "edit-job", "edit-workflow-job", "create-audience", "edit-audience", "set-mappings", "create-authorization", "edit-authorization", "edit-typed-authorization"}
+var lenient = []string{"create-job", "create-workflow-job", "edit-job", "edit-workflow-job", "create-audience", "edit-audience", "set-mappings", "preview-import", "create-authorization", "edit-authorization", "edit-typed-authorization"}
+
+// optional are the operations that need no body.
+var optional = []string{"rebuild"}
 
 // badBodies sends what is no JSON, of another type, nothing, and unknown fields.
 func badBodies(t *testing.T, s *servertest.Server, ops []operation, good map[string]scenario) {
@@ -533,7 +537,9 @@ func badBodies(t *testing.T, s *servertest.Server, ops []operation, good map[str
 			}
 			return a
 		}
-		send("no body", "")
+		if !slices.Contains(optional, o.ID) {
+			send("no body", "")
+		}
 		send("half a body", `{"a":"`+mark)
 		send("a body that is an array", `["`+mark+`"]`)
 		send("a body that is a text", `"`+mark+`"`)

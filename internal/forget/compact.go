@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"usher/internal/activation"
+	"usher/internal/warehouse"
 	"usher/internal/warehouse/inbox"
 )
 
@@ -20,7 +21,12 @@ func (f *Forgetter) Compact(ctx context.Context, user string) error {
 	if err := f.cfg.Store.AddAudit(ctx, activation.AuditEntry{Actor: user, Verb: "compact", SubjectType: "data"}); err != nil {
 		return err
 	}
-	return f.compact(ctx, ready)
+	if err := f.compact(ctx, ready); !errors.Is(err, warehouse.ErrBusy) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", activation.ErrConflict, &activation.Error{
+		Kind: activation.Unavailable, Code: "CONFLICT", Message: "the files are in use by a rebuild or a long upload; try again when it has ended",
+	})
 }
 
 // readyToCompact lists the forgets that wait for a compaction and for nothing

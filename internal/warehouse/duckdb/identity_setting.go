@@ -22,7 +22,7 @@ const (
 
 func validateIdentity(id warehouse.Identity) error {
 	if id.MaxIdentifiers != 0 && (id.MaxIdentifiers < leastCap || id.MaxIdentifiers > mostCap) {
-		return refuse(nameIdentity, "%d identifier values for one person: use %d to %d, or 0 for %d", id.MaxIdentifiers, leastCap, mostCap, warehouse.DefaultMaxIdentifiers)
+		return refuse(nameIdentity, "max_identifiers: %d values for one person; use %d to %d, or 0 for %d", id.MaxIdentifiers, leastCap, mostCap, warehouse.DefaultMaxIdentifiers)
 	}
 	if len(id.StopList) > maxStopList {
 		return refuse(nameIdentity, "the stop-list has %d values: at most %d", len(id.StopList), maxStopList)
