@@ -20,7 +20,9 @@ var codes = map[string][]string{
 	"activation":             {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "REPLACE-CUT", "TAKEN-OVER", "STALLED", "JOB-BADREQ-002", "INTERNAL-019"},
 	"alerting":               {"BADREQ-001"},
 	"api":                    {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY", "CONFLICT", "STREAM-NOTFOUND-014", "JOB-BADREQ-002"},
-	"catalog":                {"TEMPLATE", "BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
+	"catalog":                {"NOTFOUND-003", "TEMPLATE", "BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
+	"forget":                 {"BADREQ-001", "CONFLICT", "KEYSET"},
+	"insight":                {"FILTERQL"},
 	"delivery":               {"MAPPING", "EVENT-COLUMN", "NO-ANSWER", "NOTHING-TAKEN", "RECONCILE-OVERTAKEN", "BADREQ-001", "CONFLICT", "JOB-BADREQ-002"},
 	"decision":               {"BADREQ-001"},
 	"disk":                   {"INTERNAL-019"},
@@ -55,7 +57,7 @@ var codes = map[string][]string{
 	"tracking":               {"UNPLACED", "UNKNOWN-000"},
 	"vault":                  {"VAULT-KEY", "AUTH-BADREQ-008", "OAUTH-ADDRESS", "OAUTH-ANSWER", "OAUTH-CLIENT", "OAUTH-CONNECT", "OAUTH-MINTS", "OAUTH-REFUSED", "OAUTH-STATE"},
 	"warehouse":              {"SCHEMA"},
-	"warehouse/duckdb":       {"BADREQ-001", "COUNTS", "EVENT-COLUMN", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
+	"warehouse/duckdb":       {"CONFLICT", "BADREQ-001", "COUNTS", "EVENT-COLUMN", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
 	"warehouse/inbox":        {"COLLECT-BUSY", "INTERNAL-019"},
 }
 
