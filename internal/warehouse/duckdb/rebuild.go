@@ -18,6 +18,7 @@ import (
 //	identifiers_next, profiles_next  what takes the place of the live tables
 //	owners_next(stream, seq, pid)    messages that belong to somebody else than now
 //	changed_next(pid, kind)          people who are changed, new or gone
+//	forgotten_next(stream, seq)     messages of who was forgotten (rebuild_screen.go)
 //	rebuild_log(told_at, kind, stream, seq, key)   what merges did to what was replayed
 //
 // Everything else goes on meanwhile, merges too; only the declaration stays as it
@@ -49,6 +50,7 @@ type rebuild struct {
 	// compared is what was replayed when the live tables were last compared in full;
 	// its message is 0 before.
 	compared counters
+	screened screening
 	total    int64
 	progress func(done, total int64)
 	result   warehouse.RebuildResult
@@ -101,7 +103,7 @@ func (r *rebuild) run(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{r.count, r.resolve, r.derive, r.catchUp, r.compare, r.catchUp} {
+	for _, step := range []func(context.Context) error{r.screen, r.count, r.resolve, r.derive, r.catchUp, r.compare, r.screen, r.catchUp} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -133,10 +135,6 @@ func (r *rebuild) begin(ctx context.Context) error {
 		return err
 	}
 	if err := r.readSchema(); err != nil {
-		return err
-	}
-	// Who was forgotten is told of by no message that the new mappings find.
-	if err := r.d.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return r.d.dropStored(ctx, tx, r.sc, r.compiled) }); err != nil {
 		return err
 	}
 	r.d.logging.Store(true)
@@ -182,7 +180,7 @@ func (r *rebuild) clear(ctx context.Context) error {
 
 // dropBeside drops the tables of a rebuild that did not come to its end.
 func dropBeside(ctx context.Context, q queryer) error {
-	for _, t := range []string{"profiles_next", "identifiers_next", "owners_next", "message_owners_next", "changed_next", "rebuild_log", "capped_next", "merge_log_next"} {
+	for _, t := range []string{"profiles_next", "identifiers_next", "owners_next", "message_owners_next", "changed_next", "rebuild_log", "capped_next", "merge_log_next", "forgotten_next"} {
 		if _, err := exec(ctx, q, "drop unfinished rebuild", `DROP TABLE IF EXISTS `+t); err != nil {
 			return err
 		}

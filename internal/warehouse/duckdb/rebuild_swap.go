@@ -91,10 +91,30 @@ func (r *rebuild) differ() string {
 
 // finish makes the last round while nobody merges, and swaps.
 func (r *rebuild) finish(ctx context.Context) error {
+	for {
+		if done, err := r.tryFinish(ctx); done || err != nil {
+			return err
+		}
+		if err := r.erasePending(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// tryFinish is not done where somebody is to be erased first.
+func (r *rebuild) tryFinish(ctx context.Context) (done bool, err error) {
 	if err := r.d.lockIngest(ctx); err != nil {
-		return err
+		return false, err
 	}
 	defer r.d.unlockIngest()
+	if pending, err := r.screenLast(ctx); pending || err != nil {
+		return false, err
+	}
+	return true, r.last(ctx)
+}
+
+// last catches up with the last of it, and swaps. The ingest lock must be held.
+func (r *rebuild) last(ctx context.Context) error {
 	if _, err := r.round(ctx); err != nil {
 		return err
 	}
