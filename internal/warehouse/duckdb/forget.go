@@ -73,7 +73,7 @@ func (e *eraser) run(ctx context.Context) error {
 	}
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return e.find(ctx, field, value) },
-		e.values, e.suppress, e.stagedRows, e.leave, e.messages, e.keys, e.drift, e.rest, e.held, e.save,
+		e.values, e.spareOthers, e.suppress, e.stagedRows, e.leave, e.messages, e.keys, e.drift, e.rest, e.held, e.save,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -96,14 +96,15 @@ func (e *eraser) find(ctx context.Context, field, value string) error {
 	if err := execAll(ctx, e.tx, `CREATE OR REPLACE TEMP TABLE forget_pids (pid BIGINT)`); err != nil {
 		return err
 	}
-	if _, err := e.exec(ctx, "find the person", fmt.Sprintf(`INSERT INTO forget_pids SELECT DISTINCT pid FROM identifiers
-		WHERE key IN (SELECT %s FROM (SELECT unnest(%s) AS v FROM (SELECT %s AS v) WHERE v IS NOT NULL))`,
-		keySQL(field, "v"), spellings, strings.ReplaceAll(typedText(f), "$2", "$1")), value); err != nil {
+	keys := fmt.Sprintf(`SELECT %s FROM (SELECT unnest(%s) AS v FROM (SELECT %s AS v) WHERE v IS NOT NULL)`,
+		keySQL(field, "v"), spellings, strings.ReplaceAll(typedText(f), "$2", "$1"))
+	if _, err := e.exec(ctx, "find the person", fmt.Sprintf(`INSERT INTO forget_pids SELECT pid FROM identifiers WHERE key IN (%[1]s)
+		UNION SELECT any_value(pid) FROM capped WHERE key IN (%[1]s) GROUP BY key HAVING count(DISTINCT pid) = 1`, keys), value); err != nil {
 		return err
 	}
 	if strings.Contains(value, "@") { // whose address is written in another way than it was asked for
 		if _, err := e.exec(ctx, "find the person", fmt.Sprintf(`INSERT INTO forget_pids SELECT _pid FROM profiles
-			WHERE lower(%s) = lower($1) AND _pid NOT IN (SELECT pid FROM forget_pids)`, quote(field)), value); err != nil {
+			WHERE lower(%s) = lower($1) AND _pid NOT IN (SELECT pid FROM forget_pids) AND %s NOT IN (%s)`, quote(field), keySQL(field, quote(field)), carriedByMany), value); err != nil {
 			return err
 		}
 	}
@@ -165,10 +166,10 @@ func (e *eraser) values(ctx context.Context) error {
 // suppress keeps every identifier of theirs away, also those whose message is not
 // kept any more.
 func (e *eraser) suppress(ctx context.Context) (err error) {
-	if err := e.d.suppressValues(ctx, e.tx); err != nil {
+	if err := e.d.suppressValues(ctx, e.tx, carriedByOthers); err != nil {
 		return err
 	}
-	if err := e.d.suppressKeys(ctx, e.tx, `SELECT key FROM identifiers WHERE pid IN (SELECT pid FROM forget_pids)`); err != nil {
+	if err := e.d.suppressKeys(ctx, e.tx, carriedByOthers, `SELECT key FROM identifiers WHERE pid IN (SELECT pid FROM forget_pids)`); err != nil {
 		return err
 	}
 	return queryRow(ctx, e.tx, "count the person", `SELECT (SELECT count(*) FROM profiles WHERE _pid IN (SELECT pid FROM forget_pids)),

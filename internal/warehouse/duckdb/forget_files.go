@@ -84,7 +84,7 @@ func (d *DB) Recognise(ctx context.Context) (func(text string) bool, error) {
 	}
 	return func(text string) bool {
 		text = strings.TrimSpace(text)
-		if text == "" || len(text) > maxIdentifier || len(digests) == 0 {
+		if text == "" || len(text) > maxIdentifier || len(digests) == 0 || d.identifiesNobody(text) {
 			return false
 		}
 		spelled := []string{text}
@@ -110,7 +110,6 @@ func (s *suppression) of(field, value string) []byte {
 // identifierKey is keySQL as the text of a number.
 func identifierKey(field, value string) string {
 	sum := md5.Sum([]byte(field + "=" + value)) //nolint:gosec // see above
-	slices.Reverse(sum[:]) // the number is little-endian
+	slices.Reverse(sum[:])                      // the number is little-endian
 	return new(big.Int).SetBytes(sum[:]).String()
 }
-

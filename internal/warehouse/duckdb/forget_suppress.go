@@ -42,7 +42,7 @@ func (d *DB) Suppress(ctx context.Context, id activation.ForgetID, field, value 
 		if _, err := exec(ctx, tx, "note the value", fmt.Sprintf(`INSERT INTO forget_values SELECT $1, %s, $3`, typedText(f)), field, value, f.PII); err != nil {
 			return err
 		}
-		if err := d.suppressValues(ctx, tx); err != nil {
+		if err := d.suppressValues(ctx, tx, carriedByMany); err != nil {
 			return err
 		}
 		if _, err := exec(ctx, tx, "note whom to forget", `INSERT INTO forgets VALUES ($1, $2, $3, NULL)`, string(id), field, d.suppression.sealed(value)); err != nil {
@@ -74,17 +74,19 @@ const forgetValues = `CREATE OR REPLACE TEMP TABLE forget_values (field VARCHAR,
 // address the case says nothing.
 const spellings = `CASE WHEN contains(v, '@') AND v <> lower(v) THEN [v, lower(v)] ELSE [v] END`
 
-// suppressValues suppresses what is in forget_values.
-func (d *DB) suppressValues(ctx context.Context, tx *sql.Tx) error {
-	return d.suppressKeys(ctx, tx, fmt.Sprintf(`SELECT md5_number(field || '=' || unnest(%s)) AS key FROM (SELECT field, value AS v FROM forget_values WHERE value IS NOT NULL AND lower(value) NOT IN (%s))`,
+// suppressValues suppresses what is in forget_values, but for the values that
+// others selects.
+func (d *DB) suppressValues(ctx context.Context, tx *sql.Tx, others string) error {
+	return d.suppressKeys(ctx, tx, others, fmt.Sprintf(`SELECT md5_number(field || '=' || unnest(%s)) AS key FROM (SELECT field, value AS v FROM forget_values WHERE value IS NOT NULL AND lower(value) NOT IN (%s))`,
 		spellings, nobodySQL(d.state.snapshot().Active.Identity)))
 }
 
-// suppressKeys suppresses the identifiers that a query selects, as their digests.
-func (d *DB) suppressKeys(ctx context.Context, tx *sql.Tx, query string) error {
+// suppressKeys suppresses the identifiers that a query selects, as their digests,
+// but for those that others selects.
+func (d *DB) suppressKeys(ctx context.Context, tx *sql.Tx, others, query string) error {
 	s := &d.suppression
-	_, err := exec(ctx, tx, "suppress identifiers", fmt.Sprintf(`INSERT INTO suppressed SELECT DISTINCT digest FROM (SELECT %s AS digest FROM (%s)) WHERE digest NOT IN (SELECT digest FROM suppressed)`,
-		s.digest("key"), query), s.args()...)
+	_, err := exec(ctx, tx, "suppress identifiers", fmt.Sprintf(`INSERT INTO suppressed SELECT DISTINCT digest FROM (SELECT %s AS digest FROM (%s) WHERE key NOT IN (%s)) WHERE digest NOT IN (SELECT digest FROM suppressed)`,
+		s.digest("key"), query, others), s.args()...)
 	if err == nil {
 		s.some.Store(true) // before the commit: looking in vain is harmless
 	}
@@ -100,15 +102,17 @@ func (d *DB) Suppressed(ctx context.Context) (int64, error) {
 
 // suppressedMessages is a SELECT of the numbers of those messages that carry an
 // identifier of somebody who was forgotten, with its arguments; "" where a stream
-// carries no identifier or nobody is suppressed.
+// carries no identifier or nobody is suppressed. What came to be on the stop-list
+// since somebody who had it was forgotten tells of nobody.
 func (d *DB) suppressedMessages(mappings *streamMappings, of messages) (string, []any) {
 	if !d.suppression.some.Load() {
 		return "", nil
 	}
+	nobody := nobodySQL(mappings.identity)
 	var parts []string
 	for _, m := range mappings.identifiers() {
-		parts = append(parts, fmt.Sprintf(`SELECT seq FROM (SELECT seq, unnest(%s) AS v FROM (SELECT m._seq AS seq, (%s)::VARCHAR AS v %s) WHERE v IS NOT NULL)
-			WHERE %s IN (SELECT digest FROM suppressed)`, spellings, m.value, of.clause(""), d.suppression.digest(keySQL(m.field.Name, "v"))))
+		parts = append(parts, fmt.Sprintf(`SELECT seq FROM (SELECT seq, unnest(%s) AS v FROM (SELECT m._seq AS seq, (%s)::VARCHAR AS v %s) WHERE v IS NOT NULL AND lower(v) NOT IN (%s))
+			WHERE %s IN (SELECT digest FROM suppressed)`, spellings, m.value, of.clause(""), nobody, d.suppression.digest(keySQL(m.field.Name, "v"))))
 	}
 	if len(parts) == 0 {
 		return "", nil

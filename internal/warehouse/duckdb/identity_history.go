@@ -97,7 +97,7 @@ func fieldNames(sc *schema) string {
 
 // remember appends events to the merge history.
 func (r *resolver) remember(ctx context.Context, from mergeOrigin) error {
-	if r.single && !r.capped {
+	if r.single {
 		return nil
 	}
 	return remember(ctx, r.q, "events", from)

@@ -14,7 +14,7 @@ import (
 
 func TestIdentity(t *testing.T) {
 	warehousetest.Identity(t, func(sliceRows int) (warehousetest.IdentityStore, error) {
-		return Open(t.Context(), Config{MaxSliceLines: int64(sliceRows), Threads: 2})
+		return Open(t.Context(), Config{MaxSliceLines: int64(sliceRows), Threads: 1})
 	})
 }
 

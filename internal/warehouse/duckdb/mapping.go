@@ -15,8 +15,9 @@ import (
 // streamMappings are the mappings of one stream, compiled for the columns there
 // are now. Their SQL is over a row m of the stream and the rows that joins add.
 type streamMappings struct {
-	fields  []mapped
-	lookups []lookup
+	fields   []mapped
+	lookups  []lookup
+	identity warehouse.Identity
 }
 
 // mapped is one mapping.
@@ -54,7 +55,7 @@ var sqlTypes = map[warehouse.FieldType]string{
 func compileAll(sc *schema, declared warehouse.Schema) (map[string]*streamMappings, error) {
 	out := make(map[string]*streamMappings)
 	for _, st := range sc.streams {
-		out[st.Name] = &streamMappings{}
+		out[st.Name] = &streamMappings{identity: declared.Identity}
 	}
 	for _, m := range declared.Mappings {
 		f, _ := findField(declared.Fields, m.Field)

@@ -29,14 +29,16 @@ func Forgets(t *testing.T, open Open) {
 			c.run(t, &account{shop: s, generation: 1})
 		})
 	}
-	t.Run("identifiers", func(t *testing.T) {
-		w, err := open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer closeStore(t, w)
-		otherSpellings(t, w)
-	})
+	for name, judge := range map[string]func(*testing.T, warehouse.Warehouse){"identifiers": otherSpellings, "what others carry": sparing} {
+		t.Run(name, func(t *testing.T) {
+			w, err := open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closeStore(t, w)
+			judge(t, w)
+		})
+	}
 	t.Run("whoever comes", func(t *testing.T) {
 		dir := t.TempDir()
 		few(t, "5")
