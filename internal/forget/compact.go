@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"unicode"
 
@@ -115,7 +116,7 @@ func (f *Forgetter) rewriteFiles(ctx context.Context) (loads int64, err error) {
 }
 
 // blank empties the rows of a failed load that carry somebody who was forgotten.
-// A load that cannot be read cannot be merged either, and is discarded.
+// A load whose file is damaged cannot be merged either, and is discarded.
 func (f *Forgetter) blank(ctx context.Context, l inbox.Load, known func(string) bool) (int64, error) {
 	lines, err := f.cfg.Warehouse.Carrying(ctx, l.Load)
 	if err != nil && ctx.Err() != nil {
@@ -139,10 +140,13 @@ func (f *Forgetter) blank(ctx context.Context, l inbox.Load, known func(string) 
 	if berr == nil {
 		return blanked, nil // one that the mappings cannot read was looked through all the same
 	}
-	if ctx.Err() != nil {
-		return 0, berr
+	if errors.Is(berr, fs.ErrNotExist) {
+		return 0, nil // nothing is left of it, or it was merged meanwhile
 	}
-	f.cfg.Log.WarnContext(ctx, "a failed load that cannot be read is discarded, for it may hold somebody who is forgotten", "load_id", l.ID, "error", errors.Join(err, berr))
+	if !errors.Is(berr, inbox.ErrDamaged) {
+		return 0, berr // such as a full disk: its rows are good
+	}
+	f.cfg.Log.WarnContext(ctx, "a failed load whose file is damaged is discarded, for it may hold somebody who is forgotten", "load_id", l.ID, "error", errors.Join(err, berr))
 	return 1, f.cfg.Inbox.Discard(ctx, l.ID)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -41,6 +42,8 @@ type far struct {
 	failed     []inbox.Load
 	blanked    []int64
 	rejected   []inbox.RejectedRow
+	unreadable error // of the file of a failed load
+	discarded  []string
 	// answer says what becomes of a run that forgets.
 	answer map[activation.TargetID]func(*activation.Run)
 }
@@ -256,6 +259,9 @@ func (b box) OldestWaiting(context.Context) (time.Time, error) {
 func (b box) FailedLoads(context.Context) ([]inbox.Load, error) { return b.failed, nil }
 
 func (b box) BlankRows(_ context.Context, _ inbox.Load, which func(int64, []string) bool) (n int64, err error) {
+	if b.unreadable != nil {
+		return 0, b.unreadable
+	}
 	b.blanked = nil
 	for line, values := range [][]string{{"bob@x.org"}, {"x", "Ann <ann@x.org>"}, {"(+1) 555-000-1111"}, {"ann@x.organisation"}, {}, {}, {}, {"by a mapping"}} {
 		if which(int64(line), values) {
@@ -265,7 +271,10 @@ func (b box) BlankRows(_ context.Context, _ inbox.Load, which func(int64, []stri
 	return int64(len(b.blanked)), nil
 }
 
-func (b box) Discard(context.Context, string) error { return nil }
+func (b box) Discard(_ context.Context, id string) error {
+	b.discarded = append(b.discarded, id)
+	return nil
+}
 
 func (b box) RewriteRejected(_ context.Context, keep func(inbox.RejectedRow) bool) error {
 	b.far.rejected = slices.DeleteFunc(b.far.rejected, func(r inbox.RejectedRow) bool { return !keep(r) })
@@ -400,6 +409,27 @@ func TestCompactionIsShared(t *testing.T) {
 			t.Errorf("blanked rows %v", f.blanked)
 		}
 	})
+}
+
+// TestOnlyDamagedLoadsAreDiscarded: rows that were accepted and wait to be tried
+// again are not lost because a disk is full while files are rewritten.
+func TestOnlyDamagedLoadsAreDiscarded(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		err              error
+		fails, discarded bool
+	}{
+		{"full disk", fmt.Errorf("write spool file: %w", inbox.ErrDiskFull), true, false},
+		{"no file", fmt.Errorf("open spool file: %w", fs.ErrNotExist), false, false},
+		{"damaged", fmt.Errorf("read spool file: %w", inbox.ErrDamaged), false, true},
+	} {
+		f := newFar(1)
+		f.failed, f.unreadable = []inbox.Load{{Load: warehouse.Load{ID: "a"}}}, c.err
+		err := f.forgetter().Compact(t.Context(), "ann")
+		if (err != nil) != c.fails || (len(f.discarded) > 0) != c.discarded || (len(f.compacts) > 0) == c.fails {
+			t.Errorf("%s: %v, discarded %v, compacted %v", c.name, err, f.discarded, f.compacts)
+		}
+	}
 }
 
 // TestMentions: an identifier counts as a whole, however a number is written.

@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/csv"
@@ -11,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -36,7 +36,8 @@ func (b *Inbox) FailedLoads(ctx context.Context) ([]Load, error) {
 
 // BlankRows takes the values out of those rows of a failed load that which names
 // by line and values, and returns how many. The rows stay, without a value, so
-// that what counts them still agrees. A crash leaves the old file or the new one.
+// that what counts them still agrees. A crash leaves the old file or the new one;
+// ErrDamaged means that the file is no spool file, and nothing was changed.
 func (b *Inbox) BlankRows(ctx context.Context, l Load, which func(line int64, values []string) bool) (blanked int64, err error) {
 	path := b.path(l.ID, doneSuffix)
 	from, err := os.Open(path)
@@ -44,68 +45,86 @@ func (b *Inbox) BlankRows(ctx context.Context, l Load, which func(line int64, va
 		return 0, fmt.Errorf("open spool file: %w", err)
 	}
 	defer from.Close()
+	blanks, err := findRows(ctx, from, which)
+	if err != nil || len(blanks) == 0 {
+		return 0, err
+	}
 	part := b.path(l.ID, partSuffix)
 	to, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return 0, diskError("create spool file", err)
 	}
-	defer func() {
-		if err != nil || blanked == 0 {
-			err = errors.Join(err, to.Close(), remove(part))
-		}
-	}()
 	w := bufio.NewWriter(to)
-	if blanked, err = blankRows(ctx, from, w, which); err != nil || blanked == 0 {
-		return 0, err
-	}
-	if err := errors.Join(w.Flush(), to.Sync(), to.Close()); err != nil {
-		return 0, diskError("write spool file", err)
+	if err := errors.Join(blankRows(from, w, blanks), w.Flush(), to.Sync(), to.Close()); err != nil {
+		return 0, errors.Join(diskError("write spool file", err), remove(part))
 	}
 	if err := os.Rename(part, path); err != nil {
-		return 0, diskError("name spool file", err)
+		return 0, errors.Join(diskError("name spool file", err), remove(part))
 	}
-	return blanked, syncDir(b.spool)
+	return int64(len(blanks)), syncDir(b.spool)
 }
 
-// blankRows copies rows as they are, but those that which names.
-func blankRows(ctx context.Context, from io.ReadSeeker, w *bufio.Writer, which func(line int64, values []string) bool) (blanked int64, err error) {
-	raw, err := io.ReadAll(from) // as large as what was uploaded; it failed, and is rare
-	if err != nil {
-		return 0, fmt.Errorf("read spool file: %w", err)
-	}
-	r := csv.NewReader(bytes.NewReader(raw))
+// blank is a row that is to lose its values: where it is in the file, and what
+// takes its place.
+type blank struct {
+	begin, end int64
+	row        string
+}
+
+// findRows reads a spool file and returns the rows that which names.
+func findRows(ctx context.Context, from io.Reader, which func(line int64, values []string) bool) (blanks []blank, err error) {
+	r := csv.NewReader(from)
 	r.FieldsPerRecord, r.ReuseRecord = -1, true
 	for begin := int64(0); ; {
 		if err := context.Cause(ctx); err != nil {
-			return 0, err
+			return nil, err
 		}
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return blanked, nil
+			return blanks, nil
+		}
+		if bad := (*csv.ParseError)(nil); err != nil && !errors.As(err, &bad) {
+			return nil, fmt.Errorf("read spool file: %w", err)
 		}
 		if err != nil || len(record) < 2 {
-			return 0, fmt.Errorf("read spool file: %w", errors.Join(errDamaged, err))
+			return nil, fmt.Errorf("read spool file: %w", ErrDamaged)
 		}
 		line, err := strconv.ParseInt(record[0], 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("read spool file: %w", errDamaged)
+			return nil, fmt.Errorf("read spool file: %w", ErrDamaged)
 		}
 		end := r.InputOffset()
 		if which(line, record[2:]) {
-			blanked++
-			_, err = fmt.Fprintf(w, "%s,%s%s\n", record[0], record[1], bytes.Repeat([]byte(","), len(record)-2))
-		} else {
-			_, err = w.Write(raw[begin:end])
-		}
-		if err != nil {
-			return 0, diskError("write spool file", err)
+			blanks = append(blanks, blank{begin, end, record[0] + "," + record[1] + strings.Repeat(",", len(record)-2) + "\n"})
 		}
 		begin = end
 	}
 }
 
-// errDamaged: a spool file is not what it was written as.
-var errDamaged = errors.New("the spool file is damaged")
+// blankRows copies a spool file, with blanks in the place of some rows.
+func blankRows(from io.ReadSeeker, w *bufio.Writer, blanks []blank) error {
+	at := int64(0)
+	for _, one := range append(blanks, blank{begin: -1}) {
+		if _, err := from.Seek(at, io.SeekStart); err != nil {
+			return err
+		}
+		if one.begin < 0 {
+			_, err := io.Copy(w, from)
+			return err
+		}
+		if _, err := io.CopyN(w, from, one.begin-at); err != nil {
+			return err
+		}
+		if _, err := w.WriteString(one.row); err != nil {
+			return err
+		}
+		at = one.end
+	}
+	return nil
+}
+
+// ErrDamaged: a spool file is not what it was written as.
+var ErrDamaged = errors.New("the spool file is damaged")
 
 // Compact rewrites the database so that nothing deleted can be read in it, nor in
 // its log. Everything else waits meanwhile.

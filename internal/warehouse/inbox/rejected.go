@@ -287,13 +287,26 @@ func rewriteRejected(path string, keep func(RejectedRow) bool) error {
 	if len(out) == len(text) {
 		return nil
 	}
+	// What was taken out must not come back with a power failure.
 	if len(out) == 0 {
-		return remove(path)
+		return errors.Join(remove(path), syncDir(filepath.Dir(path)))
 	}
-	if err := os.WriteFile(path+partSuffix, out, 0o600); err != nil {
+	if err := writeSynced(path+partSuffix, out); err != nil {
 		return err
 	}
-	return os.Rename(path+partSuffix, path)
+	if err := os.Rename(path+partSuffix, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func writeSynced(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // open makes the folder and removes what requests left that were never answered.
