@@ -77,19 +77,17 @@ func errRebuilding(what string) error {
 // schema and swaps them in; people keep their profile ids. Loads are merged
 // meanwhile.
 func (d *DB) Rebuild(ctx context.Context, progress func(done, total int64)) (warehouse.RebuildResult, error) {
-	if progress == nil {
-		progress = func(int64, int64) {}
-	}
 	if !d.rebuilding.CompareAndSwap(false, true) {
 		return warehouse.RebuildResult{}, errRebuilding("ask for another")
 	}
 	defer d.rebuilding.Store(false)
-	conn, err := d.sql.Conn(ctx)
+	r, err := d.newRebuild(ctx, progress)
 	if err != nil {
-		return warehouse.RebuildResult{}, fmt.Errorf("rebuild: %w", scrub(ctx, err))
+		return warehouse.RebuildResult{}, fmt.Errorf("rebuild: %w", err)
 	}
-	r := &rebuild{d: d, conn: conn, progress: progress}
-	err = r.run(ctx)
+	if err = r.prepare(ctx); err == nil {
+		err = r.finish(ctx)
+	}
 	if cleared := r.clear(context.WithoutCancel(ctx)); err == nil {
 		err = cleared
 	}
@@ -99,7 +97,16 @@ func (d *DB) Rebuild(ctx context.Context, progress func(done, total int64)) (war
 	return r.result, nil
 }
 
-func (r *rebuild) run(ctx context.Context) error {
+func (d *DB) newRebuild(ctx context.Context, progress func(done, total int64)) (*rebuild, error) {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	conn, err := d.sql.Conn(ctx)
+	return &rebuild{d: d, conn: conn, progress: progress}, scrub(ctx, err)
+}
+
+// prepare does all but the swap.
+func (r *rebuild) prepare(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
@@ -108,7 +115,7 @@ func (r *rebuild) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.finish(ctx)
+	return nil
 }
 
 // begin makes merges tell what they do to messages that are replayed, and notes

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"usher/internal/warehouse"
@@ -12,6 +13,68 @@ import (
 
 func TestRebuildPeople(t *testing.T) {
 	warehousetest.RebuildPeople(t, func() (warehouse.Warehouse, error) { return Open(t.Context(), Config{Threads: 2}) })
+}
+
+// TestRebuildCatchesUpAtTheEnd: what comes between the last round and the lock is
+// in what is swapped, also what takes something back.
+func TestRebuildCatchesUpAtTheEnd(t *testing.T) {
+	d, err := Open(t.Context(), Config{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	l := warehousetest.NewLoader(t.TempDir(), d)
+	l.Apply(t, warehouse.Schema{
+		Fields: []warehouse.Field{
+			{Name: "email", Type: warehouse.Text, Merge: warehouse.Latest, Rank: 1},
+			{Name: "cookie", Type: warehouse.Text, Merge: warehouse.Latest, Rank: 2},
+			{Name: "n", Type: warehouse.Integer, Merge: warehouse.Sum},
+		},
+		Streams: []warehouse.Stream{{Name: "visits", MessageID: []string{"id"}}},
+		Mappings: []warehouse.Mapping{
+			{Stream: "visits", Field: "email", Expression: "email"}, {Stream: "visits", Field: "cookie", Expression: "cookie"}, {Stream: "visits", Field: "n", Expression: "n"},
+		},
+	})
+	load := func(id string, rows ...string) {
+		t.Helper()
+		var all []warehousetest.Row
+		for _, row := range rows {
+			values := map[string]string{}
+			for pair := range strings.FieldsSeq(row) {
+				name, value, _ := strings.Cut(pair, "=")
+				values[name] = value
+			}
+			all = append(all, warehousetest.Row{Time: int64(len(all)), Values: values})
+		}
+		l.Load(t, id, "visits", all...)
+	}
+	load("1", "id=1 email=a@x n=1", "id=2 email=b@x n=2", "id=3 email=a@x cookie=k", "id=4 email=b@x cookie=k") // one person
+	r, err := d.newRebuild(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.rebuilding.Store(true)
+	if err := r.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	load("2", "id=5 email=a@x n=10", "id=6 email=c@x n=5", "id=4 email=b@x cookie=other") // is parted
+	if err := r.finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.clear(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for email, want := range map[string]int64{"a@x": 11, "b@x": 2, "c@x": 5} {
+		if p := l.Find(t, "email", email); p.Values["n"] != want || p.Values["email"] != email {
+			t.Errorf("%s has %v, want %d", email, p.Values, want)
+		}
+	}
+	if n, err := d.CountProfiles(t.Context()); err != nil || n != 3 {
+		t.Errorf("%d people (%v), want 3", n, err)
+	}
+	if want := (warehouse.RebuildResult{Messages: 6, Profiles: 3}); r.result != want {
+		t.Errorf("the rebuild says %+v, want %+v", r.result, want)
+	}
 }
 
 // TestCancelledRebuildLeavesNothing: neither a table, nor a temporary one in
