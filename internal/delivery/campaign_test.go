@@ -68,6 +68,13 @@ func (w *world) do(ctx context.Context, d deed) error {
 		w.store.setJob(w.job, activation.JobRunnable)
 	case "run":
 		_, _ = w.proc.RunTarget(ctx, w.target)
+	case "forget":
+		if l, ok := w.plane.(*lake); ok {
+			if err := l.forget(ctx, int64(d.Seed%16)); err != nil {
+				return err
+			}
+			_, _ = w.openForget(ctx) // a conflict is for a later run
+		}
 	case "replace":
 		_, _ = w.proc.ReplaceTarget(ctx, w.target, "ann")
 	case "approve", "decline", "withdraw", "retry":

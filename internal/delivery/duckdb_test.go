@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -30,7 +31,8 @@ type lake struct {
 	people   map[int64]human
 	waiting  []int64 // changed since the last load
 	loads    int
-	last     int64 // time of the last message, Unix microseconds
+	last     int64          // time of the last message, Unix microseconds
+	gone     map[int64]bool // who was forgotten: what comes of them is dropped
 }
 
 func (l *lake) set(id int64, keys [2]string, member bool) {
@@ -86,8 +88,8 @@ func (l *lake) load(ctx context.Context) error {
 
 func (l *lake) wanted(int) (must, may map[string]bool) {
 	must = map[string]bool{}
-	for _, h := range l.people {
-		if h.member {
+	for id, h := range l.people {
+		if h.member && !l.gone[id] {
 			must[h.keys[0]], must[h.keys[1]] = true, true
 		}
 	}
@@ -114,7 +116,7 @@ func onDuckDB(t *testing.T, template string, seed uint64, replay provider.Replay
 			t.Error(err)
 		}
 	})
-	l := &lake{DB: db, t: t, dir: dir, people: map[int64]human{}}
+	l := &lake{DB: db, t: t, dir: dir, people: map[int64]human{}, gone: map[int64]bool{}}
 	w := newWorld(&control{s, t}, l, n, replay)
 	l.audience = declare(t, s, w)
 	l.declare(ctx)
@@ -157,6 +159,9 @@ func TestCampaignOnDuckDB(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		replay := []provider.Replay{provider.ReplayHarmless, provider.ReplayNever}[r.IntN(2)]
 		list := someDeeds(r, 12)
+		for range 2 {
+			list = slices.Insert(list, 1+r.IntN(len(list)), deed{What: "forget", Seed: r.Uint64()})
+		}
 		synctest.Test(t, func(t *testing.T) {
 			w := onDuckDB(t, empty, r.Uint64(), replay, r.IntN(3) == 0)
 			w.reaches([]activation.Reach{{}, {UserLimit: 5}, {UserLimit: 4, UserLimitFrequency: "hourly"}}[r.IntN(3)])

@@ -141,13 +141,14 @@ func (s *Store) Receipts(ctx context.Context, run activation.RunID) (map[activat
 
 // RemovedWithin sums the accepted plain removals of the target since a time,
 // for the removal guard. A removal whose outcome is unknown counts as well,
-// since it may have happened.
+// since it may have happened. Who was forgotten does not: of them the guard is
+// not asked.
 func (s *Store) RemovedWithin(ctx context.Context, target activation.TargetID, since time.Time) (int64, error) {
 	var n int64
 	err := s.read.QueryRowContext(ctx, `SELECT coalesce(sum(c.accepted + c.unknown), 0) FROM runs r
 		JOIN items i ON i.run_id = r.id AND i.op = 'remove' AND i.plain
 		JOIN receipts c ON c.item_id = i.id AND c.at >= $2
-		WHERE r.target_id = $1`, target, since.UnixMicro()).Scan(&n)
+		WHERE r.target_id = $1 AND r.mode <> 'forget'`, target, since.UnixMicro()).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("sum removals: %w", err)
 	}
