@@ -123,6 +123,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	}); err != nil {
 		return nil, inUse(err, cfg.Data)
 	}
+	if err := emptyScratch(cfg.Data); err != nil {
+		return nil, err
+	}
 	node := nodeName()
 	if err := s.openControl(ctx, node, opt.Now); err != nil {
 		return nil, err

@@ -11,9 +11,6 @@ import (
 	"usher/internal/provider"
 )
 
-// scratchDir is where sources and programs keep files of one attempt.
-const scratchDir = "scratch"
-
 // limits of what one upload may bring.
 func (s *Server) limits() ingest.Limits {
 	c := s.cfg
