@@ -180,7 +180,10 @@ func (d *demo) story(ctx context.Context, first, second, network string) error {
 			return err
 		}
 	}
-	return d.settle(ctx, "second run", 2, first, second)
+	if err := d.settle(ctx, "second run", 2, first, second); err != nil {
+		return err
+	}
+	return d.live(ctx)
 }
 
 // demoSchema is what the shop's files mean.
@@ -466,14 +469,7 @@ func judge(ctx context.Context, deliveries []string) (map[string][]expect.Member
 
 // report prints the table of a round and remembers whether all matched.
 func (d *demo) report(name string, runs map[string]runView, expected map[string][]expect.Member) error {
-	held := map[string][]meta.Member{}
-	for _, aud := range d.sandbox.Meta().Audiences() {
-		for _, slug := range demoAudiences {
-			if strings.Contains(aud.Name, title(slug)) {
-				held[slug], _ = d.sandbox.Meta().Members(aud.ID)
-			}
-		}
-	}
+	held := d.held()
 	rows := make([][]string, 0, len(demoAudiences))
 	for _, slug := range demoAudiences {
 		c := runs[slug].Counts
@@ -488,6 +484,19 @@ func (d *demo) report(name string, runs map[string]runView, expected map[string]
 	}
 	_, _ = fmt.Fprintf(d.out, "\n%s\n", name)
 	return d.table([]string{"AUDIENCE", "SELECTED", "OMITTED", "ADDED", "REMOVED", "UNCHANGED", "ACCEPTED", "REJECTED", "EXPECTED", "AT THE SANDBOX", "MEMBER BY MEMBER"}, rows)
+}
+
+// held is who is in each audience at the sandbox.
+func (d *demo) held() map[string][]meta.Member {
+	held := map[string][]meta.Member{}
+	for _, aud := range d.sandbox.Meta().Audiences() {
+		for _, slug := range demoAudiences {
+			if strings.Contains(aud.Name, title(slug)) {
+				held[slug], _ = d.sandbox.Meta().Members(aud.ID)
+			}
+		}
+	}
+	return held
 }
 
 // compare compares two sets of people by customer key and e-mail hash.
