@@ -167,19 +167,29 @@ func (d *DB) Close() error {
 func (d *DB) writer() {
 	defer d.done.Done()
 	for {
-		var r writeRequest
-		select {
-		case r = <-d.urgent:
-		default:
-			select {
-			case <-d.stop:
-				return
-			case r = <-d.urgent:
-			case r = <-d.writes:
-			}
+		r, ok := d.nextWrite()
+		if !ok {
+			return
 		}
 		r.done <- d.transact(r.ctx, r.fn)
 	}
+}
+
+// nextWrite waits for the next write, of those that wait an urgent one; ok is
+// false after Close.
+func (d *DB) nextWrite() (r writeRequest, ok bool) {
+	select {
+	case r = <-d.urgent:
+		return r, true
+	default:
+	}
+	select {
+	case <-d.stop:
+		return r, false
+	case r = <-d.urgent:
+	case r = <-d.writes:
+	}
+	return r, true
 }
 
 func (d *DB) transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {

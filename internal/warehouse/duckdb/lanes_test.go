@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,5 +81,71 @@ func TestALockGivenToOneWhoLeft(t *testing.T) {
 	l.pass(now)
 	if l.held {
 		t.Error("the lock is held by nobody")
+	}
+}
+
+// Of the writes that wait an urgent one is next, whoever came first.
+func TestUrgentWritesGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type name struct{}
+		d := &DB{now: time.Now, stop: make(chan struct{}), writes: make(chan writeRequest), urgent: make(chan writeRequest)}
+		for _, who := range []string{"plain 1", "plain 2", "urgent 1", "urgent 2"} {
+			go func() {
+				if err := d.writeAs(context.WithValue(t.Context(), name{}, who), strings.HasPrefix(who, "urgent"), nil); err != nil {
+					t.Error(err)
+				}
+			}()
+			synctest.Wait() // until it waits for the writer, which is busy
+		}
+		if n := d.waiting.Load(); n != 4 {
+			t.Errorf("%d writes wait, want 4", n)
+		}
+		var order []any
+		for range 4 {
+			r, ok := d.nextWrite()
+			if !ok {
+				t.Fatal("the writer has ended")
+			}
+			order = append(order, r.ctx.Value(name{}))
+			r.done <- nil
+			synctest.Wait()
+		}
+		if want := []any{"urgent 1", "urgent 2", "plain 1", "plain 2"}; !slices.Equal(order, want) {
+			t.Errorf("order = %q, want %q", order, want)
+		}
+		close(d.stop)
+		if _, ok := d.nextWrite(); ok {
+			t.Error("a closed warehouse has a write")
+		}
+	})
+}
+
+// A bulk slice is narrow at once when somebody urgent has come, however wide the
+// one before was, and what is urgent is not cut.
+func TestSlicesAreNarrowWhileSomebodyWaits(t *testing.T) {
+	now := time.Now()
+	d := &DB{now: func() time.Time { return now }, maxSlice: maxSlice}
+	wide := pace{width: 200_000, took: 2 * time.Second}
+	for _, c := range []struct {
+		what   string
+		last   pace
+		urgent bool
+		quiet  int64
+		busy   int64
+	}{
+		{"first", pace{}, false, firstSlice, minSlice},
+		{"first, urgent", pace{}, true, firstSlice, firstSlice},
+		{"after a wide one", wide, false, 200_000, 25_000},
+		{"after a slow one", pace{width: 100_000, took: time.Minute}, false, 50_000, minSlice},
+		{"after a quick one", pace{width: 20_000, took: time.Millisecond}, false, 40_000, 40_000},
+	} {
+		d.urgentAt.Store(0)
+		if n := d.nextWidth(c.last, c.urgent); n != c.quiet {
+			t.Errorf("%s: %d lines, want %d", c.what, n, c.quiet)
+		}
+		d.urgentAt.Store(now.UnixNano())
+		if n := d.nextWidth(c.last, c.urgent); n != c.busy {
+			t.Errorf("%s, somebody waits: %d lines, want %d", c.what, n, c.busy)
+		}
 	}
 }

@@ -43,8 +43,9 @@ type staged struct {
 func (d *DB) stage(ctx context.Context, st stream, l warehouse.Load) (staged, error) {
 	s := staged{table: fmt.Sprintf("scratch.load_%d", d.stagings.Add(1))}
 	// Threads that read one file side by side may take a quoted line break for
-	// the end of a row: then one reads it alone.
-	for _, parallel := range []bool{true, false} {
+	// the end of a row: then one reads it alone. So it does while something urgent
+	// is under way, which would have no core otherwise.
+	for _, parallel := range []bool{l.Urgent || !d.hurried(), false} {
 		err := d.readSpool(ctx, &s, st, l, parallel)
 		if err == nil {
 			return s, nil

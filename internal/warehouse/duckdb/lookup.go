@@ -72,13 +72,13 @@ func (s *slice) noteStale(ctx context.Context) error {
 
 // refreshStale derives anew the profiles noted in stale, some at a time.
 func (d *DB) refreshStale(ctx context.Context) error {
-	for width := min(firstSlice, d.maxSlice); ; {
-		start := d.now()
+	for last := (pace{}); ; {
+		start, width := d.now(), d.nextWidth(last, false)
 		n, err := d.refreshSome(ctx, width)
 		if err != nil || n == 0 {
 			return err
 		}
-		width = d.nextWidth(width, d.now().Sub(start))
+		last = pace{width, d.now().Sub(start)}
 	}
 }
 

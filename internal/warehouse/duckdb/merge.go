@@ -17,9 +17,10 @@ import (
 // took, so that nobody waits for the writer longer than about sliceAim. While
 // nobody waits slices may take longer, because each costs a good part of a
 // second whatever its width: 1,000,000 rows of ten columns cost 15.8 CPU-s in
-// slices of 0.4 s and 8.4 in wide ones. Who comes then waits once.
+// slices of 0.4 s and 8.4 in wide ones. Who comes then waits once: the next slice
+// is narrow.
 const (
-	sliceAim   = 400 * time.Millisecond
+	sliceAim   = 250 * time.Millisecond
 	quietAim   = 2 * time.Second
 	firstSlice = 50_000
 	minSlice   = 10_000 // below this the fixed cost of a slice outweighs its rows
@@ -77,12 +78,9 @@ func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int6
 		return err
 	}
 	defer d.unstage(ctx, from)
-	width := min(firstSlice, d.maxSlice)
-	if d.hurried() && !l.Urgent {
-		width = min(minSlice, d.maxSlice)
-	}
+	var last pace
 	for {
-		rows, more, took, err := d.mergeSlice(ctx, l, from, width)
+		rows, more, this, err := d.mergeSlice(ctx, l, from, last)
 		if err != nil {
 			return fmt.Errorf("merge load %q: %w", l.ID, err)
 		}
@@ -90,19 +88,34 @@ func (d *DB) mergeRows(ctx context.Context, l warehouse.Load, progress func(int6
 		if !more {
 			return nil
 		}
-		width = d.nextWidth(width, took)
+		last = this
 	}
 }
 
-// nextWidth aims at sliceAim, or quietAim while the writer has nobody else to
-// serve, changing at most twofold: one slow slice says little on a busy machine.
-func (d *DB) nextWidth(width int64, took time.Duration) int64 {
-	aim := sliceAim
-	if !d.hurried() {
-		aim = quietAim
+// pace is how long a slice of some width took. The zero value is that of a load
+// that has not had one.
+type pace struct {
+	width int64
+	took  time.Duration
+}
+
+// nextWidth is the width of the slice after last. It aims at sliceAim while the
+// writer has somebody else to serve, and otherwise at quietAim, where the width
+// changes at most twofold: one slow slice says little on a busy machine.
+func (d *DB) nextWidth(last pace, urgent bool) int64 {
+	hurried := d.hurried() && !urgent
+	if last.width == 0 {
+		if hurried {
+			return min(minSlice, d.maxSlice)
+		}
+		return min(firstSlice, d.maxSlice)
 	}
-	next := int64(float64(width) * float64(aim) / float64(max(took, time.Millisecond)))
-	next = max(width/2, min(next, 2*width))
+	aim, least := quietAim, last.width/2
+	if hurried {
+		aim, least = sliceAim, minSlice
+	}
+	next := int64(float64(last.width) * float64(aim) / float64(max(last.took, time.Millisecond)))
+	next = max(least, min(next, 2*last.width))
 	return min(max(minSlice, next), d.maxSlice)
 }
 
@@ -119,14 +132,14 @@ func (d *DB) loadStream(ctx context.Context, l warehouse.Load) (stream, error) {
 	return d.ensureStream(ctx, l.Stream, l.Columns)
 }
 
-// mergeSlice merges the next width lines. It returns the rows merged so far of
-// the whole load, whether there are more, and how long it held the lock.
-func (d *DB) mergeSlice(ctx context.Context, l warehouse.Load, from staged, width int64) (rows int64, more bool, took time.Duration, err error) {
+// mergeSlice merges the next lines. It returns the rows merged so far of the
+// whole load, whether there are more, and how long it held the lock.
+func (d *DB) mergeSlice(ctx context.Context, l warehouse.Load, from staged, last pace) (rows int64, more bool, this pace, err error) {
 	if err := d.lockIngestAs(ctx, l.Urgent); err != nil {
-		return 0, false, 0, err
+		return 0, false, pace{}, err
 	}
 	defer d.unlockIngest()
-	start := d.now()
+	start, width := d.now(), d.nextWidth(last, l.Urgent) // by who waits now
 	err = d.writeAs(ctx, l.Urgent, func(ctx context.Context, tx *sql.Tx) error {
 		done, err := readLoad(ctx, tx, l.ID)
 		if err != nil {
@@ -145,26 +158,31 @@ func (d *DB) mergeSlice(ctx context.Context, l warehouse.Load, from staged, widt
 		done.nextLine = s.end
 		rows, more = done.result.Rows, s.end <= from.last
 		if !more {
-			if done.finished, err = finishes(ctx, tx, l, done); err != nil {
+			if done.finished, err = s.finishes(ctx, done); err != nil {
 				return err
 			}
 		}
 		return done.save(ctx, tx, l.ID)
 	})
-	return rows, more, d.now().Sub(start), err
+	return rows, more, pace{width, d.now().Sub(start)}, err
 }
 
-// finishes reports whether the load is done with its last slice: nobody was made
-// stale. It drops the record of the load that this one says is settled.
-func finishes(ctx context.Context, tx *sql.Tx, l warehouse.Load, done loadRecord) (bool, error) {
-	if l.Settled != "" {
-		if _, err := exec(ctx, tx, "settle load", `DELETE FROM loads WHERE id = $1 AND finished`, l.Settled); err != nil {
+// finishes reports whether the load is done with its last slice: all its rows are
+// merged, and nobody was made stale, as only reference streams do. It drops the
+// record of the load that this one says is settled.
+func (s *slice) finishes(ctx context.Context, done loadRecord) (bool, error) {
+	if s.load.Settled != "" {
+		if _, err := s.exec(ctx, "settle load", `DELETE FROM loads WHERE id = $1 AND finished`, s.load.Settled); err != nil {
 			return false, err
 		}
 	}
 	var stale bool
-	err := queryRow(ctx, tx, "look for stale profiles", `SELECT count(*) > 0 FROM stale`, nil, &stale)
-	return !stale && done.result.Rows == l.Rows, err
+	if s.st.ReferenceKey != "" {
+		if err := queryRow(ctx, s.tx, "look for stale profiles", `SELECT count(*) > 0 FROM stale`, nil, &stale); err != nil {
+			return false, err
+		}
+	}
+	return !stale && done.result.Rows == s.load.Rows, nil
 }
 
 // finishLoad derives anew the profiles that look-ups made stale and closes the

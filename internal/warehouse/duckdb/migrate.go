@@ -4,12 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 )
 
 // The fixed tables. Streams, profiles and key sets have tables of their own
 // whose columns follow what is declared:
 //
-//	profiles(_pid, _seq, <field>, <field>__ord …)    one row a person; _seq is the merge that changed it last
+//	profiles(_pid, _seq, <field>, <field>__at, <field>__seq …)   one row a person; _seq is the merge that changed it last
 //	stream_<n>(_seq, _pid, _mid, _hash, _time, _received, c1, c2 …)   raw messages; columns named in stream_columns
 //	reference_<n>(_key, c1, c2 …)                     the present row per key of a reference stream
 //	keys_<n>(pid, version, src_seq, fp, k1, k2 …)    present match keys; keys_<n>_old holds earlier versions
@@ -22,8 +23,8 @@ import (
 //	waiting_events(target, stream, seq, pid, …)      events that wait for their person (events_wait.go)
 //
 // Columns that begin with an underscore, or hold two of them, are ours: field
-// names can't. <field>__ord is the message time and number of a latest or first
-// value (see ordSQL). Raw messages keep the profile id they were given; where
+// names can't. <field>__at and <field>__seq are the time and number of the message
+// that a latest or first value is of (see ordSQL). Raw messages keep the profile id they were given; where
 // that profile was merged into another since, profile_merges says which
 // (always the living one: chains are kept flat). identifiers holds digests, see
 // keySQL; capped says who carries values that link nobody (identity_cap.go), and
@@ -70,6 +71,21 @@ var migrations = []string{
 	INSERT INTO stream_seen SELECT stream, name, 0 FROM stream_columns;
 	INSERT INTO stream_seen SELECT DISTINCT stream, '', 0 FROM stream_columns;
 	CREATE TABLE stream_drift (stream INTEGER, kind VARCHAR, name VARCHAR, since BIGINT, load VARCHAR, count BIGINT, total BIGINT, settled BOOLEAN);`,
+	// Time and number were one number, __ord. COLUMNS wants one column to be there.
+	`ALTER TABLE profiles ADD COLUMN __ord HUGEINT;
+	CREATE TABLE profiles_split AS SELECT COLUMNS(lambda c: NOT ends_with(c, '__ord')), ` + split("__at", "(o - n) // 18446744073709551616") + `, ` + split("__seq", "n") + ` FROM profiles;
+	ALTER TABLE profiles_split DROP COLUMN __at;
+	ALTER TABLE profiles_split DROP COLUMN __seq;
+	DROP TABLE profiles;
+	ALTER TABLE profiles_split RENAME TO profiles;`,
+}
+
+// split makes of each column that ends with __ord one with another end: what is
+// said of o, its value, and n, the number in it. Times before 1970 are negative.
+func split(end, of string) string {
+	column := `COLUMNS('(.*)__ord')`
+	n := `((` + column + ` % 18446744073709551616 + 18446744073709551616) % 18446744073709551616)`
+	return `(` + strings.NewReplacer("o", column, "n", n).Replace(of) + `)::BIGINT AS '\1` + end + `'`
 }
 
 // migrate brings the fixed tables up to date, each step in a transaction of its

@@ -30,6 +30,10 @@ func TestOlderFilesOpen(t *testing.T) {
 			if given, err := d.declared(t.Context(), d.sql); err != nil || given.all[0].Given {
 				t.Errorf("an audience with a rule became one whose members are given (%v)", err)
 			}
+			var orders string
+			if err := queryRow(t.Context(), d.sql, "read", `SELECT string_agg(concat_ws(' ', _pid, plan, plan__at, plan__seq), ', ' ORDER BY _pid) FROM profiles`, nil, &orders); err != nil || orders != "1 a 5 7, 2 b -5 7, 3" {
+				t.Errorf("profiles = %q (%v)", orders, err)
+			}
 		})
 	}
 }
@@ -46,7 +50,9 @@ func oldFile(t *testing.T, path string, n int) {
 		t.Fatal(err)
 	}
 	rows := map[int]string{ // by the migration after which they are there
-		0: `INSERT INTO audiences (id, n, slug, rule, version, seq) VALUES ('kept', 1, 'kept', 'FILTER *', 1, 7)`,
+		0: `INSERT INTO audiences (id, n, slug, rule, version, seq) VALUES ('kept', 1, 'kept', 'FILTER *', 1, 7);
+			ALTER TABLE profiles ADD COLUMN plan VARCHAR; ALTER TABLE profiles ADD COLUMN plan__ord HUGEINT;
+			INSERT INTO profiles VALUES (1, 1, 'a', 5 * 18446744073709551616::HUGEINT + 7), (2, 1, 'b', -5 * 18446744073709551616::HUGEINT + 7), (3, 1, NULL, NULL)`,
 		2: `INSERT INTO event_cursors (target, seq) VALUES ('target', 1)`,
 	}
 	for i, m := range migrations[:n] {
