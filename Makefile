@@ -51,7 +51,7 @@ test: deps ## Every test, with the race detector
 
 .PHONY: kill
 kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeats one, KILLS=n)
-	USHER_KILLS=$(or $(KILLS),50) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run 'TestKill|TestTakeover' -v ./internal/server/
+	USHER_KILLS=$(or $(KILLS),50) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run 'TestKill|TestTakeover' -v ./internal/server/ ./internal/ingest/
 
 .PHONY: soak-short
 soak-short: ## A short campaign by seed: changes, decisions, crashes, faults, pauses, retries; then the sandbox is compared with a model

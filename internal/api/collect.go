@@ -44,8 +44,11 @@ func (a *API) collect(h huma.API, t traced) {
 		answer := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[envelope[ingest.Summary]](), true, "Summary")
 		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/json": {Schema: answer}}}}
 		refusal := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[failure](), true, "Failure")
-		for _, status := range []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusInternalServerError, http.StatusInsufficientStorage} {
+		for _, status := range []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusInsufficientStorage} {
 			op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{"application/json": {Schema: refusal}}}
+		}
+		op.Responses[strconv.Itoa(http.StatusTooManyRequests)].Headers = map[string]*huma.Param{
+			"Retry-After": {Description: "seconds until it should be sent again; nothing of it was kept", Schema: &huma.Schema{Type: huma.TypeInteger}},
 		}
 		h.OpenAPI().AddOperation(&op)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,10 +23,15 @@ import (
 // killDir makes TestKillCountsOnce a process that takes data in until it is killed.
 const killDir = "USHER_TEST_KILL_DIR"
 
+// killAfter is which merge that process kills itself after, before the inbox knows
+// of it; "" = it is killed from outside.
+const killAfter = "USHER_TEST_KILL_AFTER"
+
 // rowsOfUpload is how many rows an upload of that process has: several slices.
 const rowsOfUpload = 450
 
-// A server is killed at random moments while messages and uploads come in. In the
+// A server is killed while messages and uploads come in, by turns at random moments
+// and between a merge and the inbox's note of it. In the
 // end everything that was acknowledged counts exactly once, what was refused does
 // not count, and nothing counts twice. USHER_KILLS says how often, USHER_SEED when.
 func TestKillCountsOnce(t *testing.T) {
@@ -49,17 +55,22 @@ func TestKillCountsOnce(t *testing.T) {
 	dir := t.TempDir()
 	accepted := map[string]bool{}
 	for n := range kills {
-		killOnce(t, dir, n, time.Duration(r.IntN(900))*time.Millisecond, accepted)
+		after := time.Duration(r.IntN(900)) * time.Millisecond
+		if n%2 == 0 {
+			killOnce(t, dir, n, time.Minute, accepted, fmt.Sprintf("%s=%d", killAfter, 1+r.IntN(4)))
+		} else {
+			killOnce(t, dir, n, after, accepted)
+		}
 	}
 	countOnce(t, dir, accepted)
 }
 
 // killOnce starts the process, kills it some time after its first word and notes
 // what it acknowledged.
-func killOnce(t *testing.T, dir string, n int, after time.Duration, accepted map[string]bool) {
+func killOnce(t *testing.T, dir string, n int, after time.Duration, accepted map[string]bool, env ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillCountsOnce$", "-test.count=1") //nolint:gosec // this test binary
-	cmd.Env = append(os.Environ(), killDir+"="+dir, fmt.Sprintf("USHER_TEST_KILL_NAME=k%d", n))
+	cmd.Env = append(append(os.Environ(), killDir+"="+dir, fmt.Sprintf("USHER_TEST_KILL_NAME=k%d", n)), env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +113,7 @@ func killPlant(t *testing.T, dir string) *plant {
 		t.Fatal(err)
 	}
 	p := &plant{
-		db: db, merger: ingest.NewMerger(ingest.MergerConfig{Inbox: in, Warehouse: db, LivePause: 5 * time.Millisecond}),
+		db: db, merger: ingest.NewMerger(ingest.MergerConfig{Inbox: in, Warehouse: db, LivePause: 5 * time.Millisecond, OnMerged: killsItself()}),
 		Collector: ingest.NewCollector(ingest.CollectorConfig{Inbox: in, Schema: db}),
 	}
 	mappings := []warehouse.Mapping{}
@@ -130,6 +141,24 @@ func killPlant(t *testing.T, dir string) *plant {
 		_, _ = in.Close(), db.Close()
 	})
 	return p
+}
+
+// killsItself ends the process, in a child that is told so, after some batch of
+// messages was merged and before the inbox knows.
+func killsItself() func(context.Context, warehouse.Load, warehouse.LoadResult) {
+	left, err := strconv.Atoi(os.Getenv(killAfter))
+	if err != nil {
+		return nil
+	}
+	return func(_ context.Context, l warehouse.Load, _ warehouse.LoadResult) {
+		if !l.Urgent {
+			return
+		}
+		if left--; left == 0 {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	}
 }
 
 // killed sends messages and uploads until it is killed and says what was accepted.

@@ -20,7 +20,8 @@ import (
 // crashes when.
 
 // liveBatch bounds what is merged at a time: more would hold the writer for long.
-var liveBatch = inbox.BatchSize{Rows: 10_000, Bytes: 8 << 20, Columns: 1000}
+// It leaves room to catch up, as most of the cost of a batch is not that of its rows.
+var liveBatch = inbox.BatchSize{Rows: 25_000, Bytes: 16 << 20, Columns: 1000}
 
 // liveLane is the state of the real-time lane. One goroutine uses it.
 type liveLane struct {
