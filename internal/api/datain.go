@@ -189,6 +189,7 @@ func (a *API) rejected(h huma.API, t traced) {
 		ctx := r.Context()
 		rows, err := a.RejectedRows.Rejected(ctx, r.PathValue("id"))
 		if err == nil {
+			defer rows.Close()
 			err = a.Audit.AddAudit(ctx, activation.AuditEntry{Actor: caller.Name, Verb: "read rejected rows", SubjectType: "load", SubjectID: r.PathValue("id")})
 		}
 		if err != nil {
@@ -197,7 +198,6 @@ func (a *API) rejected(h huma.API, t traced) {
 			writeFailure(w, r, f)
 			return
 		}
-		defer rows.Close()
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", "rejected-"+r.PathValue("id")+".ndjson"))
 		if _, err := io.Copy(w, rows); err != nil {

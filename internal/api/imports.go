@@ -41,7 +41,7 @@ func (a *API) imports(h huma.API) {
 		job, err := a.importJob(ctx, in.ID)
 		var out imports.Position
 		if err == nil {
-			out, err = a.Imports.State(ctx, job)
+			out, err = a.position(ctx, job)
 		}
 		if err != nil {
 			return nil, a.fail(ctx, err)
@@ -58,13 +58,23 @@ func (a *API) imports(h huma.API) {
 		}
 		var out imports.Position
 		if err == nil {
-			out, err = a.Imports.State(ctx, job)
+			out, err = a.position(ctx, job)
 		}
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		return ok(ctx, out)
 	})
+}
+
+// position is where a job stands. What its source keeps may hold values of a cursor
+// column, which are for whoever may see people.
+func (a *API) position(ctx context.Context, job activation.Job) (imports.Position, error) {
+	out, err := a.Imports.State(ctx, job)
+	if !CallerOf(ctx).Role.Includes(Admin) {
+		out.Position = ""
+	}
+	return out, err
 }
 
 func (a *API) importJob(ctx context.Context, id string) (activation.Job, error) {

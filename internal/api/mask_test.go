@@ -1,9 +1,12 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
+	"usher/internal/activation"
+	"usher/internal/imports"
 	"usher/internal/warehouse"
 )
 
@@ -30,6 +33,24 @@ func TestMaskProfiles(t *testing.T) {
 		}
 		if people[0].Values["open"] != "shown" {
 			t.Error("a field that is not personal is masked")
+		}
+	}
+}
+
+// reader is an import that stands at a row of somebody's.
+type reader struct{ Imports }
+
+func (reader) State(context.Context, activation.Job) (imports.Position, error) {
+	return imports.Position{Rows: 7, Position: `{"after":"ana@x.com"}`}, nil
+}
+
+// TestPositionIsForAdministrators: a cursor may stand at somebody's value.
+func TestPositionIsForAdministrators(t *testing.T) {
+	a := &API{Deps: Deps{Imports: reader{}}}
+	for role, want := range map[activation.Role]bool{Viewer: false, Operator: false, Admin: true} {
+		got, err := a.position(context.WithValue(t.Context(), callerKey, Caller{Role: role}), activation.Job{})
+		if err != nil || got.Rows != 7 || (got.Position != "") != want {
+			t.Errorf("%s reads %+v, %v", role, got, err)
 		}
 	}
 }
