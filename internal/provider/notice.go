@@ -37,6 +37,8 @@ func (n Notice) Title() string {
 	}
 	word := typeWords[n.Type]
 	switch {
+	case n.Source == activation.SourceQuery && n.Type == activation.EventDrifted:
+		return "Stream " + Line(n.SubjectName) + " brings what nobody declared"
 	case n.Recovery && n.Type == activation.EventRejected:
 		word = "has fewer rows rejected"
 	case word == "":

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,6 +49,11 @@ func (a *announcer) merged(ctx context.Context, l warehouse.Load, r warehouse.Lo
 		c[name] += n
 	}
 	a.mu.Unlock()
+	if len(r.Drift) > 0 {
+		if err := a.store.StreamDrifted(ctx, l.Stream, driftMessage(l.ID, r.Drift)); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "nobody is told what a stream brings", slog.String("stream", l.Stream), slog.Any("error", err))
+		}
+	}
 	if !l.Urgent {
 		a.tell(ctx)
 		return
@@ -55,6 +62,43 @@ func (a *announcer) merged(ctx context.Context, l warehouse.Load, r warehouse.Lo
 	case a.wake <- struct{}{}:
 	default: // it will be told with what is there already
 	}
+}
+
+// toldDrift is how many changes of a stream one event names.
+const toldDrift = 10
+
+// driftMessage says what a load changed in what its stream brings. It names columns
+// and fields, never values.
+func driftMessage(load string, drift []warehouse.Drifting) string {
+	var parts []string
+	for _, d := range drift[:min(len(drift), toldDrift)] {
+		switch d.Kind {
+		case "new_column":
+			parts = append(parts, fmt.Sprintf("column %q is new", d.Column))
+		case "missing_column":
+			parts = append(parts, fmt.Sprintf("column %q is missing", d.Column))
+		default:
+			parts = append(parts, fmt.Sprintf("%d of %d values of %s cannot be read", d.Count, d.Of, d.Field))
+		}
+	}
+	if more := len(drift) - toldDrift; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return "load " + load + ": " + strings.Join(parts, ", ")
+}
+
+// settling tells as well that what a stream brings was accepted.
+type settling struct {
+	warehouse.Mappings
+	store *store.Store
+}
+
+// SettleDrift accepts what a stream brings now.
+func (s settling) SettleDrift(ctx context.Context, stream string) error {
+	if err := s.Mappings.SettleDrift(ctx, stream); err != nil {
+		return err
+	}
+	return s.store.StreamSettled(ctx, stream)
 }
 
 // run tells what came in real time until ctx ends.

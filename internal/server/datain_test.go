@@ -127,6 +127,55 @@ func TestRebuildChangesWhatChanged(t *testing.T) {
 	}
 }
 
+// TestStreamDriftIsTold: a load that changes what its stream brings is told of once,
+// and so is that somebody accepted it.
+func TestStreamDriftIsTold(t *testing.T) {
+	var mu sync.Mutex
+	var told []string
+	far := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, string(body))
+	}))
+	defer far.Close()
+	s := servertest.Start(t, strings.TrimPrefix(far.URL, "http://"))
+	s.Declare()
+	s.Must(http.MethodPost, "/v2/job/alert-webhook", map[string]any{
+		"name": "Tell", "config": map[string]string{"webhook_url": far.URL + "/hook", "system_event_single_source": "query"},
+	}, nil)
+	wantTold := func(what string, n int, words ...string) {
+		t.Helper()
+		s.Eventually(what, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(told) >= n
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		for _, w := range words {
+			if len(told) != n || !strings.Contains(told[n-1], w) {
+				t.Fatalf("told %q, want %d, the last with %s", told, n, w)
+			}
+		}
+	}
+	load := s.Load("people", "id,email,score,shoe_size\n4,d@example.com,high,44\n")
+	s.Load("people", "id,email,score,shoe_size\n5,e@example.com,70,45\n")
+	wantTold("the drift", 1, load, "shoe_size", "is new", "1 of 1 values of score cannot be read", "drifted")
+	var drift []warehouse.Drifting
+	if s.Must(http.MethodGet, "/v2/stream/people/drift", nil, &drift); len(drift) != 2 {
+		t.Errorf("drift %+v, want the column and the field", drift)
+	}
+	s.Must(http.MethodPost, "/v2/stream/people/drift/accept", nil, nil)
+	if s.Must(http.MethodGet, "/v2/stream/people/drift", nil, &drift); len(drift) != 0 {
+		t.Errorf("drift %+v after it was accepted", drift)
+	}
+	wantTold("the end of it", 2, "accepted", "recovered")
+}
+
 // TestImportJob: files behind an address become messages, each once, and people.
 func TestImportJob(t *testing.T) {
 	var mu sync.Mutex

@@ -209,7 +209,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
 		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Decision: decisions, Paid: media, Explainer: why, Insight: s.insight, Manifest: code,
-		Rebuilding: s.rebuilder, Forgetting: s.forgetter, RejectedRows: s.merger, Imports: reads, Mapping: s.warehouse,
+		Rebuilding: s.rebuilder, Forgetting: s.forgetter, RejectedRows: s.merger, Imports: reads, Mapping: settling{s.warehouse, s.store},
 		Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Vault: box, Sealed: s.store, Providers: opt.Providers,
 		Alerts: s.store, Notifier: tell,
@@ -221,7 +221,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Manifest: code, Vault: box, Facts: s.facts(node, opt.Now()),
 		Reconciling: deliver, Comparisons: s.store, Differences: deliver, Explain: why, Decisions: decisions, Past: media, Insight: s.insight,
 		DataIn: web.DataIn{
-			Rebuilds: s.rebuilder, Forgets: s.forgetter, Imports: reads, Mapping: s.warehouse, Merges: s.warehouse, Rejected: s.merger, Series: s.store, Suppressed: s.warehouse.Suppressed,
+			Rebuilds: s.rebuilder, Forgets: s.forgetter, Imports: reads, Mapping: settling{s.warehouse, s.store}, Merges: s.warehouse, Rejected: s.merger, Series: s.store, Suppressed: s.warehouse.Suppressed,
 		},
 	})
 	s.console.Register(mux)

@@ -207,12 +207,9 @@ func (s *Store) StreamDrifted(ctx context.Context, stream, message string) error
 	})
 }
 
-// StreamSettled tells that somebody accepted what a stream brings now.
-func (s *Store) StreamSettled(ctx context.Context, stream, user string) error {
+// StreamSettled tells that what a stream brings now was accepted.
+func (s *Store) StreamSettled(ctx context.Context, stream string) error {
 	return s.do(ctx, func(t *tx) error {
-		if err := t.audit(activation.AuditEntry{Actor: user, Verb: "settle", SubjectType: "stream", SubjectID: stream}); err != nil {
-			return err
-		}
 		return t.better(activation.Event{Source: activation.SourceQuery, SubjectID: stream, SubjectName: stream, Message: "what the stream brings now is accepted"})
 	})
 }

@@ -85,7 +85,7 @@ func rebuilds(w *world) {
 	w.ok(err)
 	w.equal("the disk is full", one.ErrorText)
 	w.ok(w.StreamDrifted(ctx, "crm", "column x is new"))
-	w.ok(w.StreamSettled(ctx, "crm", "ann"))
+	w.ok(w.StreamSettled(ctx, "crm"))
 	w.equal([]string{"failed", "recovered", "completed"}, w.told(activation.SourceQuery, "rebuild"))
 	w.equal([]string{"drifted", "recovered"}, w.told(activation.SourceQuery, "crm"))
 }

@@ -133,22 +133,3 @@ func (s *slice) dropSuppressed(ctx context.Context) (err error) {
 	s.result.Suppressed, err = s.exec(ctx, "drop who is suppressed", `DELETE FROM rows WHERE _seq IN (`+query+`)`, args...)
 	return err
 }
-
-// dropStored deletes the stored messages that carry an identifier of somebody who
-// was forgotten, as mappings find them that were not there then. A rebuild begins
-// with it. It belongs in a transaction of the writer, with ingest locked.
-func (d *DB) dropStored(ctx context.Context, tx *sql.Tx, sc *schema, compiled map[string]*streamMappings) error {
-	for _, st := range sc.sortedStreams() {
-		if st.ReferenceKey != "" {
-			continue
-		}
-		query, args := d.suppressedMessages(compiled[st.Name], messages{from: st.table() + ` m`})
-		if query == "" {
-			continue
-		}
-		if _, err := exec(ctx, tx, "drop who is suppressed", `DELETE FROM `+st.table()+` WHERE _seq IN (`+query+`)`, args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
