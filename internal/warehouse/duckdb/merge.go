@@ -171,10 +171,8 @@ func (d *DB) mergeSlice(ctx context.Context, l warehouse.Load, from staged, last
 // merged, and nobody was made stale, as only reference streams do. It drops the
 // record of the load that this one says is settled.
 func (s *slice) finishes(ctx context.Context, done loadRecord) (bool, error) {
-	if s.load.Settled != "" {
-		if _, err := s.exec(ctx, "settle load", `DELETE FROM loads WHERE id = $1 AND finished`, s.load.Settled); err != nil {
-			return false, err
-		}
+	if err := settle(ctx, s.tx, s.load); err != nil {
+		return false, err
 	}
 	var stale bool
 	if s.st.ReferenceKey != "" {
@@ -183,6 +181,15 @@ func (s *slice) finishes(ctx context.Context, done loadRecord) (bool, error) {
 		}
 	}
 	return !stale && done.result.Rows == s.load.Rows, nil
+}
+
+// settle drops the record of the load that l says is settled.
+func settle(ctx context.Context, tx *sql.Tx, l warehouse.Load) error {
+	if l.Settled == "" {
+		return nil
+	}
+	_, err := exec(ctx, tx, "settle load", `DELETE FROM loads WHERE id = $1 AND finished`, l.Settled)
+	return err
 }
 
 // finishLoad derives anew the profiles that look-ups made stale and closes the
@@ -202,6 +209,9 @@ func (d *DB) finishLoad(ctx context.Context, l warehouse.Load) (warehouse.LoadRe
 		}
 		if done.result.Rows != l.Rows {
 			return &activation.Error{Kind: activation.Internal, Code: codeSpool, Message: fmt.Sprintf("load %q merged %d of %d rows", l.ID, done.result.Rows, l.Rows)}
+		}
+		if err := settle(ctx, tx, l); err != nil { // without rows there was no slice that did
+			return err
 		}
 		done.finished = true
 		return done.save(ctx, tx, l.ID)

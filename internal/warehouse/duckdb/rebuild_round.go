@@ -92,7 +92,8 @@ func (r *rebuild) known(ctx context.Context) error {
 		`CREATE OR REPLACE TEMP TABLE identifiers AS SELECT k.key,
 			CASE WHEN n.pid IS NOT NULL AND n.pid NOT IN (SELECT pid FROM dirty) THEN n.pid ELSE coalesce(l.pid, n.pid) END AS pid
 			FROM (SELECT DISTINCT key FROM link) k LEFT JOIN identifiers_next n ON n.key = k.key LEFT JOIN lives l ON l.key = k.key`,
-		`DELETE FROM identifiers WHERE pid IS NULL`,
+		// Who was forgotten meanwhile may have been one with others here: they get ids of their own.
+		`DELETE FROM identifiers WHERE pid IS NULL OR pid IN (SELECT pid FROM forgotten)`,
 		`INSERT INTO dirty SELECT DISTINCT pid FROM lives WHERE pid IN (SELECT pid FROM identifiers) AND pid NOT IN (SELECT pid FROM dirty)`)
 }
 
