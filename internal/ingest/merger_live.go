@@ -38,21 +38,20 @@ func newLiveLane(m *Merger) *liveLane {
 func (l *liveLane) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		posted := l.m.cfg.Inbox.Posted()
-		worked, wait, err := l.round(ctx)
-		if err != nil {
-			l.m.logStopless(ctx, "merge messages", err)
-			wait = l.m.cfg.FirstWait
-		}
-		if !worked {
-			pause(ctx, posted, wait, err != nil)
+		if worked, wait := l.round(ctx); !worked {
+			pause(ctx, posted, wait, false)
 		}
 	}
 }
 
 // round merges one batch of each stream that may be merged now. If there is none,
-// wait is the time until one may be, 0 = none is known.
-func (l *liveLane) round(ctx context.Context) (worked bool, wait time.Duration, err error) {
+// wait is the time until one may be, 0 = none is known. A stream that the inbox does
+// not answer for is left alone for a while, and holds up no other.
+func (l *liveLane) round(ctx context.Context) (worked bool, wait time.Duration) {
 	for _, stream := range l.m.cfg.Inbox.Streams() {
+		if ctx.Err() != nil {
+			return worked, 0
+		}
 		now := l.m.cfg.Now()
 		left := l.begun[stream].Add(l.m.cfg.LivePause).Sub(now)
 		if s := l.stumbles[stream]; s != nil {
@@ -67,11 +66,15 @@ func (l *liveLane) round(ctx context.Context) (worked bool, wait time.Duration, 
 		l.begun[stream] = now
 		did, err := l.stream(ctx, stream)
 		if err != nil {
-			return worked, 0, err
+			l.m.logStopless(ctx, "merge messages", err)
+			l.begun[stream] = now.Add(l.m.cfg.FirstWait - l.m.cfg.LivePause)
+			if wait == 0 || l.m.cfg.FirstWait < wait {
+				wait = l.m.cfg.FirstWait
+			}
 		}
 		worked = worked || did
 	}
-	return worked, wait, nil
+	return worked, wait
 }
 
 // stream merges the next batch of a stream.
