@@ -30,7 +30,7 @@ func TestRebuildCatchesUpAtTheEnd(t *testing.T) {
 			{Name: "cookie", Type: warehouse.Text, Merge: warehouse.Latest, Rank: 2},
 			{Name: "n", Type: warehouse.Integer, Merge: warehouse.Sum},
 		},
-		Streams: []warehouse.Stream{{Name: "visits", MessageID: []string{"id"}}},
+		Streams: []warehouse.Stream{{Name: "visits", MessageID: []string{"id"}}, {Name: "calls"}},
 		Mappings: []warehouse.Mapping{
 			{Stream: "visits", Field: "email", Expression: "email"}, {Stream: "visits", Field: "cookie", Expression: "cookie"}, {Stream: "visits", Field: "n", Expression: "n"},
 		},
@@ -46,9 +46,15 @@ func TestRebuildCatchesUpAtTheEnd(t *testing.T) {
 			}
 			all = append(all, warehousetest.Row{Time: int64(len(all)), Values: values})
 		}
-		l.Load(t, id, "visits", all...)
+		stream := "visits"
+		if strings.HasPrefix(id, "calls") {
+			stream = id[:5]
+		}
+		l.Load(t, id, stream, all...)
 	}
 	load("1", "id=1 email=a@x n=1", "id=2 email=b@x n=2", "id=3 email=a@x cookie=k", "id=4 email=b@x cookie=k") // one person
+	load("calls", "who=a@x")
+	l.Apply(t, warehouse.Schema{Mappings: []warehouse.Mapping{{Stream: "calls", Field: "email", Expression: "who"}}}) // waits for the rebuild
 	r, err := d.newRebuild(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +64,10 @@ func TestRebuildCatchesUpAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	load("2", "id=5 email=a@x n=10", "id=6 email=c@x n=5", "id=4 email=b@x cookie=other") // is parted
+	if err := d.Suppress(t.Context(), "f", "email", "forgotten@x"); err != nil {
+		t.Fatal(err)
+	}
+	load("calls again", "who=forgotten@x")
 	if err := r.finish(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +82,7 @@ func TestRebuildCatchesUpAtTheEnd(t *testing.T) {
 	if n, err := d.CountProfiles(t.Context()); err != nil || n != 3 {
 		t.Errorf("%d people (%v), want 3", n, err)
 	}
-	if want := (warehouse.RebuildResult{Messages: 6, Profiles: 3}); r.result != want {
+	if want := (warehouse.RebuildResult{Messages: 7, Profiles: 3, Moved: 1}); r.result != want {
 		t.Errorf("the rebuild says %+v, want %+v", r.result, want)
 	}
 }
