@@ -68,7 +68,7 @@ func (f *Forgetter) compact(ctx context.Context, ready []activation.Forget) erro
 	if err != nil {
 		return err
 	}
-	if err := f.cfg.Inbox.Compact(ctx); err != nil {
+	if err := errors.Join(f.cfg.Inbox.Compact(ctx), f.cfg.Site.Compact(ctx)); err != nil {
 		return err
 	}
 	if err := f.cfg.Warehouse.Compact(ctx); err != nil {

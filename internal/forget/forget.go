@@ -55,11 +55,17 @@ type Inbox interface {
 	Compact(ctx context.Context) error
 }
 
+// Site is what web sites read, of which a run takes people out like any other.
+type Site interface {
+	Compact(ctx context.Context) error
+}
+
 // Config is what a Forgetter is made of.
 type Config struct {
 	Store     Store
 	Warehouse warehouse.Forgets
 	Inbox     Inbox
+	Site      Site
 	// Changed is called when people have left audiences; it may be nil.
 	Changed func(ctx context.Context)
 	// CompactAt is the time of day (UTC, since midnight) at which files are

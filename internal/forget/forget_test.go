@@ -284,7 +284,7 @@ func (b box) RewriteRejected(_ context.Context, keep func(inbox.RejectedRow) boo
 func (b box) Compact(context.Context) error { return nil }
 
 func (f *far) forgetter() *Forgetter {
-	return New(Config{Store: f, Warehouse: f, Inbox: box{f}, CompactAt: 24 * time.Hour})
+	return New(Config{Store: f, Warehouse: f, Inbox: box{f}, Site: box{f}, CompactAt: 24 * time.Hour})
 }
 
 func (f *far) forget(t *testing.T, g *Forgetter) activation.ForgetID {

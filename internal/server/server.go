@@ -176,7 +176,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	if err != nil {
 		return nil, err
 	}
-	s.forgetter = forget.New(forget.Config{Store: s.store, Warehouse: s.warehouse, Inbox: s.inbox, CompactAt: compaction, Log: log, Now: opt.Now, Changed: changed})
+	s.forgetter = forget.New(forget.Config{Store: s.store, Warehouse: s.warehouse, Inbox: s.inbox, Site: s.site, CompactAt: compaction, Log: log, Now: opt.Now, Changed: changed})
 	s.rebuilder = rebuild.New(rebuild.Config{Store: s.store, Warehouse: s.warehouse, Log: log, Now: opt.Now, Changed: changed})
 	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Limits: s.limits(), Log: log, Now: opt.Now, Room: room.Check})
 	reads := imports.New(imports.Config{Connect: clients.source, Providers: opt.Providers, Collector: collector, Inbox: s.inbox, Log: log, Now: opt.Now})

@@ -129,10 +129,15 @@ var ErrDamaged = errors.New("the spool file is damaged")
 // Compact rewrites the database so that nothing deleted can be read in it, nor in
 // its log. Everything else waits meanwhile.
 func (b *Inbox) Compact(ctx context.Context) error {
-	for _, statement := range []string{`VACUUM`, `PRAGMA wal_checkpoint(TRUNCATE)`} {
-		if _, err := b.db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("compact the inbox: %w", err)
-		}
+	if _, err := b.db.ExecContext(ctx, `VACUUM`); err != nil {
+		return fmt.Errorf("compact the inbox: %w", err)
+	}
+	var busy, pages, moved int
+	if err := b.db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved); err != nil {
+		return fmt.Errorf("compact the inbox: %w", err)
+	}
+	if busy != 0 {
+		return errors.New("compact the inbox: it is being read")
 	}
 	return nil
 }
