@@ -15,6 +15,7 @@ const (
 	MetricOmitted     = "omitted"
 	MetricSent        = "sent"
 	MetricRejected    = "rejected"
+	MetricRows        = "rows"
 	MetricNewProfiles = "new_profiles"
 	MetricDeleted     = "deleted"
 	MetricReplies     = "replies"
@@ -29,13 +30,13 @@ func MetricNames(jobType string) []string {
 	case "export":
 		return []string{MetricAdded, MetricRemoved, MetricOmitted, MetricSent, MetricRejected}
 	case "import":
-		return []string{MetricNewProfiles, MetricDeleted, MetricRejected}
+		return []string{MetricRows, MetricNewProfiles, MetricDeleted, MetricRejected}
 	case "enrichment":
 		return []string{MetricReplies, MetricNoReply}
 	case "alert":
 		return []string{MetricSent, MetricFailed}
 	case "":
-		return []string{MetricAdded, MetricRemoved, MetricOmitted, MetricSent, MetricRejected, MetricNewProfiles, MetricDeleted, MetricReplies, MetricNoReply, MetricFailed}
+		return []string{MetricAdded, MetricRemoved, MetricOmitted, MetricSent, MetricRejected, MetricRows, MetricNewProfiles, MetricDeleted, MetricReplies, MetricNoReply, MetricFailed}
 	}
 	return nil
 }

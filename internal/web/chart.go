@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -133,7 +134,7 @@ func (c *Console) jobChart(v visit, j activation.Job, p *jobPage) error {
 	if err != nil {
 		return err
 	}
-	ch := chart{Range: name, Since: aDay(v.get("since")), Until: aDay(v.get("until")), Wrong: wrong, Per: per, Series: seriesOf(j.Type, counted)}
+	ch := chart{Range: name, Since: aDay(v.get("since")), Until: aDay(v.get("until")), Wrong: wrong, Per: per, Series: seriesOf(j.Type, counted), Also: alsoOf(j.Type, counted)}
 	if wrong == "" && name == customRange {
 		ch.Since, ch.Until = from.Format(time.DateOnly), until.Add(-time.Second).Format(time.DateOnly)
 	}
@@ -181,7 +182,7 @@ func (ch *chart) fill(counted map[string][]activation.MetricPoint, from, until t
 // chartStyles are how counts are drawn. What is not listed is a line.
 var chartStyles = map[string]string{
 	activation.MetricAdded: "up", activation.MetricRemoved: "down", activation.MetricOmitted: "more", activation.MetricRejected: "line",
-	activation.MetricNewProfiles: "up", activation.MetricDeleted: "down",
+	activation.MetricRows: "up", activation.MetricNewProfiles: "other", activation.MetricDeleted: "down",
 	activation.MetricReplies: "up", activation.MetricNoReply: "more",
 	activation.MetricSent: "up", activation.MetricFailed: "line",
 }
@@ -197,6 +198,9 @@ func seriesOf(jobType string, counted map[string][]activation.MetricPoint) []ser
 		}
 	}
 	slices.Sort(others)
+	if jobType == "import" {
+		others = nil // alsoOf says them
+	}
 	var out []series
 	for _, name := range append(names, others...) {
 		if jobType == "export" && name == activation.MetricSent {
@@ -206,7 +210,38 @@ func seriesOf(jobType string, counted map[string][]activation.MetricPoint) []ser
 		if style == "" || slices.Contains(others, name) {
 			style = "other"
 		}
-		out = append(out, series{Name: name, Title: sentenceWord(strings.ReplaceAll(name, "_", " ")), Style: style})
+		out = append(out, series{Name: name, Title: sentenceWord(countWord(jobType, name)), Style: style})
 	}
 	return out
+}
+
+// countWords are the names of what imports count that say too little by themselves.
+var countWords = map[string]string{activation.MetricDeleted: "deleted at the source", "pieces": "files or pieces", "duplicates": "repeated"}
+
+// countWord is the name of a count in words.
+func countWord(jobType, name string) string {
+	if word := countWords[name]; word != "" && jobType == "import" {
+		return word
+	}
+	return strings.ReplaceAll(name, "_", " ")
+}
+
+// alsoOf are the sums of what an import counts beside what its chart draws.
+func alsoOf(jobType string, counted map[string][]activation.MetricPoint) (also []count) {
+	if jobType != "import" {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(counted)) {
+		if slices.Contains(activation.MetricNames(jobType), name) {
+			continue
+		}
+		sum := count{Name: countWord(jobType, name)}
+		for _, pt := range counted[name] {
+			sum.Value += pt.Value
+		}
+		if sum.Value != 0 {
+			also = append(also, sum)
+		}
+	}
+	return also
 }

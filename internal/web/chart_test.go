@@ -3,6 +3,7 @@ package web
 import (
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,7 +82,7 @@ func TestChartFill(t *testing.T) {
 
 func TestSeries(t *testing.T) {
 	for kind, want := range map[string]string{
-		"export": "Added up, Removed down, Omitted more, Rejected line", "import": "New profiles up, Deleted down, Rejected line", "enrichment": "Replies up, No reply more", "alert": "Sent up, Failed line",
+		"export": "Added up, Removed down, Omitted more, Rejected line", "import": "Rows up, New profiles other, Deleted at the source down, Rejected line", "enrichment": "Replies up, No reply more", "alert": "Sent up, Failed line",
 	} {
 		var got []string
 		for _, s := range seriesOf(kind, nil) {
@@ -91,7 +92,11 @@ func TestSeries(t *testing.T) {
 			t.Errorf("%s: %s", kind, joinComma(got))
 		}
 	}
-	own := seriesOf("import", map[string][]activation.MetricPoint{"rows_skipped": nil})
+	counted := map[string][]activation.MetricPoint{"rows": {{Value: 7}}, "pieces": {{Value: 2}, {Value: 1}}, "skipped_files": {{Value: 1}}, "corrected": {{Value: 0}}}
+	if also := alsoOf("import", counted); !slices.Equal(also, []count{{"files or pieces", 3}, {"skipped files", 1}}) || len(seriesOf("import", counted)) != 4 || alsoOf("alert", counted) != nil {
+		t.Errorf("beside the chart: %v", also)
+	}
+	own := seriesOf("enrichment", map[string][]activation.MetricPoint{"rows_skipped": nil})
 	if last := own[len(own)-1]; last.Title != "Rows skipped" || last.Style != "other" {
 		t.Errorf("a name of its own: %+v", last)
 	}

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"usher/internal/activation"
@@ -197,7 +196,7 @@ func unreached(f activation.Forget) (n int) {
 var stageSays = map[activation.ForgetStage]string{
 	activation.ForgetErase:   "Profile and messages are being erased.",
 	activation.ForgetRemove:  "Networks are told to remove the person.",
-	activation.ForgetCompact: "Files are rewritten without what was erased.",
+	activation.ForgetCompact: "Files are rewritten without what was erased, at most once an hour.",
 }
 
 // receiptStages are the stages in their order.
@@ -230,8 +229,8 @@ func (c *Console) receipt(v visit) (view, error) {
 		}
 		p.Stages = append(p.Stages, one)
 	}
-	for _, name := range erasedNames {
-		p.Counts = append(p.Counts, count{Name: sentenceWord(strings.ReplaceAll(name, "_", " ")), Value: f.Counts[name]})
+	for _, one := range erasedNames {
+		p.Counts = append(p.Counts, count{Name: one.Text, Value: f.Counts[one.Name]})
 	}
 	p.Nobody = !f.ErasedAt.IsZero() && !slices.ContainsFunc(p.Counts, func(n count) bool { return n.Value > 0 })
 	for _, t := range f.Targets {
@@ -243,8 +242,15 @@ func (c *Console) receipt(v visit) (view, error) {
 	}, nil
 }
 
-// erasedNames are the counts of a receipt, in their order.
-var erasedNames = []string{"profiles", "messages", "identifiers", "memberships", "staged_rows", "waiting_loads"}
+// erasedNames are the counts of a receipt in words, in their order.
+var erasedNames = []struct{ Name, Text string }{
+	{"profiles", "Profiles"},
+	{"messages", "Messages"},
+	{"identifiers", "Identifiers"},
+	{"memberships", "Memberships"},
+	{"staged_rows", "Rows of runs not sent"},
+	{"waiting_loads", "Uploads not merged"},
+}
 
 func receiptTargetOf(t activation.ForgetTarget) receiptTarget {
 	row := receiptTarget{ForgetTarget: t, Help: codeHelp(t.Code)}

@@ -53,13 +53,13 @@ var functionsHelp = []functionHelp{
 	{`number(text), number(text, ",")`, "a number; with a decimal comma"},
 	{"boolean(text)", "yes, true, y, t, 1 or their opposites"},
 	{`date(text, "mdy")`, "a time; the order is mdy, dmy or ymd"},
+	{`phone(text), phone(text, "US")`, "a phone number with its country code; that of the stream's country where none is given"},
 	{"round(number, digits)", "rounded"},
 	{`set(text, ",")`, "the set of the parts"},
 	{"coalesce(a, b, …)", "the first that is not missing"},
 	{"if(condition, then, else)", "one or the other"},
 	{"exists(value)", "whether it is not missing"},
 	{`lookup("stream", key, "column")`, "a column of the row with that key in a reference stream"},
-	{"phone(text)", "a phone number with its country code"},
 }
 
 func (c *Console) registerMapping(mux *http.ServeMux) {

@@ -74,7 +74,10 @@ func (c *Console) rebuildCard(v visit) (*rebuildCard, error) {
 
 // costText says what a rebuild would have to do.
 func costText(cost rebuild.Cost) string {
-	text := "It replays " + many(cost.Messages, "message") + " (" + bytesText(cost.Bytes) + ")"
+	text := "It replays " + many(cost.Messages, "message")
+	if cost.Bytes > 0 { // what is not on disk yet has no size
+		text += " (" + bytesText(cost.Bytes) + ")"
+	}
 	if cost.Seconds <= 0 {
 		return text + "; how long that takes is known after the first one."
 	}

@@ -43,7 +43,9 @@ type streamPage struct {
 type columnRow struct {
 	Name   string
 	Fields []string
-	Map    string // where to map it
+	// Says is what it does besides, "" = nothing.
+	Says string
+	Map  string // where to map it
 }
 
 // changeRow is something that a stream brings and nobody declared.
@@ -141,7 +143,15 @@ func columnsOf(st warehouse.StreamStat, mappings []warehouse.Mapping) (out []col
 	made := feeds(mappings)
 	for _, name := range st.Columns {
 		row := columnRow{Name: name, Fields: made[name]}
-		if len(row.Fields) == 0 && st.ReferenceKey == "" {
+		switch {
+		case name == st.ReferenceKey:
+			row.Says = "finds the row"
+		case name == st.TimestampField:
+			row.Says = "time of the message"
+		case slices.Contains(st.MessageID, name):
+			row.Says = "names the message"
+		}
+		if len(row.Fields) == 0 && row.Says == "" && st.ReferenceKey == "" {
 			row.Map = streamPath(st.Name) + "/mappings?column=" + url.QueryEscape(name)
 		}
 		out = append(out, row)

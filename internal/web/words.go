@@ -175,7 +175,7 @@ func (c *Console) logo(provider string) string {
 func typeOf(defs []provider.Definition, name string) string {
 	for _, d := range defs {
 		if d.Name == name {
-			return d.DestinationType
+			return orText(d.DestinationType, d.Title)
 		}
 	}
 	return name
