@@ -9,6 +9,13 @@ import (
 	"usher/internal/imports"
 )
 
+// notRead are the flags of a job that do not change what an import would read.
+// They are taken, so that a job create can be tried as it is, and not listed.
+var notRead = []string{
+	"audience", "backfill-only", "destination", "drop-quiet", "every", "at", "on", "timezone", "once", "exclude", "expires", "fail-after", "hidden", "holdout", "level", "no-backfill", "on-end",
+	"quiet-from", "quiet-hours", "quiet-timezone", "stall-after", "tag", "user-limit", "user-limit-per", "verbose-logging", "description", "stream",
+}
+
 func (a *app) jobPreview() *cobra.Command {
 	var f jobFlags
 	c := &cobra.Command{
@@ -26,15 +33,19 @@ func (a *app) jobPreview() *cobra.Command {
 			if a.json {
 				return a.printJSON(out)
 			}
-			a.say("%s", out.Name)
+			if out.Name == "" {
+				a.say("there is nothing to read now")
+				return nil
+			}
+			a.say("%s, into the stream %s", out.Name, out.Stream)
 			head := []string{"TIME"}
 			for _, col := range out.Columns {
 				head = append(head, col.Name)
 			}
 			rows := make([][]string, len(out.Rows))
 			for i, r := range out.Rows {
-				at := ""
-				if i < len(out.Times) {
+				at := "of the import"
+				if i < len(out.Times) && out.Times[i] != "" {
 					at = out.Times[i]
 				}
 				rows[i] = append([]string{at}, r...)
@@ -57,6 +68,11 @@ func (a *app) jobPreview() *cobra.Command {
 		},
 	}
 	f.register(c)
+	for _, name := range notRead {
+		if err := c.Flags().MarkHidden(name); err != nil {
+			panic(err) // a test makes every command
+		}
+	}
 	return a.jsonFlag(c)
 }
 
@@ -69,14 +85,21 @@ func (a *app) jobReset() *cobra.Command {
 }
 
 func (a *app) positionOf(use, short, method, after string) *cobra.Command {
-	return &cobra.Command{
+	return a.jsonFlag(&cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out imports.Position
 			if _, err := a.client().Do(cmd.Context(), method, "/v2/job/"+url.PathEscape(args[0])+after, nil, &out); err != nil {
 				return err
 			}
-			return a.printJSON(out)
+			if a.json {
+				return a.printJSON(out)
+			}
+			last := out.Last
+			if last == "" {
+				last = "-"
+			}
+			return a.table([]string{"PIECES", "ROWS", "LAST PIECE", "READ", "POSITION"}, [][]string{{count(out.Pieces), count(out.Rows), last, when(out.UpdatedAt), out.Position}})
 		},
-	}
+	})
 }

@@ -3,7 +3,7 @@ package cli
 import (
 	"net/http"
 	"net/url"
-	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +34,10 @@ func (a *app) audienceBreakdown() *cobra.Command {
 				return a.printJSON(out)
 			}
 			a.say("%s people, %s have a value, about %s different ones", count(out.People), count(out.Present), count(out.Distinct))
+			if len(out.Values) == 0 && out.Present > 0 {
+				a.say("the values of this field are personal and not listed")
+				return nil
+			}
 			rows := make([][]string, len(out.Values))
 			for i, v := range out.Values {
 				value := v.Value
@@ -56,12 +60,24 @@ func (a *app) audienceBreakdown() *cobra.Command {
 func (a *app) audienceOverlap() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use: "overlap AUDIENCE…", Short: "How many people each two audiences share", Args: cobra.MinimumNArgs(1),
+		Example: `  usher audience overlap big-spenders newsletter vips`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out insight.Overlaps
 			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/segment/overlap", map[string]any{"segment_ids": args}, &out); err != nil {
 				return err
 			}
-			return a.printJSON(out)
+			if a.json {
+				return a.printJSON(out)
+			}
+			head, rows := []string{"SHARED WITH"}, make([][]string, len(out.Audiences))
+			for i, one := range out.Audiences {
+				head = append(head, one.Slug)
+				rows[i] = []string{one.Slug}
+				for _, n := range out.Both[i] {
+					rows[i] = append(rows[i], count(n))
+				}
+			}
+			return a.table(head, rows)
 		},
 	})
 }
@@ -80,11 +96,14 @@ func (a *app) audienceReach() *cobra.Command {
 			var rows [][]string
 			for _, r := range out {
 				row := []string{r.Name, count(r.People), count(r.Usable)}
-				keys := r.Problem
-				for _, k := range r.Keys {
-					keys += k.Name + " " + count(k.Count) + "  "
+				var keys []string
+				if r.Problem != "" {
+					keys = append(keys, r.Problem)
 				}
-				rows = append(rows, append(row, keys))
+				for _, k := range r.Keys {
+					keys = append(keys, k.Name+" "+count(k.Count))
+				}
+				rows = append(rows, append(row, strings.Join(keys, ", ")))
 			}
 			return a.table([]string{"DESTINATION", "PEOPLE", "REACHABLE", "KEYS"}, rows)
 		},
@@ -95,6 +114,7 @@ func (a *app) audienceTrend() *cobra.Command {
 	var period string
 	c := &cobra.Command{
 		Use: "trend AUDIENCE", Short: "The size of an audience over time", Args: cobra.ExactArgs(1),
+		Example: `  usher audience trend big-spenders --range now-30d`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out []insight.Point
 			if _, err := a.client().Do(cmd.Context(), http.MethodGet, "/v2/segment/"+url.PathEscape(args[0])+"/trend?range="+url.QueryEscape(period), nil, &out); err != nil {
@@ -105,11 +125,11 @@ func (a *app) audienceTrend() *cobra.Command {
 			}
 			rows := make([][]string, len(out))
 			for i, p := range out {
-				rows[i] = []string{when(p.At), strconv.FormatInt(p.Size, 10)}
+				rows[i] = []string{when(p.At), count(p.Size)}
 			}
 			return a.table([]string{"AT", "SIZE"}, rows)
 		},
 	}
-	c.Flags().StringVar(&period, "range", "now-7d", "from when until now")
+	c.Flags().StringVar(&period, "range", "now-7d", "from when until now, such as now-24h or now-30d")
 	return a.jsonFlag(c)
 }

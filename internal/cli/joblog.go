@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -152,9 +154,9 @@ func (a *app) jobPasses() *cobra.Command {
 			rows := make([][]string, len(out))
 			for i, p := range out {
 				var counts []string
-				for _, name := range activation.MetricNames("") {
+				for _, name := range slices.Sorted(maps.Keys(p.Counts)) {
 					if n := p.Counts[name]; n != 0 {
-						counts = append(counts, name+" "+count(n))
+						counts = append(counts, strings.ReplaceAll(name, "_", " ")+" "+count(n))
 					}
 				}
 				rows[i] = []string{strconv.FormatInt(p.Number, 10), string(p.Status), when(p.StartedAt), when(p.EndedAt), when(p.ProgressAt), strings.Join(counts, ", "), p.ErrorCode}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,10 +24,25 @@ func (r rebuildOf) row() []string {
 	if r.Left > 0 {
 		left = (time.Duration(r.Left*float64(time.Second)) / time.Second * time.Second).String()
 	}
-	return []string{strconv.FormatInt(r.Number, 10), string(r.ID), string(r.Status), count(r.Done) + " / " + count(r.Total), left, r.AskedBy, when(r.StartedAt), when(r.EndedAt), r.Reason + r.ErrorText}
+	return []string{strconv.FormatInt(r.Number, 10), string(r.ID), string(r.Status), count(r.Done) + " / " + count(r.Total), left, r.AskedBy, when(r.StartedAt), when(r.EndedAt), r.says()}
 }
 
-var rebuildHead = []string{"NUMBER", "ID", "STATUS", "MESSAGES", "LEFT", "ASKED BY", "STARTED", "ENDED", ""}
+// says is why it was asked for, and what became of it.
+func (r rebuildOf) says() string {
+	var parts []string
+	if r.Reason != "" {
+		parts = append(parts, r.Reason)
+	}
+	switch {
+	case r.ErrorText != "":
+		parts = append(parts, r.ErrorCode+": "+r.ErrorText)
+	case r.Status == activation.RebuildCompleted:
+		parts = append(parts, fmt.Sprintf("%s changed, %s new, %s gone", count(r.Counts["changed_profiles"]), count(r.Counts["new_profiles"]), count(r.Counts["gone_profiles"])))
+	}
+	return strings.Join(parts, "; ")
+}
+
+var rebuildHead = []string{"NUMBER", "ID", "STATUS", "MESSAGES", "LEFT", "ASKED BY", "STARTED", "ENDED", "WHY, AND WHAT CHANGED"}
 
 func (a *app) rebuildCommand() *cobra.Command {
 	c := &cobra.Command{Use: "rebuild", Short: "Replay all messages under the present fields, mappings and identity settings"}
@@ -99,8 +115,14 @@ func (a *app) rebuildCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(out)
 			}
-			a.say("%s messages, %s bytes, about %s", count(out.Messages), count(out.Bytes), time.Duration(out.Seconds*float64(time.Second)).Round(time.Second))
-			return nil
+			bytes, took := "-", "not known before the first one"
+			if out.Bytes > 0 { // what is not on disk yet has no size
+				bytes = count(out.Bytes)
+			}
+			if out.Seconds > 0 {
+				took = "about " + max(time.Second, time.Duration(out.Seconds*float64(time.Second)).Round(time.Second)).String()
+			}
+			return a.table([]string{"MESSAGES", "BYTES", "TIME"}, [][]string{{count(out.Messages), bytes, took}})
 		},
 	}
 	c.AddCommand(a.jsonFlag(start), a.jsonFlag(list), one("show ID", "A rebuild, how far it is and when it will be done", http.MethodGet, ""),
