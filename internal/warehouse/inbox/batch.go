@@ -146,7 +146,7 @@ func readPostings(ctx context.Context, tx *sql.Tx, stream string, first, last in
 			columns[c] = true
 		}
 		size.Columns = len(columns)
-		if len(out) > 0 && most != (BatchSize{}) && !out[0].goesWith(p, size, most) {
+		if len(out) > 0 && most != (BatchSize{}) && !p.goesWith(out[0], size, most) {
 			return out, nil
 		}
 		out = append(out, p)
@@ -156,7 +156,7 @@ func readPostings(ctx context.Context, tx *sql.Tx, stream string, first, last in
 
 // goesWith reports whether p may be in the batch that begins with first and
 // would then be of this size.
-func (first Posting) goesWith(p Posting, size, most BatchSize) bool {
+func (p Posting) goesWith(first Posting, size, most BatchSize) bool {
 	return first.Load == "" && p.Load == "" && size.Rows <= most.Rows && size.Bytes <= most.Bytes && size.Columns <= most.Columns &&
 		p.ReceivedAt.Sub(first.ReceivedAt) <= batchSpan && HourID(p.Stream, p.ReceivedAt) == HourID(p.Stream, first.ReceivedAt)
 }
