@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ import (
 	"usher/internal/server"
 	"usher/internal/warehouse"
 	"usher/internal/warehouse/inbox"
+	"usher/sandbox/fault"
 	"usher/sandbox/meta"
 )
 
@@ -34,14 +36,19 @@ import (
 const (
 	annEmail = "ann.forgettable@example.com"
 	annPhone = "+15550100777"
+	// annOther is an address of theirs that only an older message has.
+	annOther = "ann.other@example.com"
 	// shared is a number of both.
 	shared = "+15550100999"
 )
 
 // traces are all texts that would tell that a person was there.
 func traces() map[string][]byte {
-	out := map[string][]byte{"the e-mail": []byte(annEmail), "the phone": []byte(annPhone[1:])}
-	for what, value := range map[string]string{"e-mail": annEmail, "phone with +": annPhone, "phone": annPhone[1:]} {
+	out := map[string][]byte{
+		"the e-mail": []byte(annEmail), "the phone": []byte(annPhone[1:]), "the other e-mail": []byte(annOther), "the key": []byte("annkey"),
+		"the public attribute": []byte("nick-annkey"), "what was imported": []byte("nick-annkey"), "what was enriched": []byte("enriched-annkey"),
+	}
+	for what, value := range map[string]string{"e-mail": annEmail, "other e-mail": annOther, "public id": "visitor-annkey", "phone with +": annPhone, "phone": annPhone[1:]} {
 		sum := sha256.Sum256([]byte(value))
 		out["SHA-256 of the "+what] = sum[:]
 		out["SHA-256 of the "+what+" as hexadecimal"] = []byte(hex.EncodeToString(sum[:]))
@@ -117,7 +124,7 @@ type running struct {
 func run(t *testing.T, dir string, far *far, log io.Writer) *running {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Data, cfg.MemoryMB, cfg.AllowHosts = dir, 256, []string{far.addr}
+	cfg.Data, cfg.MemoryMB, cfg.AllowHosts = dir, 256, strings.Split(far.addr, ",")
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -168,16 +175,20 @@ func failedLoad(t *testing.T, dir string) {
 }
 
 // TestForgottenForGood: whoever is forgotten is at no network, in no file of the
-// data directory and in no log, and does not come back; whoever shares a value
-// with them keeps it.
+// data directory and in no log, and does not come back, whichever way they came
+// in; whoever shares a value with them keeps it.
 func TestForgottenForGood(t *testing.T) {
-	dir, far, log := filepath.Join(t.TempDir(), "data"), startSandbox(t), &logs{}
+	dir, far, log, files := filepath.Join(t.TempDir(), "data"), startSandbox(t), &logs{}, serveFiles(t)
+	far.addr += "," + files.addr
 	failedLoad(t, dir)
 	s := run(t, dir, far, log)
 	declarePeople(t, s.near, far)
-	const csv = "id,email,phone,score\n1,Ann.Forgettable@Example.com," + annPhone + ",90\n2,bob@example.com," + shared + ",80\n3,cy@example.com,,70\n1,ann.forgettable@example.com," + shared + ",91\n"
+	paused := declareHolders(t, s.near, far)
+	const csv = "id,email,phone,score\nannkey,Ann.Forgettable@Example.com," + annPhone + ",90\n2,bob@example.com," + shared + ",80\n3,cy@example.com,,70\nannkey,ann.forgettable@example.com," + shared + ",91\n"
+	s.load("id,email,phone,score\nannkey-old," + annOther + ",,99\n")
 	s.load(csv)
-	s.must(http.MethodPost, "/collect/json/people", []map[string]any{{"id": "1", "email": annEmail, "phone": annPhone, "score": 95}}, nil)
+	s.load("id,email,phone,score\nannkey-old," + annEmail + ",,99\n") // who are one from now on
+	s.must(http.MethodPost, "/collect/json/people", []map[string]any{{"id": "annkey", "email": annEmail, "phone": annPhone, "score": 95}}, nil)
 	s.must(http.MethodPost, "/collect/json/visits", []map[string]any{{"who": " ANN.forgettable@example.com ", "page": "/"}, {"who": "somebody else", "page": "/"}}, nil)
 	var sum struct {
 		ID string `json:"load_id"`
@@ -186,28 +197,71 @@ func TestForgottenForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.awaitLoad(sum.ID)
-	s.eventually("everybody is at the network", time.Minute, func() (bool, string) {
-		return slices.Equal(atMeta(t, far), []string{"id-1", "id-2", "id-3", "id-4"}), strings.Join(atMeta(t, far), " ")
+	enriching, importing := declareSources(t, s.near, files)
+	s.passed(enriching, 1)
+	s.passed(importing, 1)
+	everybody := []string{"ann", "id-2", "id-3", "id-4"}
+	for _, name := range []string{"High scores", "Refuses", "Gone"} {
+		s.eventually("everybody is in "+name, time.Minute, func() (bool, string) {
+			return slices.Equal(atMeta(t, far, name), everybody), strings.Join(atMeta(t, far, name), " ")
+		})
+	}
+	s.eventually("everybody is on the site", time.Minute, func() (bool, string) {
+		where := found(t, "site", dir)["the public attribute"]
+		return strings.Contains(where, "site.db"), where
 	})
+	for _, job := range paused {
+		s.must(http.MethodPost, "/v2/job/"+job+"/pause", nil, nil)
+	}
+	for _, a := range far.Meta().Audiences() {
+		switch a.Name {
+		case "Gone":
+			far.Meta().DeleteAudience(a.ID)
+		case "Refuses":
+			if _, err := far.Fault(fault.Fault{Network: "meta", Op: "remove", Path: "*" + a.ID + "*", Times: -1, Kind: fault.Error, Status: http.StatusBadRequest, Code: 200, Subcode: 1870047}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	before := found(t, "before", dir)
 	t.Logf("the person is in %v", before)
-	if before["the e-mail"] == "" || before["the phone"] == "" || !strings.Contains(before["the e-mail"], ".ndjson") || !strings.Contains(before["the e-mail"], ".csv") {
+	if before["the phone"] == "" || !strings.Contains(before["the e-mail"], ".ndjson") || !strings.Contains(before["the e-mail"], ".csv") || before["what was enriched"] == "" || before["what was imported"] == "" {
 		t.Fatal("the test does not find the person where they are")
 	}
-	f, err := s.Forgetter().Ask(t.Context(), "email", " ann.forgettable@EXAMPLE.com ", "ann the admin")
-	if err != nil {
-		t.Fatal(err)
+	files.hold() // the next file stops in its middle
+	s.must(http.MethodPost, "/v2/job/"+importing+"/run", nil, nil)
+	files.await(t)
+	var f activation.Forget
+	begun := time.Now()
+	s.must(http.MethodPost, "/v2/forget", map[string]any{"identifier": map[string]string{"field": "email", "value": " ann.forgettable@EXAMPLE.com "}}, &f)
+	stage := func(what string, is func() bool) {
+		t.Helper()
+		s.eventually(what, 2*time.Minute, func() (bool, string) {
+			s.must(http.MethodGet, "/v2/forget/"+string(f.ID), nil, &f)
+			return is(), fmt.Sprintf("%s %s %+v", f.Stage, f.ErrorText, f.Targets)
+		})
+		t.Logf("%s after %s", what, time.Since(begun))
 	}
-	s.eventually("forgotten", 2*time.Minute, func() (bool, string) {
-		if f, err = s.Forgetter().Forget(t.Context(), f.ID); err != nil {
-			t.Fatal(err)
-		}
-		return f.Status == activation.ForgetComplete, string(f.Stage) + " " + f.ErrorText
-	})
-	if f.Counts["profiles"] != 1 || f.Counts["messages"] < 4 || f.Counts["waiting_loads"] != 1 || len(f.Targets) != 1 || f.Targets[0].Status != activation.ForgetAtRemoved || f.Targets[0].Run == 0 {
+	stage("erased", func() bool { return f.Stage != activation.ForgetErase })
+	files.goOn()
+	s.passed(importing, 2)
+	stage("forgotten", func() bool { return f.Status == activation.ForgetComplete })
+	if f.Counts["profiles"] != 1 || f.Counts["messages"] < 8 || f.Counts["identifiers"] != 4 || f.Counts["waiting_loads"] != 1 || len(f.Targets) != 4 {
 		t.Errorf("the receipt says %+v", f)
 	}
-	if got := atMeta(t, far); !slices.Equal(got, []string{"id-2", "id-3", "id-4"}) {
+	for _, at := range f.Targets {
+		want := activation.ForgetTarget{Status: activation.ForgetAtRemoved}
+		switch at.Audience {
+		case "Refuses":
+			want = activation.ForgetTarget{Status: activation.ForgetAtRefused, Code: "META-TOOSMALL"}
+		case "Gone":
+			want = activation.ForgetTarget{Status: activation.ForgetAtGone, Code: activation.CodeRemoteGone}
+		}
+		if at.Status != want.Status || at.Code != want.Code || at.Run == 0 {
+			t.Errorf("the receipt says of %s at %s: %+v", at.Audience, at.Destination, at)
+		}
+	}
+	if got := atMeta(t, far, "High scores"); !slices.Equal(got, []string{"id-2", "id-3", "id-4"}) {
 		t.Errorf("at the network are %q", got)
 	}
 	if !holdsAtMeta(far, shared) {
@@ -215,15 +269,15 @@ func TestForgottenForGood(t *testing.T) {
 	}
 	noTrace(t, "while running", dir)
 	s.load(csv)
-	if got := s.customer("id-1"); got != http.StatusNotFound {
-		t.Errorf("the person is found: %d", got)
+	for _, id := range []string{"id-annkey", "id-annkey-old", "id-9"} {
+		if got := s.customer(id); (got == http.StatusOK) != (id == "id-9") {
+			t.Errorf("%s is found: %d", id, got)
+		}
 	}
 	if got := s.customer("id-2"); got != http.StatusOK {
 		t.Errorf("the other person is not found: %d", got)
 	}
-	if err := s.Forgetter().Compact(t.Context(), "ann the admin"); err != nil {
-		t.Fatal(err)
-	}
+	s.must(http.MethodPost, "/v2/compaction", nil, nil)
 	noTrace(t, "after the same file again", dir)
 	s.stop()
 	noTrace(t, "after the stop", dir)
@@ -233,12 +287,121 @@ func TestForgottenForGood(t *testing.T) {
 		}
 	}
 	again := run(t, dir, far, log)
-	if got := again.customer("id-1"); got != http.StatusNotFound {
+	if got := again.customer("id-annkey"); got != http.StatusNotFound {
 		t.Errorf("after a restart the person is found: %d", got)
 	}
-	if got := atMeta(t, far); !slices.Equal(got, []string{"id-2", "id-3", "id-4"}) {
+	if got := atMeta(t, far, "High scores"); !slices.Equal(got, []string{"id-2", "id-3", "id-4"}) {
 		t.Errorf("after a restart at the network are %q", got)
 	}
+}
+
+// files is a far side that has a file of everybody and answers what it is asked
+// about people.
+type files struct {
+	addr    string
+	mu      sync.Mutex
+	held    chan struct{} // nil = it is not held up
+	reached chan struct{}
+}
+
+func serveFiles(t *testing.T) *files {
+	f := &files{reached: make(chan struct{}, 1)}
+	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ask" {
+			if body, _ := io.ReadAll(r.Body); !bytes.Contains(body, []byte(annEmail)) {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"note":"enriched-annkey"}`)
+			return
+		}
+		f.mu.Lock()
+		held := f.held
+		f.mu.Unlock()
+		w.Header().Set("Content-Type", "text/csv")
+		_, _ = io.WriteString(w, "id,email,score,nick\n2,bob@example.com,80,bo\n")
+		if held != nil {
+			_, _ = io.WriteString(w, "9,new@example.com,10,\n")
+			_ = http.NewResponseController(w).Flush()
+			f.reached <- struct{}{}
+			<-held
+		}
+		_, _ = io.WriteString(w, "annkey,"+annEmail+",97,nick-annkey\n")
+		if held != nil {
+			_, _ = io.WriteString(w, "annkey,,98,nick-annkey\n")
+		}
+	}))
+	t.Cleanup(far.Close)
+	f.addr = strings.TrimPrefix(far.URL, "http://")
+	return f
+}
+
+func (f *files) hold() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held = make(chan struct{})
+}
+
+func (f *files) goOn() { close(f.held) }
+
+func (f *files) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-f.reached:
+	case <-time.After(time.Minute):
+		t.Fatal("the file is not read")
+	}
+}
+
+// declareHolders has everybody sent to three places more: one that will refuse,
+// one that will be gone, and the site. It returns their jobs.
+func declareHolders(t *testing.T, n *near, far *far) (jobs []string) {
+	t.Helper()
+	var all []struct {
+		ID string `json:"id"`
+	}
+	n.must(http.MethodGet, "/v2/destination", nil, &all)
+	for _, name := range []string{"Refuses", "Gone"} {
+		slug := strings.ToLower(name)
+		n.must(http.MethodPost, "/v2/segment", map[string]string{"slug_name": slug, "name": name, "segment_ql": "FILTER score > 50"}, nil)
+		var j struct{ ID string }
+		n.must(http.MethodPost, "/v2/job/meta_custom_audience", map[string]any{"name": name, "destination_id": all[0].ID, "segment_ids": []string{slug}}, &j)
+		jobs = append(jobs, j.ID)
+	}
+	var dest, j struct{ ID string }
+	n.must(http.MethodPost, "/v2/segment", map[string]any{"slug_name": "shown", "name": "Shown", "segment_ql": "FILTER score > 50", "is_public": true}, nil)
+	n.must(http.MethodPost, "/v2/destination", map[string]any{"name": "Site", "provider": "web", "mapping": map[string]string{"public_id": "visitor", "nick": "nick"}}, &dest)
+	n.must(http.MethodPost, "/v2/job/web_audience", map[string]any{"name": "Site", "destination_id": dest.ID, "segment_ids": []string{"shown"}}, &j)
+	return append(jobs, j.ID)
+}
+
+// declareSources has everybody asked about, and a file of everybody imported of
+// which only changed rows are taken.
+func declareSources(t *testing.T, n *near, files *files) (enriching, importing string) {
+	t.Helper()
+	var auth, job struct{ ID string }
+	n.must(http.MethodPost, "/v2/auth/webhook", map[string]any{"label": "asks", "config": map[string]string{"webhook_url": "http://" + files.addr + "/ask"}}, &auth)
+	n.must(http.MethodPut, "/v2/stream/answers", map[string]any{}, nil)
+	n.must(http.MethodPut, "/v2/mapping/answers", map[string]string{"customer": "customer", "email": "email"}, nil)
+	n.must(http.MethodPost, "/v2/job/webhook_enrichment", map[string]any{"name": "Ask", "auth_ids": []string{auth.ID}, "run_frequency": "daily", "config": map[string]string{"stream": "answers", "user_fields": "email"}}, &job)
+	enriching = job.ID
+	n.must(http.MethodPost, "/v2/auth/http", map[string]any{"label": "files", "config": map[string]string{"address": "http://" + files.addr}}, &auth)
+	n.must(http.MethodPost, "/v2/job/http_import", map[string]any{"name": "Import", "auth_ids": []string{auth.ID}, "run_frequency": "daily", "config": map[string]string{"path": "people.csv", "stream": "people", "diff": "true"}}, &job)
+	return enriching, job.ID
+}
+
+// passed waits until a pass of a job has completed and what it brought is merged.
+func (n *near) passed(job string, number int64) {
+	n.t.Helper()
+	n.eventually(fmt.Sprintf("pass %d", number), time.Minute, func() (bool, string) {
+		var all []activation.Pass
+		n.must(http.MethodGet, "/v2/job/"+job+"/passes", nil, &all)
+		if len(all) == 0 {
+			return false, "none"
+		}
+		return all[0].Number >= number && all[0].Status == activation.RunCompleted, fmt.Sprintf("%+v", all[0])
+	})
 }
 
 // customer asks for a profile and returns the status of the answer.
@@ -266,15 +429,17 @@ func declarePeople(t *testing.T, n *near, far *far) {
 		{"name": "email", "type": "text", "merge": "latest", "identifier_rank": 2, "pii": true, "public": false},
 		{"name": "phone", "type": "text", "merge": "latest", "pii": true, "public": false},
 		{"name": "score", "type": "integer", "merge": "max", "pii": false, "public": false},
+		{"name": "visitor", "type": "text", "merge": "latest", "pii": false, "public": true},
+		{"name": "nick", "type": "text", "merge": "latest", "pii": false, "public": true},
 	} {
 		n.must(http.MethodPost, "/v2/field", f, nil)
 	}
-	n.must(http.MethodPut, "/v2/mapping/people", map[string]string{"customer": `concat("id-", id)`, "email": "lower(email)", "phone": "phone", "score": "score"}, nil)
+	n.must(http.MethodPut, "/v2/mapping/people", map[string]string{"customer": `concat("id-", id)`, "email": "lower(email)", "phone": "phone", "score": "score", "visitor": `concat("visitor-", id)`, "nick": "nick"}, nil)
 	n.must(http.MethodPost, "/v2/segment", map[string]string{"slug_name": "high", "name": "High scores", "segment_ql": "FILTER score > 50"}, nil)
 	var auth, dest, j struct {
 		ID string `json:"id"`
 	}
-	n.must(http.MethodPost, "/v2/auth/meta", map[string]any{"label": "sandbox", "config": map[string]string{"access_token": meta.DefaultToken, "base_url": "http://" + far.addr + "/meta"}}, &auth)
+	n.must(http.MethodPost, "/v2/auth/meta", map[string]any{"label": "sandbox", "config": map[string]string{"access_token": meta.DefaultToken, "base_url": "http://" + far.sandbox() + "/meta"}}, &auth)
 	n.must(http.MethodPost, "/v2/destination", map[string]any{
 		"name": "Shop", "provider": "meta", "auth_id": auth.ID, "account": "1",
 		"mapping": map[string]string{"EXTERN_ID": "customer", "EMAIL": "email", "PHONE": "phone"},
@@ -283,17 +448,29 @@ func declarePeople(t *testing.T, n *near, far *far) {
 	n.must(http.MethodPost, "/v2/job/meta_custom_audience", map[string]any{"name": "High scores to Meta", "destination_id": dest.ID, "segment_ids": []string{"high"}}, &j)
 }
 
-// atMeta lists who is in the only audience, by the name we gave them.
-func atMeta(t *testing.T, far *far) (who []string) {
+// atMeta lists who is in the audience of a name, by the name we gave them.
+func atMeta(t *testing.T, far *far, name string) (who []string) {
 	t.Helper()
 	for _, a := range far.Meta().Audiences() {
+		if a.Name != name {
+			continue
+		}
 		members, _ := far.Meta().Members(a.ID)
 		for _, m := range members {
+			if strings.Contains(m.ExternID, "annkey") {
+				m.ExternID = "ann"
+			}
 			who = append(who, m.ExternID)
 		}
 	}
 	slices.Sort(who)
 	return who
+}
+
+// sandbox is where the networks are.
+func (f *far) sandbox() string {
+	addr, _, _ := strings.Cut(f.addr, ",")
+	return addr
 }
 
 // holdsAtMeta reports whether somebody there has a phone number.
