@@ -81,6 +81,8 @@ type Options struct {
 	// Prompt leaves out the lags after something was made, for tests that have no
 	// minute to wait.
 	Prompt bool
+	// Example puts a file of people where imports find it: see ExampleName.
+	Example bool
 	// Meta sets up the network of that name.
 	Meta meta.Options
 	// StateFile, when set, keeps Meta's audiences over a restart. It is
@@ -133,6 +135,11 @@ func Open(o Options) (*Sandbox, error) {
 			return nil, errors.Join(fmt.Errorf("%s: %w", e.name, err), s.Close())
 		}
 		s.networks = append(s.networks, &served{entry: e, network: n})
+	}
+	if o.Example {
+		if err := s.putExample(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
 }

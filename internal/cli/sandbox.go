@@ -37,7 +37,7 @@ set there.`,
 				return environmentError("%w", err)
 			}
 			s, err := sandbox.Open(sandbox.Options{
-				Seed: seed, StateFile: state, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+				Seed: seed, StateFile: state, Example: true, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 				Meta: meta.Options{Tokens: []meta.Token{{Value: token}}},
 			})
 			if err != nil {
@@ -95,6 +95,9 @@ func (a *app) describe(addr string, networks []sandbox.Listing) {
 			hosts += " --allow-host " + n.Address
 		}
 	}
+	a.say("an import to try: %s, with %d people, is in the SFTP folder and in the bucket", sandbox.ExampleName, sandbox.ExamplePeople)
+	a.say("  usher job preview sftp_import --auth ID --set folder=/upload --set filename=%s --set settle=0s --set timestamps=updated_at", sandbox.ExampleName)
+	a.say("  usher job create sftp_import --name Customers --auth ID --every hourly --set folder=/upload --set filename=%s --set settle=0s --set timestamps=updated_at --set stream=customers", sandbox.ExampleName)
 	a.say("read-back and faults at http://%s/_sandbox/", addr)
 	a.say("run the server with %s to let it call here", hosts)
 }
