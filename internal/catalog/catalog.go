@@ -112,8 +112,11 @@ type Config struct {
 	Alert     AlertConnector
 	Health    Health
 	Consents  Consents
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Forget takes away what the data plane keeps of a job; nil = nothing is kept.
+	// It is done again before a job is purged, so what is lost here is not lost.
+	Forget func(ctx context.Context, id activation.JobID) error
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Catalog is the use cases of declared things.

@@ -119,9 +119,16 @@ func (c *Catalog) UpdateJob(ctx context.Context, id activation.JobID, spec JobSp
 	return c.Store.Job(ctx, id)
 }
 
-// DeleteJob ends a job for good and hides it; its name is free again.
+// DeleteJob ends a job for good and hides it; its name is free again. How far it
+// has read, and whom it has asked about, is forgotten.
 func (c *Catalog) DeleteJob(ctx context.Context, id activation.JobID, user string) error {
-	return c.Store.DeleteJob(ctx, id, user)
+	if err := c.Store.DeleteJob(ctx, id, user); err != nil || c.Forget == nil {
+		return err
+	}
+	if err := c.Forget(ctx, id); err != nil {
+		c.Log.WarnContext(ctx, "what a deleted job has read is forgotten when the job is purged", "job_id", id, "error", err)
+	}
+	return nil
 }
 
 // checkJob makes a job of a declaration; before is what it changes, nil for a

@@ -19,11 +19,8 @@ import (
 // from the way to it.
 var ErrBadFile = errors.New("the file can't be taken as it is")
 
-const (
-	// importRows and importBytes are how much one load of an import has.
-	importRows  = 250_000
-	importBytes = 64 << 20
-)
+// importBytes is how much one load of an import has at most.
+const importBytes = 64 << 20
 
 // What an import counts, by pass, beside what becomes of its loads.
 const (
@@ -174,7 +171,7 @@ func (c *Collector) newImporter(ctx context.Context, im Import) (*importer, erro
 			return nil, err
 		}
 	}
-	u.cutRows, u.cutBytes, u.full = orDefault(im.loadRows, importRows), orDefault(im.loadBytes, importBytes), func(at place) error { return p.full(ctx, at) }
+	u.cutRows, u.cutBytes, u.full = orDefault(im.loadRows, c.limits.MaxImportRows), orDefault(im.loadBytes, importBytes), func(at place) error { return p.full(ctx, at) }
 	return p, nil
 }
 

@@ -16,6 +16,9 @@ type Limits struct {
 	// MaxImportBytes is the most bytes of one file of an import, unpacked. Default
 	// 64 GiB.
 	MaxImportBytes int64
+	// MaxImportRows is the most rows of one load of an import, and with it of what
+	// is read again after a crash. Default 250,000.
+	MaxImportRows int64
 	// MaxSmallBytes is the most bytes of one real-time body. Default 10 MB.
 	MaxSmallBytes int64
 	// MaxColumns is the most columns of one load. Default 1,000.
@@ -41,6 +44,9 @@ func (l Limits) WithDefaults() Limits {
 	}
 	if l.MaxImportBytes <= 0 {
 		l.MaxImportBytes = 64 << 30
+	}
+	if l.MaxImportRows <= 0 {
+		l.MaxImportRows = 250_000
 	}
 	if l.MaxSmallBytes <= 0 {
 		l.MaxSmallBytes = 10_000_000

@@ -29,12 +29,13 @@ import (
 // The environment of a child process: this test binary as a server.
 const (
 	envChild    = "USHER_TEST_CHILD"    // data directory
-	envSandbox  = "USHER_TEST_SANDBOX"  // host:port
+	envSandbox  = "USHER_TEST_SANDBOX"  // host:port, several with commas
 	envDatabase = "USHER_TEST_DATABASE" // address of a PostgreSQL; none = SQLite
 	envCrash    = "USHER_TEST_CRASH"    // crash point and how many times to pass it first: "after_deliver 2"
 	envSlow     = "USHER_TEST_REAL_LEASE"
 	envPatient  = "USHER_TEST_PATIENT" // leases of 10 s, of which 8 s are there to let go
 	envGuard    = "USHER_TEST_GUARD"   // per cent
+	envParts    = "USHER_TEST_PARTS"   // rows of one load of an import
 )
 
 func TestMain(m *testing.M) {
@@ -57,12 +58,15 @@ func child(dir string) error {
 	go func() { <-term; stop() }()
 	cfg := config.Default()
 	cfg.Data, cfg.Listen, cfg.MaxBatch, cfg.MemoryMB = dir, "127.0.0.1:0", 40, 256
-	cfg.AllowHosts = []string{os.Getenv(envSandbox)}
+	cfg.AllowHosts = strings.Split(os.Getenv(envSandbox), ",")
 	cfg.GuardPercent = 100
 	if g, err := strconv.Atoi(os.Getenv(envGuard)); err == nil {
 		cfg.GuardPercent = g
 	}
 	opt := server.Options{Faults: crashAt(os.Getenv(envCrash))}
+	if n, err := strconv.ParseInt(os.Getenv(envParts), 10, 64); err == nil {
+		opt.ImportRows = n
+	}
 	if os.Getenv(envSlow) == "" {
 		opt.LeaseTTL, opt.Renew, opt.Sweep, opt.StopWithin = 2*time.Second, 300*time.Millisecond, 150*time.Millisecond, 400*time.Millisecond
 	}

@@ -70,6 +70,8 @@ type Options struct {
 	Now func() time.Time
 	// Room replaces asking the system how full the disk is.
 	Room func(dir string) (free, total uint64, err error)
+	// ImportRows is how many rows of an import become one load; 0 = the default.
+	ImportRows int64
 	// LeaseTTL, Renew, Sweep and StopWithin shorten the engine's times in tests.
 	LeaseTTL, Renew, Sweep, StopWithin time.Duration
 	// Announce is told of the server when a Process begins to work, which one
@@ -146,7 +148,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	connect := clients.connect
 	health := &vault.Health{Store: s.store, Probe: clients.probe, Log: log, Now: opt.Now}
 	declared := catalog.New(catalog.Config{
-		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Alert: clients.alert, Health: health, Consents: clients.consents(), Log: log, Now: opt.Now,
+		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Alert: clients.alert, Health: health, Consents: clients.consents(), Forget: s.forgetJob, Log: log, Now: opt.Now,
 	})
 	room := s.watchDisk(opt)
 	night, err := cfg.Night()
@@ -178,7 +180,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	}
 	s.forgetter = forget.New(forget.Config{Store: s.store, Warehouse: s.warehouse, Inbox: s.inbox, Site: s.site, CompactAt: compaction, Log: log, Now: opt.Now, Changed: changed})
 	s.rebuilder = rebuild.New(rebuild.Config{Store: s.store, Warehouse: s.warehouse, Log: log, Now: opt.Now, Changed: changed})
-	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Limits: s.limits(), Log: log, Now: opt.Now, Room: room.Check})
+	collector := ingest.NewCollector(ingest.CollectorConfig{Inbox: s.inbox, Schema: s.warehouse, Limits: s.limits(opt), Log: log, Now: opt.Now, Room: room.Check})
 	reads := imports.New(imports.Config{Connect: clients.source, Providers: opt.Providers, Collector: collector, Inbox: s.inbox, Log: log, Now: opt.Now})
 	asks := enrich.New(enrich.Config{
 		Warehouse: s.warehouse, Collector: collector, Connect: clients.enricher, Audience: s.audienceID, Workflows: workflowsOf(opt.Providers, provider.Enrichment), Log: log, Now: opt.Now,
@@ -192,7 +194,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	}
 	s.engine = engine.New(engine.Config{
 		Node: node, Leases: s.store, Log: log, Now: opt.Now, LeaseTTL: opt.LeaseTTL, Renew: opt.Renew, Sweep: opt.Sweep, StopWithin: opt.StopWithin,
-	}, workers(deliver, health, passes, &store.Sweeper{Store: s.store}, &store.Purger{Store: s.store, Retention: cfg.JobRetention})...)
+	}, workers(deliver, health, passes, &store.Sweeper{Store: s.store}, &store.Purger{Store: s.store, Retention: cfg.JobRetention, Forget: s.forgetJob})...)
 
 	proxies, err := cfg.Proxies()
 	if err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 
@@ -12,11 +13,12 @@ import (
 )
 
 // limits of what one upload may bring.
-func (s *Server) limits() ingest.Limits {
+func (s *Server) limits(opt Options) ingest.Limits {
 	c := s.cfg
 	return ingest.Limits{
 		MaxRecordBytes: c.MaxRecordBytes, MaxBatchBytes: int64(c.MaxBulkMB) << 20, MaxSmallBytes: int64(c.MaxRealtimeMB) * 1_000_000,
 		MaxColumns: c.MaxColumns, MaxAhead: c.MaxAhead, MaxWaitingRows: c.MaxWaitingRows,
+		MaxImportRows: opt.ImportRows,
 	}
 }
 
@@ -82,6 +84,11 @@ func (c *connections) standalone(ctx context.Context, job activation.Job) (provi
 		deps.Tokens = c.tokens(auth, *def.OAuth, client)
 	}
 	return def, deps, nil
+}
+
+// forgetJob takes away how far a job has read and whom it has asked about.
+func (s *Server) forgetJob(ctx context.Context, id activation.JobID) error {
+	return errors.Join(s.inbox.ForgetImport(ctx, string(id)), s.warehouse.ForgetEnrichment(ctx, id))
 }
 
 // audienceID finds an audience by its id or short name.

@@ -38,6 +38,9 @@ type Purger struct {
 	// Retention is how long a failed, paused, completed or killed job is kept
 	// after it entered that state; 0 = DefaultRetention.
 	Retention time.Duration
+	// Forget takes away what the data plane keeps of a job, before the job goes;
+	// nil = nothing is kept.
+	Forget func(ctx context.Context, id activation.JobID) error
 
 	mu     sync.Mutex
 	looked time.Time
@@ -69,7 +72,7 @@ func (w *Purger) Do(ctx context.Context, _ activation.Work) error {
 		retention = DefaultRetention
 	}
 	_, noticeErr := w.Store.NoticePurge(ctx, retention)
-	_, purgeErr := w.Store.PurgeJobs(ctx, retention)
+	_, purgeErr := w.Store.PurgeJobs(ctx, retention, w.Forget)
 	return errors.Join(noticeErr, purgeErr, w.Store.PurgeOld(ctx, retention))
 }
 
@@ -131,8 +134,9 @@ func (t *tx) noticePurge(j activation.Job, retention time.Duration) error {
 // returns how many are gone. Their targets and ledgers stay, free to be adopted.
 // A job is ended and hidden before anything of it is deleted, and is deleted
 // itself when its last run has ended and its remote audiences are given up as
-// its on_end says.
-func (s *Store) PurgeJobs(ctx context.Context, retention time.Duration) (int, error) {
+// its on_end says, and when forget, where it is given, has taken away what others
+// keep of it.
+func (s *Store) PurgeJobs(ctx context.Context, retention time.Duration, forget func(context.Context, activation.JobID) error) (int, error) {
 	n, last := 0, activation.JobID("")
 	for {
 		var j *activation.Job
@@ -149,7 +153,13 @@ func (s *Store) PurgeJobs(ctx context.Context, retention time.Duration) (int, er
 			return n, orWrapped(err, "purge jobs")
 		}
 		last = j.ID
-		gone, err := s.purgeJob(ctx, *j)
+		if forget != nil {
+			err = forget(ctx, j.ID)
+		}
+		gone := false
+		if err == nil {
+			gone, err = s.purgeJob(ctx, *j)
+		}
 		if err != nil {
 			return n, fmt.Errorf("purge job %q: %w", j.ID, err)
 		}

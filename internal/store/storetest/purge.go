@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +22,7 @@ func (w *world) purge() string {
 	ctx := w.t.Context()
 	noticed, err := w.NoticePurge(ctx, retained)
 	w.ok(err)
-	gone, err := w.PurgeJobs(ctx, retained)
+	gone, err := w.PurgeJobs(ctx, retained, nil)
 	w.ok(err)
 	w.ok(w.PurgeOld(ctx, retained))
 	return fmt.Sprint(noticed, " noticed ", gone, " gone")
@@ -125,6 +127,15 @@ func purgingMuch(w *world) {
 	w.clock.Add(retained - time.Second)
 	w.equal("0 noticed 0 gone", w.purge())
 	w.clock.Add(time.Second)
+	// A job stays until what others keep of it is gone.
+	var asked []activation.JobID
+	refused := errors.New("not now")
+	gone, err := w.PurgeJobs(ctx, retained, func(_ context.Context, id activation.JobID) error {
+		asked = append(asked, id)
+		return refused
+	})
+	w.equal("0 true", fmt.Sprint(gone, errors.Is(err, refused)))
+	w.equal(fmt.Sprint([]activation.JobID{goes.ID}), fmt.Sprint(asked))
 	w.equal("0 noticed 1 gone", w.purge()) // who deletes a job needs no notice
 	lines, err := w.JobLogs(ctx, goes.ID, time.Time{}, 10)
 	w.ok(err)
