@@ -30,7 +30,7 @@ type HeldState struct {
 	Code string
 }
 
-// ErrBusy: something under way has to end first.
+// ErrBusy means that something under way has to end first.
 var ErrBusy = errors.New("the warehouse is busy")
 
 // Forgets erases people (invariant 6). Every method may be told again.
@@ -94,7 +94,7 @@ type EnrichmentRequest struct {
 	// FailedBefore is the same for those of whom asking failed; zero = they are left
 	// out.
 	FailedBefore time.Time
-	Limit  int
+	Limit        int
 }
 
 // Enriched is what asking about one person came to.

@@ -44,7 +44,7 @@ func (b *Inbox) BlankRows(ctx context.Context, l Load, which func(line int64, va
 	if err != nil {
 		return 0, fmt.Errorf("open spool file: %w", err)
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }() // it is only read
 	blanks, err := findRows(ctx, from, which)
 	if err != nil || len(blanks) == 0 {
 		return 0, err
@@ -123,7 +123,7 @@ func blankRows(from io.ReadSeeker, w *bufio.Writer, blanks []blank) error {
 	return nil
 }
 
-// ErrDamaged: a spool file is not what it was written as.
+// ErrDamaged means that a spool file is not what it was written as.
 var ErrDamaged = errors.New("the spool file is damaged")
 
 // Compact rewrites the database so that nothing deleted can be read in it, nor in
