@@ -178,7 +178,7 @@ func failedLoad(t *testing.T, dir string) {
 // data directory and in no log, and does not come back, whichever way they came
 // in; whoever shares a value with them keeps it.
 func TestForgottenForGood(t *testing.T) {
-	if raceEnabled {
+	if server.RaceEnabled {
 		t.Skip("it is run without the race detector by make test, to be done in time; the parts are tried with it one by one")
 	}
 	dir, far, log, files := filepath.Join(t.TempDir(), "data"), startSandbox(t), &logs{}, serveFiles(t)

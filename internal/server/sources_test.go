@@ -35,7 +35,7 @@ type source struct {
 // reset, and a job that is deleted leaves nothing behind. A program is then asked
 // about everybody.
 func TestSourceStories(t *testing.T) {
-	if raceEnabled {
+	if server.RaceEnabled {
 		t.Skip("it is run without the race detector by make test, to be done in time; the parts are tried with it one by one")
 	}
 	far := startSandbox(t)
