@@ -17,6 +17,7 @@ import (
 	"usher/internal/provider/mysql/mysqltest"
 	"usher/internal/provider/postgres/postgrestest"
 	"usher/internal/provider/singer/singertest"
+	"usher/internal/server"
 	sandboxs3 "usher/sandbox/s3"
 	sandboxwebhook "usher/sandbox/webhook"
 )
