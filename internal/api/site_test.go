@@ -130,7 +130,7 @@ func TestPagesAsk(t *testing.T) {
 	if got := p.ask(http.MethodPost, "/web/audiences/visitor-0001", visitorToken, "192.0.2.1"); got.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", got.Code)
 	}
-	for _, secret := range []string{"visitor-000", visitorToken, mark, "415"} {
+	for _, secret := range []string{"visitor-000", visitorToken, mark, "415 555", "415%20555"} {
 		if strings.Contains(p.log.String(), secret) {
 			t.Errorf("the log has %q: %s", secret, p.log.String())
 		}
