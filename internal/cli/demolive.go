@@ -41,7 +41,7 @@ func (d *demo) order(ctx context.Context, customer string) error {
 	if err != nil {
 		return err
 	}
-	event := fmt.Sprintf(`{"OrderDate":"06/15/2019","OrderNumber":"SO-NOW","OrderLineItem":"1","ProductKey":"566","CustomerKey":%q,"TerritoryKey":"9","OrderQuantity":"1"}`, customer)
+	event := fmt.Sprintf(`{"OrderDate":"06/15/2019","OrderNumber":"SO99999","OrderLineItem":"1","ProductKey":"566","CustomerKey":%q,"TerritoryKey":"9","OrderQuantity":"1"}`, customer)
 	start := time.Now()
 	if err := d.api.Upload(ctx, "/collect/json/sales", "application/json", strings.NewReader(event), nil); err != nil {
 		return err
