@@ -48,6 +48,7 @@ func TestTurns(t *testing.T) {
 		}
 		d.unlockIngest()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		want := []string{"urgent 1", "urgent 2", "urgent 3", "plain 1", "plain 2", "urgent 4"}
 		if !slices.Equal(order, want) {
 			t.Errorf("order = %q, want %q", order, want)
