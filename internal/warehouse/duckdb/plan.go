@@ -22,6 +22,7 @@ import (
 //	plan_now        the present keys of those of plan_old who are wanted
 //	plan_held_<i>   values of key i in plan_old that a wanted person holds
 //	plan_remove     plan_old less what others hold
+//	plan_kept       wanted people who have an identifier that a removal keeps back (plan_kept.go)
 //	plan_rows       all that is to be staged
 type planner struct {
 	tx         *sql.Tx
@@ -32,6 +33,7 @@ type planner struct {
 	above      []int // those of wants.without that come first in a priority list
 	keys       keySet
 	sets       map[int]keySet // all, by number
+	names      []int          // the keys made from identifiers
 	// present is the relation of present keys: the key set's own table, or for
 	// a dry run that table with fresh keys laid over it.
 	present       string
@@ -69,6 +71,9 @@ func (p *planner) plan(ctx context.Context, awaiting []warehouse.Range) error {
 		return err
 	}
 	if err := p.removals(ctx); err != nil {
+		return err
+	}
+	if err := p.keepers(ctx); err != nil {
 		return err
 	}
 	return p.rows(ctx)
@@ -161,7 +166,7 @@ func (p *planner) awaitValues(ctx context.Context, r warehouse.Range) error {
 			}
 		}
 	}
-	return nil
+	return p.awaitKept(ctx, fmt.Sprintf(`%s WHERE n BETWEEN %d AND %d`, stagedTable(r.Run), r.First, r.Last))
 }
 
 // diff joins who is wanted with what the ledger holds, by person and
@@ -300,7 +305,7 @@ func (p *planner) mask(i int) string {
 
 // rows collects what is to be staged, and what of the ledger is to be tidied:
 // drops are rows that say nothing any more, doubts are rows that are in and not
-// wanted. Those two get no ordinal and are never sent. What others hold of
+// wanted, or that a removal may take along. Those two get no ordinal and are never sent. What others hold of
 // somebody who was forgotten is theirs alone: no row waits for it.
 func (p *planner) rows(ctx context.Context) error {
 	none, sent := p.keys.each("NULL::BLOB AS k%d", ", "), p.keys.each("k%d IS NOT NULL", " OR ")
@@ -312,19 +317,23 @@ func (p *planner) rows(ctx context.Context) error {
 		       pid, keyset, version, fp, state AS prior, CASE WHEN %[13]s THEN 0 ELSE held END AS held, %[2]s
 		FROM plan_remove WHERE %[3]s
 		UNION ALL
-		SELECT CASE WHEN d.moved THEN 2 ELSE 1 END, CASE WHEN d.moved THEN 'readd' ELSE 'add' END, %[12]s,
+		SELECT CASE WHEN d.moved OR d.pid IN (SELECT pid FROM plan_kept) THEN 2 ELSE 1 END, CASE WHEN d.moved THEN 'readd' ELSE 'add' END, %[12]s,
 		       d.pid, %[4]d, d.version, d.fp, d.state, 0, %[5]s
 		FROM (SELECT *, pid IN %[6]s AS moved FROM plan_diff WHERE wanted AND fp <> %[7]s AND state IS DISTINCT FROM 'refused' AND pid NOT IN %[8]s) d
 		JOIN %[9]s k ON k.pid = d.pid
 		UNION ALL
 		SELECT 2, 'readd', false, k.pid, %[4]d, k.version, k.fp, 'in', 0, %[5]s
-		FROM plan_now k WHERE k.pid IN (SELECT pid FROM plan_remove WHERE wanted AND (%[3]s)) AND k.pid NOT IN (SELECT pid FROM plan_diff WHERE wanted)
+		FROM %[9]s k WHERE k.pid IN (SELECT pid FROM plan_remove WHERE wanted AND (%[3]s) UNION SELECT pid FROM plan_kept WHERE pid NOT IN %[8]s)
+			AND k.pid NOT IN (SELECT pid FROM plan_diff WHERE wanted)
 		UNION ALL
 		SELECT NULL, 'drop', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'refused' AND pid NOT IN %[8]s
 		UNION ALL
 		SELECT NULL, 'drop', NULL, pid, keyset, version, fp, state, 0, %[10]s FROM plan_remove WHERE covered OR (%[13]s AND NOT (%[3]s))
 		UNION ALL
-		SELECT NULL, 'doubt', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'in' AND delivered_at > %[11]d`,
+		SELECT NULL, 'doubt', NULL, pid, keyset, old_version, old_fp, state, 0, %[10]s FROM plan_diff WHERE NOT wanted AND state = 'in' AND delivered_at > %[11]d
+		UNION ALL
+		SELECT NULL, 'doubt', NULL, k.pid, %[4]d, k.version, k.fp, 'in', 0, %[10]s
+		FROM %[9]s k WHERE k.pid IN (SELECT pid FROM plan_kept) AND k.pid NOT IN (SELECT pid FROM plan_diff WHERE wanted)`,
 		allKeys, p.keys.each("k%d", ", "), sent, p.keys.n, keys, moved, noKeys, awaiting, p.present, none, doubted, newcomer, forgotten)
 }
 

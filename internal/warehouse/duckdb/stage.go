@@ -136,7 +136,7 @@ func (d *DB) prepare(ctx context.Context, r warehouse.PlanRequest) (*planner, in
 		return nil, 0, err
 	}
 	p := &planner{
-		target: t, sets: sets, generation: r.Generation, wants: wants, above: above, keys: keys, present: keys.table(),
+		target: t, sets: sets, generation: r.Generation, wants: wants, above: above, keys: keys, names: d.state.snapshot().names(r.Keys), present: keys.table(),
 		nobody: r.Nobody || r.Forget && wants.audience == 0, keep: r.Keep, forgets: r.Forget, keysOnly: r.KeysOnly, replace: r.Replace, begun: r.Begun, limit: r.Limit,
 		refresh: &refresh{d: d, keys: keys, set: r.Keys, sources: sources, audience: wants.audience},
 	}
@@ -196,7 +196,7 @@ func (p *planner) forget(ctx context.Context) error {
 		tables = append(tables, "heldout", "excluded", "begun", "capped", "wanted")
 	}
 	if !p.replace {
-		tables = append(tables, "diff", "old", "now", "remove")
+		tables = append(tables, "diff", "old", "now", "remove", "kept")
 		for _, i := range p.keys.identifying() {
 			tables = append(tables, fmt.Sprintf("held_%d", i))
 		}
@@ -216,7 +216,8 @@ func (p *planner) forget(ctx context.Context) error {
 //
 // Doubted are rows that are in and not wanted: from now on a removal of somebody
 // else may take their values along. When the person is wanted again before a
-// removal of their own was accepted, they are added again.
+// removal of their own was accepted, they are added again. So are rows of wanted
+// people whom a removal of this run may take along (plan_kept.go).
 func (d *DB) tidy(ctx context.Context, run activation.RunID, t target, generation int) error {
 	var drops, doubts int64
 	if err := queryRow(ctx, d.sql, "count what is tidied", fmt.Sprintf(`SELECT count(*) FILTER (op = 'drop'), count(*) FILTER (op = 'doubt') FROM %s WHERE n IS NULL`,
