@@ -115,15 +115,18 @@ func (c *campaign) must(method, path string, body, out any) {
 // jobs of the campaign.
 func (c *campaign) declare() {
 	c.must(http.MethodPut, "/v2/stream/people", map[string]any{}, nil)
+	c.must(http.MethodPut, "/v2/stream/links", map[string]any{"message_id_fields": []string{"link"}}, nil)
 	for _, f := range []map[string]any{
 		{"name": "customer", "type": "text", "merge": "latest", "identifier_rank": 1, "pii": false, "public": false},
+		{"name": "badge", "type": "text", "merge": "latest", "identifier_rank": 2, "pii": false, "public": false},
 		{"name": "email", "type": "text", "merge": "latest", "pii": true, "public": false},
 		{"name": "score", "type": "integer", "merge": "latest", "pii": false, "public": false},
 		{"name": "blocked", "type": "boolean", "merge": "latest", "pii": false, "public": false},
 	} {
 		c.must(http.MethodPost, "/v2/field", f, nil)
 	}
-	c.must(http.MethodPut, "/v2/mapping/people", map[string]string{"customer": `concat("id-", id)`, "email": "email", "score": "score", "blocked": "blocked"}, nil)
+	c.must(http.MethodPut, "/v2/mapping/people", map[string]string{"customer": `concat("id-", id)`, "badge": `concat("badge-", id)`, "email": "email", "score": "score", "blocked": "blocked"}, nil)
+	c.must(http.MethodPut, "/v2/mapping/links", map[string]string{"customer": `concat("id-", customer)`, "badge": `concat("badge-", badge)`}, nil)
 	for slug, rule := range map[string]string{"high": "score > 50", "vip": "score > 80", "blocked": "blocked = true"} {
 		c.must(http.MethodPost, "/v2/segment", map[string]string{"slug_name": slug, "name": strings.ToUpper(slug[:1]) + slug[1:], "segment_ql": "FILTER " + rule}, nil)
 	}
@@ -138,7 +141,7 @@ func (c *campaign) declare() {
 		places[name] = dest.ID
 	}
 	c.hierarchy()
-	c.load(c.country.all())
+	c.load("people", c.country.all())
 	c.must(http.MethodPost, "/v2/priority-list", map[string]any{"name": "First vip", "destination_id": places["B"], "segment_ids": []string{"vip", "high"}}, nil)
 	for name, body := range map[string]map[string]any{
 		"A rules":  {"destination_id": places["A"], "segment_ids": []string{"high"}, "exclude": []string{"blocked"}},
@@ -175,13 +178,13 @@ func (c *campaign) hierarchy() {
 }
 
 // load brings people in and waits until they are in the profiles.
-func (c *campaign) load(csv string) {
+func (c *campaign) load(stream, csv string) {
 	c.t.Helper()
 	for try := 0; ; try++ {
 		var sum struct {
 			ID string `json:"load_id"`
 		}
-		err := c.p.Upload(c.t.Context(), "/collect/bulk/people", "text/csv", strings.NewReader(csv), &sum)
+		err := c.p.Upload(c.t.Context(), "/collect/bulk/"+stream, "text/csv", strings.NewReader(csv), &sum)
 		if err == nil && c.merged(sum.ID) {
 			return
 		}
@@ -207,6 +210,13 @@ func (c *campaign) merged(load string) bool {
 	return false
 }
 
+// links brings links of customers in, if there are any.
+func (c *campaign) links(csv string) {
+	if strings.Count(csv, "\n") > 1 {
+		c.load("links", csv)
+	}
+}
+
 // move makes one random move.
 func (c *campaign) move() {
 	moves := []struct {
@@ -214,7 +224,9 @@ func (c *campaign) move() {
 		weight int
 		do     func()
 	}{
-		{"change", 30, func() { c.load(c.country.change(1 + c.rand.IntN(60))) }},
+		{"change", 30, func() { c.load("people", c.country.change(1+c.rand.IntN(60))) }},
+		{"merge", 8, func() { c.links(c.country.merge(1 + c.rand.IntN(8))) }},
+		{"part", 6, func() { c.links(c.country.part(1 + c.rand.IntN(6))) }},
 		{"decide", 20, c.decide},
 		{"outbound", 4, c.outbound},
 		{"run", 25, c.run},
@@ -277,7 +289,7 @@ func (c *campaign) decide() {
 		var id int
 		_, _ = fmt.Sscanf(a.ID, "id-%d", &id)
 		if moved := c.country.decide(id, level, action); moved == (out[i].Status == "not_eligible") {
-			c.t.Errorf("customer with score %d, level %s, action %q: the answer is %s", c.country.people[id].score, level, action, out[i].Status)
+			c.t.Errorf("customer with score %d, level %s, action %q: the answer is %s", c.country.profile(c.country.who[id]).score, level, action, out[i].Status)
 		}
 	}
 }

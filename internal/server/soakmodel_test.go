@@ -11,11 +11,12 @@ import (
 	"usher/sandbox/meta"
 )
 
-// citizen is a person of the campaign.
+// citizen is a customer of the campaign, as the last message about them says.
 type citizen struct {
 	email   string
 	score   int
 	blocked bool
+	said    int // when it came
 }
 
 // An offer is an action of the campaign: whoever scores more than above is
@@ -48,22 +49,25 @@ func offersAt(level string) []offer {
 	return out
 }
 
-// A country is the plain model of the campaign: everybody, and what was decided
-// for each. It shares nothing with the server.
+// A country is the plain model of the campaign: everybody, who is whom, and what
+// was decided for each. It shares nothing with the server.
 type country struct {
-	rand    *rand.Rand
-	people  []citizen
-	decided []map[string]bool // by person: the audiences of the actions decided for
+	rand   *rand.Rand
+	people []citizen // by customer number
+	clock  int       // counts messages
+	links  map[int]link
+	who    []*person // by customer number
+	born   int       // people so far
 }
 
 func newCountry(seed uint64, people int) *country {
-	c := &country{rand: rand.New(rand.NewPCG(seed, 11)), people: make([]citizen, people), decided: make([]map[string]bool, people)}
+	c := &country{rand: rand.New(rand.NewPCG(seed, 11)), people: make([]citizen, people), links: map[int]link{}}
 	for i := range c.people {
 		c.people[i] = citizen{email: fmt.Sprintf("c%d@example.com", i), score: c.rand.IntN(101), blocked: c.rand.IntN(10) == 0}
 		if i%10 == 9 { // who shares an e-mail must not take the other along
 			c.people[i].email = c.people[i-1].email
 		}
-		c.decided[i] = map[string]bool{}
+		c.who = append(c.who, &person{born: c.birth(), customers: []int{i}, decided: map[string]bool{}})
 	}
 	return c
 }
@@ -102,7 +106,8 @@ func (c *country) csv(ids []int) string {
 	var b strings.Builder
 	b.WriteString("id,email,score,blocked\n")
 	for _, id := range slices.Compact(ids) {
-		p := c.people[id]
+		p := &c.people[id]
+		p.said = c.tick()
 		fmt.Fprintf(&b, "%d,%s,%d,%t\n", id, p.email, p.score, p.blocked)
 	}
 	return b.String()
@@ -112,8 +117,10 @@ func (c *country) csv(ids []int) string {
 // where that is "" the best one. It reports whether anything was decided.
 func (c *country) decide(id int, level, action string) bool {
 	chosen, asked := "", false
+	who := c.who[id]
+	score := c.profile(who).score
 	for _, o := range offersAt(level) {
-		if c.people[id].score > o.above && (action == "" || action == o.name) {
+		if score > o.above && (action == "" || action == o.name) {
 			chosen = o.audience()
 			break
 		}
@@ -123,10 +130,10 @@ func (c *country) decide(id int, level, action string) bool {
 		return false // not eligible, or not of the level: nothing moves
 	}
 	for _, o := range offersAt(level) {
-		delete(c.decided[id], o.audience())
+		delete(who.decided, o.audience())
 	}
 	if chosen != "" {
-		c.decided[id][chosen] = true
+		who.decided[chosen] = true
 	}
 	return true
 }
@@ -135,22 +142,22 @@ func (c *country) decide(id int, level, action string) bool {
 // the audience.
 func (c *country) wanted() map[string]map[string]bool {
 	out := map[string]map[string]bool{}
-	put := func(where string, id int, in bool) {
-		if out[where] == nil {
-			out[where] = map[string]bool{}
+	for who, p := range c.everybody() {
+		put := func(where string, in bool) {
+			if out[where] == nil {
+				out[where] = map[string]bool{}
+			}
+			if in {
+				out[where][p.extern] = true
+			}
 		}
-		if in {
-			out[where][externOf(id)] = true
-		}
-	}
-	for id, p := range c.people {
-		put("A/High", id, p.score > 50 && !p.blocked)
-		put("B/Vip", id, p.score > 80)
-		put("B/High", id, p.score > 50 && p.score <= 80) // the others go to Vip
+		put("A/High", p.score > 50 && !p.blocked)
+		put("B/Vip", p.score > 80)
+		put("B/High", p.score > 50 && p.score <= 80) // the others go to Vip
 		for _, o := range offers {
 			for _, where := range placesOf(o) {
-				put(where+"/"+o.audience(), id, c.decided[id][o.audience()])
-				put(where+"/"+o.audience()+"-N", id, p.score <= o.above)
+				put(where+"/"+o.audience(), who.decided[o.audience()])
+				put(where+"/"+o.audience()+"-N", p.score <= o.above)
 			}
 		}
 	}
@@ -204,5 +211,5 @@ func (c *country) emailHash(extern string) string {
 	if _, err := fmt.Sscanf(extern, "id-%d", &id); err != nil || id >= len(c.people) {
 		return ""
 	}
-	return hashOf(c.people[id].email)
+	return hashOf(c.profile(c.who[id]).email)
 }
