@@ -133,10 +133,10 @@ func (w *world) alerting() *alerting.Alerting {
 // progress counts nothing.
 type progress struct{}
 
-func (progress) Pass() activation.Pass      { return activation.Pass{} }
-func (progress) Count(string, int64)        {}
-func (progress) Moved()                     {}
-func (progress) Save(context.Context) error { return nil }
+func (progress) Pass() activation.Pass                              { return activation.Pass{} }
+func (progress) Count(string, int64)                                {}
+func (progress) Moved()                                             {}
+func (progress) Save(context.Context) error                         { return nil }
 func (progress) Note(context.Context, string, string, string) error { return nil }
 
 // pass runs one pass; a crash within it is reported as an error.

@@ -189,7 +189,7 @@ func (a *API) rejected(h huma.API, t traced) {
 		ctx := r.Context()
 		rows, err := a.RejectedRows.Rejected(ctx, r.PathValue("id"))
 		if err == nil {
-			defer rows.Close()
+			defer func() { _ = rows.Close() }() // it is only read
 			err = a.Audit.AddAudit(ctx, activation.AuditEntry{Actor: caller.Name, Verb: "read rejected rows", SubjectType: "load", SubjectID: r.PathValue("id")})
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -184,16 +185,15 @@ func (a *app) loadRejected() *cobra.Command {
 	c := &cobra.Command{
 		Use: "rejected ID", Short: "Download the rows that an upload did not take, one JSON object a line", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out := a.out
-			if to != "" {
-				f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				out = f
+			path := "/v2/load/" + url.PathEscape(args[0]) + "/rejected"
+			if to == "" {
+				return a.client().Download(cmd.Context(), path, a.out)
 			}
-			return a.client().Download(cmd.Context(), "/v2/load/"+url.PathEscape(args[0])+"/rejected", out)
+			f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+			if err != nil {
+				return err
+			}
+			return errors.Join(a.client().Download(cmd.Context(), path, f), f.Close())
 		},
 	}
 	c.Flags().StringVar(&to, "output", "", "write to this new file instead of standard output")

@@ -215,8 +215,8 @@ func (p *progress) Pass() activation.Pass { return activation.Pass{Counts: p.bef
 func (p *progress) Count(name string, n int64) {
 	p.counts[name] += n
 }
-func (*progress) Moved()                     {}
-func (*progress) Save(context.Context) error { return nil }
+func (*progress) Moved()                                             {}
+func (*progress) Save(context.Context) error                         { return nil }
 func (*progress) Note(context.Context, string, string, string) error { return nil }
 
 func TestPass(t *testing.T) {

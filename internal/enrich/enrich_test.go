@@ -156,6 +156,7 @@ func (p *progress) Moved()                {}
 
 // Note notes nothing.
 func (p *progress) Note(context.Context, string, string, string) error { return nil }
+
 func (p *progress) Save(context.Context) error {
 	return nil
 }

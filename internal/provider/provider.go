@@ -293,8 +293,8 @@ type Deps struct {
 	// may be started. Scratch is a folder for files of one attempt, which the server
 	// empties at its start.
 	Programs, Scratch string
-	Log  *slog.Logger
-	Now  func() time.Time
+	Log               *slog.Logger
+	Now               func() time.Time
 }
 
 // Secret is a text that never shows itself in logs or formatted output.

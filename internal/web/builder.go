@@ -50,17 +50,32 @@ var (
 	scalarOps = []builtOp{{"=", "is", "one"}, {"!=", "is not, but there", "one"}, {"not =", "is not, or missing", "one"}, {"in", "is one of", "many"}, {"not in", "is none of", "many"}}
 	orderOps  = []builtOp{{">", "more than", "one"}, {">=", "at least", "one"}, {"<", "less than", "one"}, {"<=", "at most", "one"}, {"between", "between", "two"}, {"not between", "not between", "two"}}
 	timeOps   = []builtOp{
-		{">", "after", "one"}, {">=", "at or after", "one"}, {"<", "before", "one"}, {"<=", "at or before", "one"}, {"between", "between", "two"}, {"not between", "not between", "two"},
-		{"timewindow", "within the last days", "window"}, {"not timewindow", "not within the last days", "window"},
+		{">", "after", "one"},
+		{">=", "at or after", "one"},
+		{"<", "before", "one"},
+		{"<=", "at or before", "one"},
+		{"between", "between", "two"},
+		{"not between", "not between", "two"},
+		{"timewindow", "within the last days", "window"},
+		{"not timewindow", "not within the last days", "window"},
 	}
 	textOps = []builtOp{
-		{"contains", "contains", "one"}, {"not contains", "does not contain", "one"}, {"like", "matches, * is anything", "one"}, {"not like", "does not match", "one"},
-		{"geodistance", "is a place within", "place"}, {"not geodistance", "is no place within", "place"},
+		{"contains", "contains", "one"},
+		{"not contains", "does not contain", "one"},
+		{"like", "matches, * is anything", "one"},
+		{"not like", "does not match", "one"},
+		{"geodistance", "is a place within", "place"},
+		{"not geodistance", "is no place within", "place"},
 	}
 	setOps = []builtOp{
-		{"contains", "has", "one"}, {"not contains", "does not have", "one"}, {"intersects", "has one of", "many"}, {"not intersects", "has none of", "many"},
-		{"like", "has a match of, * is anything", "one"}, {"not like", "has no match of", "one"},
-		{"timewindow", "has times in the last days", "window"}, {"not timewindow", "has too few times in the last days", "window"},
+		{"contains", "has", "one"},
+		{"not contains", "does not have", "one"},
+		{"intersects", "has one of", "many"},
+		{"not intersects", "has none of", "many"},
+		{"like", "has a match of, * is anything", "one"},
+		{"not like", "has no match of", "one"},
+		{"timewindow", "has times in the last days", "window"},
+		{"not timewindow", "has too few times in the last days", "window"},
 	}
 )
 

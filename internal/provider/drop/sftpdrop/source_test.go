@@ -74,7 +74,7 @@ func TestImportsFromOpenSSH(t *testing.T) {
 	sourcetest.Run(t, sourcetest.Harness{
 		Definition: sftp.Definition(), Workflow: "sftp_import",
 		Open: func() (sourcetest.World, error) {
-			dir, err := os.MkdirTemp(s.folder, "in")
+			dir, err := os.MkdirTemp(s.folder, "in") //nolint:usetesting // it must be in the folder of the server
 			if err != nil {
 				return nil, err
 			}
