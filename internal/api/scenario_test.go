@@ -344,6 +344,8 @@ var scenarios = []scenario{
 	{op: "collect-bulk", path: "POST /collect/bulk/people?filename=x.csv", body: "id,email,score\n9,z@example.com,1\n", status: 200, has: []string{`"message_count":1`, `"load_id"`}},
 	{op: "collect-json", path: "POST /collect/json/people", body: `{"id":"10","score":2}`, status: 200, has: []string{`"message_count":1`}},
 
+	{op: "collect-bulk", path: "POST /collect/bulk/nobody_declared", body: "id\n77\n", status: 200, has: []string{`"message_count":1`}},
+	{op: "set-mappings", path: "PUT /v2/mapping/nobody_sent", body: `{"country":"id"}`, status: 400, has: []string{"unknown stream"}},
 	{op: "lookup-profile", path: "POST /v2/profile/lookup", body: `{"field":"customer","value":"id-1"}`, status: 200, has: []string{"a•••@example.com"}, lacks: []string{`"a@example.com"`}},
 	{op: "lookup-profile", path: "POST /v2/profile/lookup", body: `{"field":"customer","value":"mark-of-a-secret-value"}`, status: 404},
 	{op: "lookup-profile", path: "POST /v2/profile/lookup", body: `{"field":"mark-of-a-secret-value","value":"x"}`, status: 400},

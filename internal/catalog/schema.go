@@ -30,6 +30,9 @@ func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema) ([]string, 
 		for _, st := range add.Streams {
 			s.Streams = put(s.Streams, st, func(o warehouse.Stream) bool { return o.Name == st.Name })
 		}
+		if s.Streams, err = c.withStreamsOf(ctx, s.Streams, add.Mappings); err != nil {
+			return err
+		}
 		for _, m := range add.Mappings {
 			s.Mappings = put(s.Mappings, m, func(o warehouse.Mapping) bool { return o.Stream == m.Stream && o.Field == m.Field })
 		}
@@ -37,6 +40,24 @@ func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema) ([]string, 
 		return err
 	})
 	return rebuild, err
+}
+
+// withStreamsOf adds the streams that mappings name and that messages made, without
+// anybody declaring them.
+func (c *Catalog) withStreamsOf(ctx context.Context, declared []warehouse.Stream, mappings []warehouse.Mapping) ([]warehouse.Stream, error) {
+	for _, m := range mappings {
+		if slices.ContainsFunc(declared, func(o warehouse.Stream) bool { return o.Name == m.Stream }) {
+			continue
+		}
+		there, err := c.Warehouse.Streams(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(there, func(o warehouse.StreamStat) bool { return o.Name == m.Stream }); i >= 0 {
+			declared = append(slices.Clone(declared), there[i].Stream)
+		}
+	}
+	return declared, nil
 }
 
 // DeclareStream declares a stream with exactly these mappings, as Declare does.
