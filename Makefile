@@ -77,6 +77,10 @@ parity: ## Operation × API, command line, console; an empty cell fails
 api-fuzz: ## Send a real server what its OpenAPI document allows and forbids (needs python3 and a package index; EXAMPLES=n, SEED=n)
 	scripts/api-fuzz
 
+.PHONY: singer
+singer: ## Install a public Singer tap and read with it twice, its state kept (needs python3 with venv and a package index)
+	scripts/singer.sh
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s) each
 	@set -e; for pkg in $$($(GO) list ./...); do \
