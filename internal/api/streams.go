@@ -97,9 +97,6 @@ func (a *API) streams(h huma.API) {
 		return a.declare(ctx, s)
 	})
 	a.mappings(h)
-	a.identities(h)
-	a.rebuilds(h)
-	a.forgets(h)
 	a.loads(h)
 }
 
