@@ -267,6 +267,9 @@ type Definition struct {
 	// nil = the provider does not play this part.
 	NewSource   func(Deps) (Source, error)
 	NewEnricher func(Deps) (Enricher, error)
+	// Publishing is how its campaigns are edited. nil = the provider does not play this
+	// part.
+	Publishing *Publishing
 }
 
 // Deps is what a provider is built with.

@@ -24,10 +24,13 @@ const (
 	Alerting Direction = "alert"
 	// Deciding moves people among the audiences of Usher itself.
 	Deciding Direction = "decision"
+	// Editing keeps an ad publisher's campaigns as people want them. Its jobs come and
+	// go with their publisher account.
+	Editing Direction = "publishing"
 )
 
 // Directions lists them in the order the docs use.
-var Directions = []Direction{Export, Import, Enrichment, Alerting, Deciding}
+var Directions = []Direction{Export, Import, Enrichment, Alerting, Deciding, Editing}
 
 // Subject is what a workflow moves.
 type Subject string
@@ -39,6 +42,8 @@ const (
 	RawEvents Subject = "raw events"
 	// SystemEvents are what happens in Usher itself.
 	SystemEvents Subject = "system events"
+	// Campaigns are an ad publisher's campaigns and what is in them.
+	Campaigns Subject = "campaigns"
 )
 
 // Workflow is one thing a provider can do. Form, CLI flags, API validation,
