@@ -77,6 +77,19 @@ func CreatedBy(id string) (create EntryID, ok bool) {
 	return EntryID(n), ok && err == nil
 }
 
+const pendingPrefix = "row-"
+
+// PendingObjectID is the id, within one writing of entries, of the object that the
+// create at index i makes.
+func PendingObjectID(i int) string { return pendingPrefix + strconv.Itoa(i) }
+
+// PendingIndex is the index that PendingObjectID was made of; ok is false for another id.
+func PendingIndex(id string) (i int, ok bool) {
+	digits, ok := strings.CutPrefix(id, pendingPrefix)
+	i, err := strconv.Atoi(digits)
+	return i, ok && err == nil
+}
+
 // PublisherObject is one campaign, group, creative, keyword or other of an account,
 // in Usher's copy.
 type PublisherObject struct {

@@ -1,8 +1,6 @@
 package publishing
 
 import (
-	"strconv"
-
 	"usher/internal/activation"
 )
 
@@ -26,7 +24,7 @@ type EditSpec struct {
 	ID   string                `json:"id,omitempty"`
 	// Type is needed where the publisher has several types of the kind.
 	Type string `json:"type,omitempty"`
-	// Parent is what a create lies in; its id may be Pending(i), the create at index i
+	// Parent is what a create lies in; its id may be activation.PendingObjectID(i), the create at index i
 	// of the same call.
 	Parent activation.ObjectRef `json:"parent,omitzero"`
 	// Fields are the new values. Clear names the fields that are to have none.
@@ -43,11 +41,6 @@ const (
 	ActionCreate = "create"
 	ActionDelete = "delete"
 )
-
-const pendingPrefix = "row-"
-
-// Pending is the id, within one call, of the object that the create at index i makes.
-func Pending(i int) string { return pendingPrefix + strconv.Itoa(i) }
 
 // Problem is what is wrong with one edit.
 type Problem struct {

@@ -37,26 +37,10 @@ type Accounts interface {
 	SavePublisherInfo(ctx context.Context, id activation.PublisherID, currency, timezone string) error
 }
 
-// ObjectQuery selects objects of one account, by name.
-type ObjectQuery struct {
-	Publisher activation.PublisherID
-	Kind      activation.ObjectKind
-	// Type, Parent, Status (of the local value) and Text (within the name or the id)
-	// narrow it where they are set.
-	Type   string
-	Parent activation.ObjectRef
-	Status string
-	Text   string
-	// Waiting: only those with waiting entries. Removed: those that are gone, too.
-	Waiting, Removed bool
-	After            string // a cursor of the last page, "" = the first
-	Limit            int
-}
-
 // Structure keeps objects.
 type Structure interface {
 	// Objects returns a page, and the cursor of the next one or "".
-	Objects(ctx context.Context, q ObjectQuery) (page []activation.PublisherObject, next string, err error)
+	Objects(ctx context.Context, q activation.ObjectQuery) (page []activation.PublisherObject, next string, err error)
 	Object(ctx context.Context, id activation.PublisherID, ref activation.ObjectRef) (activation.PublisherObject, error)
 	// ObjectsOf returns those of refs that there are.
 	ObjectsOf(ctx context.Context, id activation.PublisherID, refs []activation.ObjectRef) (map[activation.ObjectRef]activation.PublisherObject, error)
@@ -68,117 +52,38 @@ type Structure interface {
 	// as removed and notes when. Each of them recomputes what is local of what changed,
 	// and flags conflicts (see Conflicts in docs/publishers.md).
 	BeginStructure(ctx context.Context, p activation.Pass, id activation.PublisherID) (reading int64, err error)
-	SaveStructure(ctx context.Context, p activation.Pass, id activation.PublisherID, reading int64, seen []activation.PublisherObject) (Read, error)
-	EndStructure(ctx context.Context, p activation.Pass, id activation.PublisherID, reading int64, at time.Time) (Read, error)
+	SaveStructure(ctx context.Context, p activation.Pass, id activation.PublisherID, reading int64, seen []activation.PublisherObject) (activation.StructureRead, error)
+	EndStructure(ctx context.Context, p activation.Pass, id activation.PublisherID, reading int64, at time.Time) (activation.StructureRead, error)
 	// SaveObjects stores objects as they were read back on their own; gone names those
 	// that were asked for and are not there.
-	SaveObjects(ctx context.Context, p activation.Pass, id activation.PublisherID, seen []activation.PublisherObject, gone []activation.ObjectRef) (Read, error)
-}
-
-// Read counts what a reading changed.
-type Read struct {
-	New, Changed, Removed, Conflicts int64
-}
-
-// EntryQuery selects entries.
-type EntryQuery struct {
-	Publisher activation.PublisherID // "" = of all accounts
-	IDs       []activation.EntryID
-	Statuses  []activation.EntryStatus
-	Origins   []activation.Origin
-	Kinds     []activation.ObjectKind
-	Ops       []activation.Operation
-	Parent    activation.EntryID
-	Object    activation.ObjectRef
-	// Text is within the text, the name or the id of the object, or is the entry's id.
-	Text         string
-	Since, Until time.Time // created in
-	// Posting orders what waits of one account as it would be posted if all of it were
-	// released; without it the newest are first.
-	Posting bool
-	After   string
-	Limit   int
+	SaveObjects(ctx context.Context, p activation.Pass, id activation.PublisherID, seen []activation.PublisherObject, gone []activation.ObjectRef) (activation.StructureRead, error)
 }
 
 // Entries keeps the Activity Log.
 type Entries interface {
 	// WriteEntries gives ids to entries, in their order, stores them and brings the
 	// local values of their objects up to date, all in one transaction. A create's
-	// object gets NewObjectID of its entry; Refers and ids of the form Pending(i)
+	// object gets NewObjectID of its entry; Refers and ids of the form activation.PendingObjectID(i)
 	// name entries of the same call by index. parent, where it is not nil, is stored
 	// before them as their parent. check, where it is not nil, is called in the
 	// transaction, once the account's lock is had, with the objects as they are now;
 	// its error ends it with nothing stored. drop, where it is not nil, is stored too.
-	WriteEntries(ctx context.Context, id activation.PublisherID, parent *activation.Entry, entries []activation.Entry, w Write) ([]activation.Entry, error)
+	WriteEntries(ctx context.Context, id activation.PublisherID, parent *activation.Entry, entries []activation.Entry, w activation.EntryWrite) ([]activation.Entry, error)
 	Entry(ctx context.Context, id activation.EntryID) (activation.Entry, error)
 	// Entries returns a page, and the cursor of the next one or "".
-	Entries(ctx context.Context, q EntryQuery) (page []activation.Entry, next string, err error)
+	Entries(ctx context.Context, q activation.EntryQuery) (page []activation.Entry, next string, err error)
 	// EachEntry calls yield with every entry of q, by id, without holding them all.
-	EachEntry(ctx context.Context, q EntryQuery, yield func(activation.Entry) error) error
+	EachEntry(ctx context.Context, q activation.EntryQuery, yield func(activation.Entry) error) error
 	// EntryCounts counts entries by status, of one account or of all (""). Parents are
 	// not counted.
 	EntryCounts(ctx context.Context, id activation.PublisherID) (map[activation.EntryStatus]int64, error)
-	// Ahead says what is posted before an entry: in groups by key and parent, in order.
+	// EntriesAhead says what is posted before an entry: in groups by key and parent, in order.
 	// Of an entry that is not queued it is what would be if it were released now.
-	Ahead(ctx context.Context, id activation.EntryID) ([]AheadGroup, error)
-	// Before returns the waiting entry that goes directly before it, if there is one.
-	Before(ctx context.Context, id activation.EntryID) (*activation.Entry, error)
+	EntriesAhead(ctx context.Context, id activation.EntryID) ([]activation.AheadGroup, error)
+	// EntryBefore returns the waiting entry that goes directly before it, if there is one.
+	EntryBefore(ctx context.Context, id activation.EntryID) (*activation.Entry, error)
 	// MoveEntries does a command on entries: all of sel, or with dryRun none.
-	MoveEntries(ctx context.Context, c Command, sel EntryQuery, user string, dryRun bool) (Moved, error)
-}
-
-// Write is more about one writing of entries.
-type Write struct {
-	Check func(now map[activation.ObjectRef]activation.PublisherObject) error
-	// DropJob and DropState are how far a drop folder was read.
-	DropJob   activation.JobID
-	DropState []byte
-	// Schedule is moved on in the same transaction (Plans.DueSchedules).
-	Schedule *activation.ScheduledOperation
-	// Audit is the verb of the line in the audit log, "" = none (the system's).
-	Audit string
-}
-
-// AheadGroup is some entries that are posted before another.
-type AheadGroup struct {
-	Origin    activation.Origin
-	Kind      activation.ObjectKind
-	Operation activation.Operation
-	Parent    activation.EntryID // 0 = of no upload
-	First     activation.EntryID
-	Status    activation.EntryStatus
-	Count     int64
-}
-
-// Command is what people do to entries.
-type Command string
-
-const (
-	CommandPost    Command = "post"     // release what is selected, held ones too
-	CommandPostAll Command = "post_all" // release what is to be sent, never held ones
-	CommandHold    Command = "hold"
-	CommandRelease Command = "release" // held → to_be_sent
-	CommandCancel  Command = "cancel"
-	CommandRetry   Command = "retry" // failed → queued
-)
-
-// Moved is what a command did, or with a dry run would do.
-type Moved struct {
-	// Done counts what was selected and moved, Also what had to move along (creates
-	// that a released entry needs; entries that can't be without a cancelled create).
-	Done, Also int64
-	// Refused are selected entries that were not moved, by reason.
-	Refused []Refusal
-	// Publishers are the accounts whose post job has something to do now.
-	Publishers []activation.PublisherID
-}
-
-// Refusal is why some entries were not moved.
-type Refusal struct {
-	Code    string             `json:"code"`
-	Reason  string             `json:"reason"`
-	Count   int64              `json:"count"`
-	Example activation.EntryID `json:"example"`
+	MoveEntries(ctx context.Context, c activation.EntryCommand, sel activation.EntryQuery, user string, dryRun bool) (activation.EntriesMoved, error)
 }
 
 // Posting moves entries to the publisher. Every method matches the pass and its
@@ -186,54 +91,26 @@ type Refusal struct {
 type Posting interface {
 	// HasQueued reports whether something of an account is queued or processing.
 	HasQueued(ctx context.Context, id activation.PublisherID) (bool, error)
-	// TakeOver makes everything of the account that is processing this attempt's, and
+	// TakeOverEntries makes everything of the account that is processing this attempt's, and
 	// returns it in the order of its call: its outcome is unknown.
-	TakeOver(ctx context.Context, p activation.Pass, id activation.PublisherID, limit int) ([]activation.Entry, error)
-	// Head returns up to limit queued entries from the head of the order, with the
+	TakeOverEntries(ctx context.Context, p activation.Pass, id activation.PublisherID, limit int) ([]activation.Entry, error)
+	// QueueHead returns up to limit queued entries from the head of the order, with the
 	// objects they are about; it changes nothing.
-	Head(ctx context.Context, id activation.PublisherID, limit int) ([]activation.Entry, map[activation.ObjectRef]activation.PublisherObject, error)
-	// Claim makes these entries processing, as one call: they must be the first of the
+	QueueHead(ctx context.Context, id activation.PublisherID, limit int) ([]activation.Entry, map[activation.ObjectRef]activation.PublisherObject, error)
+	// ClaimEntries makes these entries processing, as one call: they must be the first of the
 	// order still, or it is ErrConflict and nothing is claimed. It returns them as they
 	// are now.
-	Claim(ctx context.Context, p activation.Pass, id activation.PublisherID, entries []activation.EntryID) ([]activation.Entry, error)
-	// Settle stores what became of processing entries in one transaction: status,
+	ClaimEntries(ctx context.Context, p activation.Pass, id activation.PublisherID, entries []activation.EntryID) ([]activation.Entry, error)
+	// SettleEntries stores what became of processing entries in one transaction: status,
 	// answer and error; confirmed values of objects; real ids of what was created,
 	// wherever the old one stands; dependants of failed creates fail with PUB-NEEDS-001.
 	// EditLater puts an entry back to queued, in its place.
-	Settle(ctx context.Context, p activation.Pass, id activation.PublisherID, outcomes []Outcome) error
+	SettleEntries(ctx context.Context, p activation.Pass, id activation.PublisherID, outcomes []activation.EntryOutcome) error
 	// ReleaseWaiting queues what is to be sent, for the nightly sync.
 	ReleaseWaiting(ctx context.Context, p activation.Pass, id activation.PublisherID) (int64, error)
 	// SaveNightly and Nightly keep how far the nightly sync is.
-	SaveNightly(ctx context.Context, p activation.Pass, id activation.PublisherID, n Nightly) error
-	Nightly(ctx context.Context, id activation.PublisherID) (Nightly, error)
-}
-
-// Outcome is what became of one processing entry.
-type Outcome struct {
-	Entry activation.EntryID
-	// Status is done, failed, queued (it goes again, in its place) or held (conflict).
-	Status activation.EntryStatus
-	Reason string
-	// ID is the publisher's id of what it created.
-	ID string
-	// Confirmed are the values of the object now; nil = as they were. Gone: there is no
-	// such object any more.
-	Confirmed                               map[string]string
-	Gone                                    bool
-	Theirs                                  map[string]string // by field, of a conflict
-	Answer, ErrorCode, ErrorText, RequestID string
-}
-
-// Nightly is how far the nightly sync of an account is.
-type Nightly struct {
-	// Pass is the pass it belongs to; Step is the next of its five steps, 1 to 5.
-	Pass activation.PassID `json:"pass"`
-	Step int               `json:"step"`
-	// From is the first entry id that it released, for step 5.
-	Released int64     `json:"released"`
-	Begun    time.Time `json:"begun"`
-	// Changes is from when on changes at the publisher are asked for next time.
-	Changes time.Time `json:"changes"`
+	SaveNightly(ctx context.Context, p activation.Pass, id activation.PublisherID, n activation.Nightly) error
+	Nightly(ctx context.Context, id activation.PublisherID) (activation.Nightly, error)
 }
 
 // Plans keeps scheduled operations and bidding strategies.
@@ -259,23 +136,5 @@ type Costs interface {
 	// EndCosts notes that costs were read whole, and deletes rows of these days that the
 	// reading since then did not bring (their object has none any more).
 	EndCosts(ctx context.Context, id activation.PublisherID, from, until string, at time.Time) error
-	Costs(ctx context.Context, q CostQuery) ([]CostRow, error)
-}
-
-// CostQuery selects costs of one account.
-type CostQuery struct {
-	Publisher   activation.PublisherID
-	From, Until string
-	// Kind is the level that rows are of; Object one object, zero = all.
-	Kind   activation.ObjectKind
-	Object activation.ObjectRef
-	// By is date, object or both ("").
-	By    string
-	Limit int
-}
-
-// CostRow is a sum of costs in one currency.
-type CostRow struct {
-	activation.Cost
-	Name string
+	Costs(ctx context.Context, q activation.CostQuery) ([]activation.CostRow, error)
 }
