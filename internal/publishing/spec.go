@@ -136,3 +136,26 @@ type ObjectView struct {
 	Waits   []activation.Entry `json:"waits"`
 	History []activation.Entry `json:"history"`
 }
+
+// NextEntry is one of the entries that are sent next, and what puts it there.
+type NextEntry struct {
+	activation.Entry
+	// DecidedBy is the key that puts it behind the one in front of it: origin, object,
+	// operation, id or need; "" of the first.
+	DecidedBy string `json:"decided_by,omitempty"`
+	Why       string `json:"why"`
+}
+
+// GivenBid is a bid that somebody else calculated.
+type GivenBid struct {
+	Object activation.ObjectRef `json:"object"`
+	Bid    float64              `json:"bid"`
+}
+
+// CostReport is what was spent, in one currency.
+type CostReport struct {
+	Currency string `json:"currency"`
+	// Currencies are all that the rows of the account are in, of these days.
+	Currencies []string             `json:"currencies"`
+	Rows       []activation.CostRow `json:"rows"`
+}
