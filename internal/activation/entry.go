@@ -101,6 +101,9 @@ type Change struct {
 	After  string `json:"after"`
 	// Theirs is what the publisher has instead of Before, of a conflict.
 	Theirs string `json:"theirs,omitempty"`
+	// Object: After is the id of an object, which may be NewObjectID, or within one
+	// writing PendingObjectID.
+	Object bool `json:"object,omitempty"`
 }
 
 // Entry is one operation on a publisher object in the Activity Log, or the parent of

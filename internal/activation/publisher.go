@@ -90,6 +90,10 @@ func PendingIndex(id string) (i int, ok bool) {
 	return i, ok && err == nil
 }
 
+// PendingRefer stands in Entry.Refers, within one writing of entries, for the create at
+// index i.
+func PendingRefer(i int) EntryID { return EntryID(-1 - i) }
+
 // PublisherObject is one campaign, group, creative, keyword or other of an account,
 // in Usher's copy.
 type PublisherObject struct {

@@ -62,12 +62,12 @@ type Structure interface {
 // Entries keeps the Activity Log.
 type Entries interface {
 	// WriteEntries gives ids to entries, in their order, stores them and brings the
-	// local values of their objects up to date, all in one transaction. A create's
-	// object gets NewObjectID of its entry; Refers and ids of the form activation.PendingObjectID(i)
-	// name entries of the same call by index. parent, where it is not nil, is stored
-	// before them as their parent. check, where it is not nil, is called in the
-	// transaction, once the account's lock is had, with the objects as they are now;
-	// its error ends it with nothing stored. drop, where it is not nil, is stored too.
+	// local values of their objects up to date, all in one transaction. The object of a
+	// create is PendingObjectID of its index in the call and becomes NewObjectID of its
+	// entry; so does such an id in Object, ObjectParent and the changes that say Object,
+	// and PendingRefer in Refers. parent, where it is not nil, is stored before them as
+	// their parent. It returns the first entries as they are stored, the parent not
+	// among them but in Entry.Parent of each.
 	WriteEntries(ctx context.Context, id activation.PublisherID, parent *activation.Entry, entries []activation.Entry, w activation.EntryWrite) ([]activation.Entry, error)
 	Entry(ctx context.Context, id activation.EntryID) (activation.Entry, error)
 	// Entries returns a page, and the cursor of the next one or "".
