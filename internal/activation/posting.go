@@ -32,7 +32,9 @@ type EntryQuery struct {
 	Kinds     []ObjectKind
 	Ops       []Operation
 	Parent    EntryID
-	Object    ObjectRef
+	// Top: only uploads, and entries that belong to none.
+	Top    bool
+	Object ObjectRef
 	// Text is within the text, the name or the id of the object, or is the entry's id.
 	Text         string
 	Since, Until time.Time // created in
