@@ -79,11 +79,12 @@ type AheadGroup struct {
 type EntriesMoved struct {
 	// Done counts what was selected and moved, Also what had to move along (creates
 	// that a released entry needs; entries that can't be without a cancelled create).
-	Done, Also int64
+	Done int64 `json:"done"`
+	Also int64 `json:"also"`
 	// Refused are selected entries that were not moved, by reason.
-	Refused []EntryRefusal
+	Refused []EntryRefusal `json:"refused"`
 	// Publishers are the accounts whose post job has something to do now.
-	Publishers []PublisherID
+	Publishers []PublisherID `json:"publisher_ids"`
 }
 
 // EntryRefusal is why some entries were not moved.
@@ -130,14 +131,16 @@ type CostQuery struct {
 	Kind   ObjectKind
 	Object ObjectRef
 	// By is date, object or both ("").
-	By    string
-	Limit int
+	By string
+	// Currency narrows it to rows in one; "" = all.
+	Currency string
+	Limit    int
 }
 
 // CostRow is a sum of costs in one currency.
 type CostRow struct {
 	Cost
-	Name string
+	Name string `json:"name,omitempty"`
 }
 
 // EntryCommand is what people do to entries.
