@@ -42,6 +42,7 @@ type Deps struct {
 	RejectedRows RejectedRows
 	Imports      Imports
 	Mapping      warehouse.Mappings
+	Publishing   Publishing
 	Manifest     Manifest
 	Collector    *ingest.Collector
 	Loads        Loads

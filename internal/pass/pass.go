@@ -41,6 +41,13 @@ type Runner interface {
 	Pass(ctx context.Context, job activation.Job, p Progress) error
 }
 
+// Leaser is a Runner whose jobs have a lease of their own kind. Jobs with the same one
+// never have passes at the same time.
+type Leaser interface {
+	// Lease names it, such as "account:" and an id.
+	Lease(job activation.Job) string
+}
+
 // Progress is how a runner tells what it has done. Its methods may be called by
 // any goroutine.
 type Progress interface {
@@ -134,8 +141,8 @@ func New(cfg Config) (*Worker, error) {
 // Kind names the kind of work.
 func (w *Worker) Kind() string { return Kind }
 
-// Due lists the jobs to be given a pass now, each under the lease of its
-// authorization, or its own where it has none. A runner that cannot tell
+// Due lists the jobs to be given a pass now, each under the lease that its runner
+// names, or else that of its authorization, or its own where it has none. A runner that cannot tell
 // whether one of its jobs has something to do does not hold up the others.
 func (w *Worker) Due(ctx context.Context, limit int) ([]activation.Work, error) {
 	due, err := w.cfg.Store.DuePasses(ctx, w.workflows, limit)
@@ -151,13 +158,16 @@ func (w *Worker) Due(ctx context.Context, limit int) ([]activation.Work, error) 
 			}
 		}
 		if wanted && err == nil {
-			works = append(works, activation.Work{Kind: Kind, ID: string(d.Job.ID), Lease: leaseOf(d.Job)})
+			works = append(works, activation.Work{Kind: Kind, ID: string(d.Job.ID), Lease: w.leaseOf(d.Job)})
 		}
 	}
 	return works, nil
 }
 
-func leaseOf(j activation.Job) string {
+func (w *Worker) leaseOf(j activation.Job) string {
+	if r, ok := w.runners[j.Workflow].(Leaser); ok {
+		return r.Lease(j)
+	}
 	if len(j.Authorizations) > 0 {
 		return "auth:" + string(j.Authorizations[0])
 	}
