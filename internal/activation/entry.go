@@ -133,6 +133,9 @@ type Entry struct {
 	Changes      []Change  `json:"changes"`
 	// Refers are the waiting creates that it cannot go without.
 	Refers []EntryID `json:"refers,omitempty"`
+	// For is the waiting entry in whose place it goes, directly in front of it, because
+	// that one needs it; 0 = it goes in its own.
+	For EntryID `json:"for,omitempty"`
 	// Text says in words what it does; Detail is what it was made from, such as the
 	// inputs of a bid.
 	Text   string            `json:"text"`

@@ -38,6 +38,8 @@ type EntryQuery struct {
 	// Text is within the text, the name or the id of the object, or is the entry's id.
 	Text         string
 	Since, Until time.Time // created in
+	// EndedSince: only those that ended then or later.
+	EndedSince time.Time
 	// Posting orders what waits of one account as it would be posted if all of it were
 	// released; without it the newest are first.
 	Posting bool
@@ -116,9 +118,11 @@ type Nightly struct {
 	// Pass is the pass it belongs to; Step is the next of its five steps, 1 to 5.
 	Pass PassID `json:"pass"`
 	Step int    `json:"step"`
-	// From is the first entry id that it released, for step 5.
-	Released int64     `json:"released"`
-	Begun    time.Time `json:"begun"`
+	// Released counts what it released, ReleasedAt is when: step 5 confirms what was
+	// posted since then.
+	Released   int64     `json:"released"`
+	ReleasedAt time.Time `json:"released_at,omitzero"`
+	Begun      time.Time `json:"begun"`
 	// Changes is from when on changes at the publisher are asked for next time.
 	Changes time.Time `json:"changes"`
 }

@@ -25,7 +25,8 @@ type Publisher interface {
 	// Read reads objects back. What is not there (any more) is not in the answer.
 	Read(ctx context.Context, refs []activation.ObjectRef) ([]ObjectState, error)
 	// Find looks for what creates of unknown outcome may have made, by parent and
-	// name (or keyword): one id for each, "" where there is none.
+	// name (or keyword): one id for each, "" where there is none. It passes over those
+	// of Edit.Known, which were there before.
 	Find(ctx context.Context, creates []Edit) ([]string, error)
 	// Structure calls yield with every object of the account that is not removed,
 	// parents before what is in them. It stops at yield's error and returns it.
@@ -71,6 +72,9 @@ type Edit struct {
 	// Have are the values as the publisher has them, nil of a create. What one field
 	// needs beside it (the id of a budget) is there.
 	Have map[string]string
+	// Known are, for Find alone, the ids of objects of that name that were there before
+	// the create was sent.
+	Known []string
 }
 
 // EditState is what became of one edit.

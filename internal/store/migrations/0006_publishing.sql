@@ -106,6 +106,7 @@ CREATE INDEX entries_order ON entries (publisher_id, status, k_origin, k_object,
   WHERE status IN ('held', 'to_be_sent', 'queued', 'processing') AND operation <> 'upload';
 CREATE INDEX entries_log ON entries (publisher_id, status, id);
 CREATE INDEX entries_children ON entries (parent_id, status, id) WHERE parent_id IS NOT NULL;
+CREATE INDEX entries_ended ON entries (publisher_id, ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX entries_object ON entries (publisher_id, kind, object_id, id);
 
 -- How many entries of each status and group there are, kept with every change.
