@@ -144,11 +144,13 @@ type Entry struct {
 	Attempt int   `json:"attempt"`
 	Batch   int64 `json:"batch,omitempty"`
 	// Answer is what the publisher said; ErrorCode and ErrorText are why it failed, the
-	// text in the publisher's own words. RequestID is the publisher's, for its support.
-	Answer    string `json:"answer,omitempty"`
-	ErrorCode string `json:"error_code,omitempty"`
-	ErrorText string `json:"error,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
+	// text in the publisher's own words. ErrorField is the field at fault where it
+	// tells. RequestID is the publisher's, for its support.
+	Answer     string `json:"answer,omitempty"`
+	ErrorCode  string `json:"error_code,omitempty"`
+	ErrorText  string `json:"error,omitempty"`
+	ErrorField string `json:"error_field,omitempty"`
+	RequestID  string `json:"request_id,omitempty"`
 	// Children counts those of a parent by status.
 	Children map[EntryStatus]int64 `json:"children,omitempty"`
 

@@ -107,10 +107,10 @@ type EntryOutcome struct {
 	ID string
 	// Confirmed are the values of the object now; nil = as they were. Gone: there is no
 	// such object any more.
-	Confirmed                               map[string]string
-	Gone                                    bool
-	Theirs                                  map[string]string // by field, of a conflict
-	Answer, ErrorCode, ErrorText, RequestID string
+	Confirmed                                           map[string]string
+	Gone                                                bool
+	Theirs                                              map[string]string // by field, of a conflict
+	Answer, ErrorCode, ErrorText, ErrorField, RequestID string
 }
 
 // Nightly is how far the nightly sync of an account is.

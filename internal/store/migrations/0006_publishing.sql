@@ -95,6 +95,7 @@ CREATE TABLE entries (
   answer        TEXT NOT NULL DEFAULT '',
   error_code    TEXT NOT NULL DEFAULT '',
   error_text    TEXT NOT NULL DEFAULT '',
+  error_field   TEXT NOT NULL DEFAULT '',
   request_id    TEXT NOT NULL DEFAULT '',
   children      TEXT NOT NULL DEFAULT '{}',
   created_at    BIGINT NOT NULL,
