@@ -67,6 +67,10 @@ func TestPostingOrder(t *testing.T) {
 			[]activation.Entry{waiting(1, user, other, create), waiting(2, user, other, create, 1), waiting(3, user, other, create, 1), waiting(4, user, campaign, edit, 2, 3)},
 			[]activation.EntryID{1, 2, 3, 4},
 		},
+		"two that are pulled keep their order": {
+			[]activation.Entry{waiting(1, system, campaign, create), waiting(2, user, other, create), waiting(3, sched, campaign, edit, 1, 2)},
+			[]activation.EntryID{2, 1, 3},
+		},
 		"the earliest that refers to it pulls it": {
 			[]activation.Entry{waiting(1, user, other, create), waiting(2, user, group, edit, 1), waiting(3, user, campaign, edit, 1), waiting(5, user, campaign, edit)},
 			[]activation.EntryID{1, 3, 5, 2},
@@ -133,7 +137,7 @@ func someEntries(t *rapid.T) []activation.Entry {
 	var entries []activation.Entry
 	var creates []activation.EntryID
 	for id := range activation.EntryID(rapid.IntRange(0, 14).Draw(t, "entries")) {
-		e := waiting(id+1, rapid.SampledFrom(activation.Origins).Draw(t, "origin"), rapid.SampledFrom(activation.ObjectKinds).Draw(t, "kind"), rapid.SampledFrom(activation.Operations).Draw(t, "operation"))
+		e := waiting(id+1, rapid.SampledFrom(activation.Origins).Draw(t, "origin"), rapid.SampledFrom(activation.ObjectKinds).Draw(t, "kind"), rapid.SampledFrom(slices.Concat(activation.Operations, []activation.Operation{activation.OpCreate, activation.OpCreate, activation.OpCreate})).Draw(t, "operation"))
 		if len(creates) > 0 && e.Operation != activation.OpSync {
 			e.Refers = rapid.SliceOfNDistinct(rapid.SampledFrom(creates), 0, min(3, len(creates)), rapid.ID[activation.EntryID]).Draw(t, "refers")
 		}
