@@ -26,7 +26,9 @@ type Publisher interface {
 	Read(ctx context.Context, refs []activation.ObjectRef) ([]ObjectState, error)
 	// Find looks for what creates of unknown outcome may have made, by parent and
 	// name (or keyword): one id for each, "" where there is none. It passes over those
-	// of Edit.Known, which were there before.
+	// of Edit.Known, which were there before. The parent may be what a create before
+	// it in the list is to make; where that is not found, or is no part of the list,
+	// there is none.
 	Find(ctx context.Context, creates []Edit) ([]string, error)
 	// Structure calls yield with every object of the account that is not removed,
 	// parents before what is in them. It stops at yield's error and returns it.

@@ -44,13 +44,23 @@ const (
 	BadRow FaultKind = "bad_row"
 	// Late: the call is answered later. Only for asynchronous networks.
 	Late FaultKind = "late"
+	// Lost: the connection ends before the call takes effect. For publishers.
+	Lost FaultKind = "lost"
+	// RefuseEdit: edit Fault.Row of the call is refused. LaterEdit: it is not carried
+	// out for now. UnknownEdit: nobody can say whether it was, Fault.Applied decides.
+	// For publishers.
+	RefuseEdit  FaultKind = "refuse_edit"
+	LaterEdit   FaultKind = "later_edit"
+	UnknownEdit FaultKind = "unknown_edit"
 )
 
-// Fault is what goes wrong with the next call that changes members.
+// Fault is what goes wrong with the next call that changes members, or campaigns.
 type Fault struct {
 	Kind FaultKind
 	Wait time.Duration
 	Row  int
+	// Applied: what is unknown took effect.
+	Applied bool
 }
 
 // Network is the far side of one case: a fresh stand-in with one empty account.
