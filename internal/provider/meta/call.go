@@ -49,6 +49,11 @@ func (m *destination) call(ctx context.Context, method, path string, query url.V
 }
 
 func (m *destination) request(ctx context.Context, method, path string, query url.Values, body *outbound.Buffer) (*http.Request, error) {
+	return m.requestTo(ctx, method, m.root+"/"+path, query, body)
+}
+
+// requestTo is request for an address of its own.
+func (m *destination) requestTo(ctx context.Context, method, address string, query url.Values, body *outbound.Buffer) (*http.Request, error) {
 	token, err := m.tokens.Token(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get the access token: %w", err)
@@ -59,7 +64,6 @@ func (m *destination) request(ctx context.Context, method, path string, query ur
 	if p := m.proof(token); p != "" {
 		query.Set("appsecret_proof", p)
 	}
-	address := m.root + "/" + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
@@ -89,6 +93,19 @@ func (m *destination) request(ctx context.Context, method, path string, query ur
 // and 2 as well, whatever status they come with: "unknown error" says no more
 // than that.
 func (m *destination) read(method string, a outbound.Answer, out any) error {
+	err, _ := m.judge(method, a, out)
+	if err == nil {
+		return nil
+	}
+	if err.Kind == activation.WaitUntil {
+		m.gate.close(err.Until)
+	}
+	return err
+}
+
+// judge is read without a consequence for other calls. It returns what the error
+// was made of as well.
+func (m *destination) judge(method string, a outbound.Answer, out any) (*activation.Error, envelope) {
 	var in struct {
 		Error json.RawMessage `json:"error"`
 	}
@@ -106,7 +123,7 @@ func (m *destination) read(method string, a outbound.Answer, out any) error {
 		}
 	case a.Status/100 == 2 && isObject && len(in.Error) == 0:
 		if json.Unmarshal(a.Body, out) == nil {
-			return nil
+			return nil, e
 		}
 		c = classAnswer
 	default:
@@ -126,9 +143,8 @@ func (m *destination) read(method string, a outbound.Answer, out any) error {
 	}
 	if c.kind == activation.WaitUntil {
 		err.Until = m.waitUntil(c, a.Header)
-		m.gate.close(err.Until)
 	}
-	return err
+	return err, e
 }
 
 // classOfStatus is for answers without a readable error object.

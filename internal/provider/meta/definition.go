@@ -21,12 +21,12 @@ const (
 
 // Definition is all the program knows of the provider.
 func Definition() provider.Definition {
-	return provider.Definition{
+	d := provider.Definition{
 		Name:            "meta",
 		Title:           "Meta (Facebook Ads)",
 		Icon:            "brand-meta",
 		DestinationType: "Facebook Ads",
-		Description:     "Keeps custom audiences of an ad account in step for ads on Facebook, Instagram and Messenger, and sends conversions to a data set.",
+		Description:     "Keeps custom audiences of an ad account in step for ads on Facebook, Instagram and Messenger, sends conversions to a data set, and edits campaigns.",
 		Workflows: []provider.Workflow{{
 			Name: audienceWorkflow, Title: "Custom audience", Direction: provider.Export, Subject: provider.Profiles, Kind: provider.State,
 			Description: "Adds people to a custom audience when they enter an audience here, and removes them when they leave it.",
@@ -87,6 +87,9 @@ func Definition() provider.Definition {
 		Replaces:       true,
 		NewDestination: New,
 	}
+	d.Workflows = append(d.Workflows, editing()...)
+	d.Publishing = publishing(d.DestinationFields)
+	return d
 }
 
 // RuleSet is meta/1: the keys of the audiences guide ("data normalization").

@@ -26,7 +26,9 @@ type destination struct {
 	now      func() time.Time
 	tokens   outbound.TokenSource
 	secret   provider.Secret
-	root     string // base URL and version, without a slash at the end
+	token    provider.Secret // kept to be taken out of texts
+	base     string          // base URL without a slash at the end; calls that hold others go there
+	root     string          // base URL and version, without a slash at the end
 	version  string
 	account  string // digits
 	maxBytes int
@@ -60,7 +62,7 @@ func openAccount(d provider.Deps) (*destination, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, invalid("access_token", "the access token has characters that no token has: copy it again")
 	}
-	m.tokens = outbound.FixedToken(token)
+	m.tokens, m.token = outbound.FixedToken(token), provider.Secret(token)
 	m.account = strings.TrimPrefix(strings.TrimSpace(d.Account), "act_")
 	if !numberPattern.MatchString(m.account) {
 		return nil, invalid("account", "the ad account id must be digits, with or without act_ before them")
@@ -101,7 +103,8 @@ func (m *destination) setRoot(base string) error {
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return invalid("base_url", "the API address must be like "+defaultBaseURL)
 	}
-	m.root = strings.TrimRight(u.String(), "/") + "/" + m.version
+	m.base = strings.TrimRight(u.String(), "/")
+	m.root = m.base + "/" + m.version
 	return nil
 }
 

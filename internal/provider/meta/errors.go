@@ -34,6 +34,8 @@ var (
 	classValue       = class{"META-VALUE", activation.Invalid, "the person has no value, and the audience is value-based"}
 	classReplace     = class{"META-REPLACE", activation.Invalid, "meta refuses a batch of a replacement that may be in already, and its session does not tell"}
 	classRequest     = class{"META-REQUEST", activation.Invalid, "meta refuses the request"}
+	classEdit        = class{"META-EDIT", activation.Invalid, "meta refuses the edit"}
+	classObject      = class{"META-OBJECT", activation.Invalid, "meta shows no such object of this ad account to this token"}
 	classSettings    = class{"META-SETTINGS", activation.Invalid, "a setting is wrong"}
 )
 
@@ -41,7 +43,7 @@ var (
 var classes = []class{
 	classAuth, classPermission, classTerms, classAccount, classShare, classThrottle, classBlocked,
 	classUnavailable, classAnswer, classGone, classFlagged, classData, classSize, classTooSmall,
-	classDataset, classEvent, classValue, classReplace, classRequest, classSettings,
+	classDataset, classEvent, classValue, classReplace, classEdit, classObject, classRequest, classSettings,
 }
 
 // Codes are the codes of the errors this provider returns.

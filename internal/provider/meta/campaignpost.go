@@ -1,0 +1,317 @@
+package meta
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"usher/internal/activation"
+	"usher/internal/outbound"
+	"usher/internal/provider"
+)
+
+// budgetBlock is how long Meta takes no change of an ad set's budget after four in
+// an hour (marketing-api/overview/rate-limiting).
+const budgetBlock = time.Hour
+
+// codeLimit is that of the limits of an account, and of budgets that were changed
+// too often.
+const codeLimit = 17
+
+// codeAudienceGone says that targeting names an audience that was deleted.
+const codeAudienceGone = 1487366
+
+// Post sends edits in one call: one as it is, several as a batch. What targeting
+// there is at Meta is read before.
+func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider.EditOutcome, error) {
+	if len(edits) == 0 {
+		return nil, nil
+	}
+	if err := p.learn(ctx); err != nil {
+		return nil, unsent(err)
+	}
+	was, err := p.targetings(ctx, edits)
+	if err != nil {
+		return nil, unsent(err)
+	}
+	out := make([]provider.EditOutcome, len(edits))
+	var sent []posting
+	for i, e := range edits {
+		w, problem := p.write(e, was[e.Object.ID])
+		if problem != nil {
+			out[i] = *problem
+			continue
+		}
+		sent = append(sent, posting{at: i, edit: e, written: w})
+	}
+	if len(sent) == 0 {
+		return out, nil
+	}
+	if err := p.send(ctx, sent); err != nil {
+		return nil, err
+	}
+	p.account100(ctx, sent)
+	var stop *activation.Error
+	for i := range sent {
+		s := &sent[i]
+		out[s.at] = s.outcome
+		if s.outcome.State == provider.EditLater && s.stops != nil && stop == nil {
+			stop = s.stops
+		}
+	}
+	for _, o := range out {
+		if o.State != provider.EditLater {
+			return out, nil
+		}
+	}
+	if stop != nil {
+		return nil, stop // none was taken, for a reason that is not of one edit
+	}
+	return out, nil
+}
+
+// posting is an edit under way.
+type posting struct {
+	at      int
+	edit    provider.Edit
+	written written
+	outcome provider.EditOutcome
+	// stops is the error that keeps the whole account from being edited.
+	stops *activation.Error
+	// missing: Meta shows no such object.
+	missing bool
+}
+
+// send makes the call and finds the outcome of each. err is set when none is known.
+func (p *publisher) send(ctx context.Context, sent []posting) error {
+	if len(sent) == 1 {
+		s := &sent[0]
+		return p.m.form(ctx, p.m.root+"/"+s.written.path, s.written.form, func(a outbound.Answer) error {
+			p.m.gate.note(usageOf(a.Header, p.m.unit), p.m.now())
+			err := p.settle(s, a)
+			if err != nil && (err.MayHaveApplied || s.stops != nil) {
+				return err
+			}
+			return nil
+		})
+	}
+	operations := make([]operation, len(sent))
+	for i, s := range sent {
+		operations[i] = operation{Method: http.MethodPost, URL: p.m.version + "/" + s.written.path, Body: s.written.form.Encode()}
+	}
+	parts, err := p.m.batch(ctx, operations)
+	if err != nil {
+		return notABatch(err)
+	}
+	for i, one := range parts {
+		if one == nil {
+			sent[i].outcome = provider.EditOutcome{State: provider.EditUnknown, Code: classAnswer.code, Text: "meta does not tell what became of it", Answer: "no answer within the batch"}
+			continue
+		}
+		_ = p.settle(&sent[i], one.answer()) // the outcome has it
+	}
+	return nil
+}
+
+// settle finds the outcome of an edit by what was answered to it, and returns the
+// error that it was.
+func (p *publisher) settle(s *posting, a outbound.Answer) *activation.Error {
+	var done struct {
+		ID      json.RawMessage `json:"id"`
+		Success *bool           `json:"success"`
+	}
+	err, e := p.m.judge(http.MethodPost, a, &done)
+	create := s.edit.Operation == activation.OpCreate
+	id := scalar(done.ID)
+	if err == nil && (create && !numberPattern.MatchString(id) || !create && (done.Success == nil || !*done.Success)) {
+		err = classAnswer.error(envelope{})
+		err.RequestID, err.MayHaveApplied = requestID(a.Header), true
+	}
+	if err == nil {
+		s.outcome = provider.EditOutcome{State: provider.EditDone, Values: s.written.values, Answer: "success", RequestID: requestID(a.Header)}
+		if create {
+			s.outcome.ID, s.outcome.Answer = id, "created "+id
+		}
+		return nil
+	}
+	said := p.said(a.Body)
+	s.outcome = provider.EditOutcome{
+		State: provider.EditRefused, Code: err.Code, Text: cmp.Or(said.text, err.Message), Answer: err.Message, RequestID: err.RequestID,
+	}
+	switch {
+	case err.MayHaveApplied:
+		s.outcome.State = provider.EditUnknown
+	case err.Kind == activation.WaitUntil:
+		p.wait(s, a, err, e)
+	case err.Kind == activation.Unavailable: // nothing of it took effect
+		s.outcome.State = provider.EditLater
+	case err.Kind == activation.Unauthorized, err.Code == classPermission.code, err.Code == classSettings.code:
+		s.outcome.State, s.stops = provider.EditLater, err
+	case e.Code == codeAudienceGone || e.Subcode == codeAudienceGone:
+		s.outcome.Code, s.outcome.Answer = classShare.code, "the audience is deleted"
+	case err.Code == classGone.code:
+		s.missing = true
+		s.outcome.Code, s.outcome.Answer = classObject.code, numbered(classObject, e)
+	case err.Code == classData.code:
+		s.outcome.Code, s.outcome.Answer, s.outcome.Field = classEdit.code, numbered(classEdit, e), said.field(s.edit.Type)
+	}
+	return err
+}
+
+// numbered is the text of a class with the numbers of an error.
+func numbered(c class, e envelope) string { return c.error(e).Message }
+
+// wait is for an edit that Meta takes later. A budget that was changed too often
+// holds up its ad set alone, so that other calls go on.
+func (p *publisher) wait(s *posting, a outbound.Answer, err *activation.Error, e envelope) {
+	s.outcome.State = provider.EditLater
+	_, day := s.written.form["daily_budget"]
+	_, life := s.written.form["lifetime_budget"]
+	if e.Code == codeLimit && s.edit.Type == typeSet && (day || life) {
+		if _, told := outbound.RetryAfter(a.Header, p.m.now()); !told && usageOf(a.Header, p.m.unit).regain == 0 {
+			err.Until = p.m.now().Add(budgetBlock)
+		}
+	} else {
+		s.stops = err
+		p.m.gate.close(err.Until)
+	}
+	s.outcome.Until = err.Until
+}
+
+// account100 settles "does not exist or may not be seen" (100/33): it is about the
+// object only if the account itself is there for this token.
+func (p *publisher) account100(ctx context.Context, sent []posting) {
+	asked := false
+	var account error
+	for i := range sent {
+		s := &sent[i]
+		if !s.missing {
+			continue
+		}
+		if !asked {
+			asked = true
+			_, account = p.Check(ctx)
+		}
+		var e *activation.Error
+		if errors.As(account, &e) {
+			s.stops = e
+			s.outcome.State, s.outcome.Code, s.outcome.Text, s.outcome.Until = provider.EditLater, e.Code, e.Message, e.Until
+		}
+	}
+}
+
+// targetings are those of the ad sets whose targeting is to change, by id.
+func (p *publisher) targetings(ctx context.Context, edits []provider.Edit) (map[string]json.RawMessage, error) {
+	var ids []string
+	for _, e := range edits {
+		if e.Operation != activation.OpCreate && e.Operation != activation.OpDelete && targets(e) && numberPattern.MatchString(e.Object.ID) {
+			ids = append(ids, e.Object.ID)
+		}
+	}
+	out := map[string]json.RawMessage{}
+	err := p.look(ctx, len(ids), func(i int) (string, string) { return ids[i], "targeting" }, func(i int, in map[string]json.RawMessage) error {
+		out[ids[i]] = in["targeting"]
+		return nil
+	})
+	return out, err
+}
+
+// unsent marks the error of a call that only reads: nothing was changed by it.
+func unsent(err error) error {
+	var e *activation.Error
+	if errors.As(err, &e) && e.MayHaveApplied {
+		copied := *e
+		copied.MayHaveApplied = false
+		return &copied
+	}
+	return err
+}
+
+// spoken is what Meta says to people of an error about a campaign. There is nobody
+// in it: edits hold no personal data.
+type spoken struct {
+	text   string
+	params []string
+}
+
+// maxSpoken bounds a text of Meta's.
+const maxSpoken = 600
+
+// said reads it. error_data is not in every error, and is a text or an object.
+func (p *publisher) said(body []byte) spoken {
+	var in struct {
+		Error struct {
+			Message string          `json:"message"`
+			Title   string          `json:"error_user_title"`
+			User    string          `json:"error_user_msg"`
+			Data    json.RawMessage `json:"error_data"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &in) != nil {
+		return spoken{}
+	}
+	text := in.Error.Message
+	if in.Error.User != "" {
+		text = strings.TrimPrefix(in.Error.Title+": "+in.Error.User, ": ")
+	}
+	s := spoken{text: p.m.printable(text)}
+	raw := in.Error.Data
+	var quoted string
+	if json.Unmarshal(raw, &quoted) == nil {
+		raw = json.RawMessage(quoted)
+	}
+	var blame struct {
+		Field string     `json:"blame_field"`
+		Specs [][]string `json:"blame_field_specs"`
+	}
+	if json.Unmarshal(raw, &blame) == nil {
+		for _, spec := range blame.Specs {
+			s.params = append(s.params, spec[:min(1, len(spec))]...)
+		}
+		if blame.Field != "" {
+			s.params = append(s.params, blame.Field)
+		}
+	}
+	return s
+}
+
+// field is ours of the parameter that Meta blames, "" where it blames none.
+func (s spoken) field(of string) string {
+	l, _ := levelOf(of)
+	for _, param := range s.params {
+		for _, m := range l.members {
+			if m.param == param {
+				return m.Name
+			}
+		}
+	}
+	return ""
+}
+
+// printable is a text of Meta's that may be kept: of one line, not too long, and
+// without a secret that it may repeat.
+func (m *destination) printable(text string) string {
+	for _, secret := range []string{m.token.Reveal(), m.secret.Reveal()} {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "…")
+		}
+	}
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
+	text = strings.TrimSpace(text)
+	for len(text) > maxSpoken {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
+}
