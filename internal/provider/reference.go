@@ -52,6 +52,7 @@ func (d Definition) Reference() string {
 		eventTable(&b, w)
 	}
 	ruleTables(&b, d, exports)
+	publishingTables(&b, d)
 	return b.String()
 }
 

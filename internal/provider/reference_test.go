@@ -67,3 +67,44 @@ func TestReferenceTellsWorkflowsApart(t *testing.T) {
 		t.Log(page)
 	}
 }
+
+// TestReferenceShowsWhatIsEdited has a publisher with all that a declaration may say,
+// and wants it on the page.
+func TestReferenceShowsWhatIsEdited(t *testing.T) {
+	d := provider.Definition{Name: "paper", Description: "Prints.", Publishing: &provider.Publishing{
+		Sync: "paper_sync", Post: "paper_post", AccountHelp: "The page.", MaxEdits: 50, Settles: 90 * time.Second, CostDays: 30,
+		Fields: []provider.Field{{Name: "manager", Type: "string", Help: "Whose account it is."}},
+		Objects: []provider.ObjectType{
+			{Name: "ad set", Title: "Ad sets", Kind: "group", Creates: true, Deletes: true, Fields: []provider.ObjectField{
+				{Name: "name", Type: "text", Max: 80, Required: true, Aliases: []string{"Ad set name", "Set"}, Help: "What people call it."},
+				{Name: "status", Type: "select", Options: []string{"enabled", "paused"}, Operation: "status", Help: "Whether it runs."},
+				{Name: "goal", Type: "text", Fixed: true, Help: "What for."},
+			}},
+			{Name: "ad", Title: "Ads", Kind: "creative", Parent: "ad set", Fields: []provider.ObjectField{
+				{Name: "review", Type: "text", Shown: true, Help: "What the review says."},
+				{Name: "set", Type: "object", Object: "ad set", Help: "Another one."},
+			}},
+		},
+	}}
+	page := d.Reference()
+	for _, want := range []string{
+		"| Account | The page. |",
+		"| Jobs of an account | `paper_sync`, `paper_post` |",
+		"| Edits per call | at most 50 |",
+		"| A call without an answer | is read back after 90 seconds, and not sent again before |",
+		"| Costs | the last 30 days are read again each night |",
+		"### Publisher account\n\n",
+		"| `manager` | string | no |  | Whose account it is. |",
+		"### Object: Ad sets\n\nType `ad set`, posted as group. Can be created and deleted.\n",
+		"| `name` | text, at most 80 characters | required | yes: edit | `Ad set name`, `Set` | What people call it. |",
+		"| `status` | select: `enabled`, `paused` |  | yes: status |  | Whether it runs. |",
+		"| `goal` | text |  | no: as created |  | What for. |",
+		"Type `ad`, posted as creative. Lies in one of ad sets. Can be neither created nor deleted.\n",
+		"| `review` | text | never given | no: only read |  | What the review says. |",
+		"| `set` | id of one of ad sets |  | yes: edit |  | Another one. |",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package providertest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -217,7 +216,7 @@ func (h PublisherHarness) run(c publishCheck) error {
 		}
 		err = c.run(w)
 		for _, pub := range w.all { // a printed publisher must not show more than a log line may
-			w.said.hear(errors.New(fmt.Sprintf("%v %+v", pub, pub)))
+			w.said.hear(fmt.Errorf("%v %+v", pub, pub))
 		}
 		return &w.stage, err
 	})

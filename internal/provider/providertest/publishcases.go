@@ -92,9 +92,14 @@ func declaredFields(p *provider.Publishing, t provider.ObjectType) (wrong []erro
 		wrong = append(wrong, fmt.Errorf("%s.%s: %s", t.Name, f.Name, text))
 	}
 	seen := map[string]string{}
+	names := map[string]bool{}
 	for _, f := range t.Fields {
 		_, refers := p.Object(f.Object)
+		twice := names[f.Name]
+		names[f.Name] = true
 		switch {
+		case twice:
+			say(f, "it is there twice")
 		case f.Name == "" || f.Label == "" || f.Help == "":
 			say(f, "it lacks name, label or help")
 		case strings.Trim(f.Name, "abcdefghijklmnopqrstuvwxyz_0123456789") != "":

@@ -105,7 +105,7 @@ func (w *publisherWorld) send(ctx context.Context, pub provider.Publisher, edits
 	out, err := pub.Post(ctx, edits)
 	w.said.hear(err)
 	for _, o := range out {
-		w.said.hear(errors.New(fmt.Sprintf("%+v", o)))
+		w.said.hear(fmt.Errorf("%+v", o))
 	}
 	if err != nil {
 		if len(out) > 0 {

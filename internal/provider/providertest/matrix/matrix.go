@@ -1,5 +1,6 @@
 // Command matrix reads the output of go test -json and prints what the
-// conformance suite says of every export workflow there is, case by case.
+// conformance suite says of every export workflow and every publisher there is, case
+// by case.
 //
 // It owns nothing but that picture, and the rule that it is whole: it fails when
 // a workflow has no suite, when a case is missing or failed, and when one was
@@ -104,7 +105,8 @@ func (s *suite) note(name string, e event) {
 	s.cases[name] = r
 }
 
-// show prints a matrix for each kind and returns what is wrong.
+// show prints a matrix for each kind, and one for publishers, and returns what is
+// wrong.
 func show(out io.Writer, definitions []provider.Definition, seen map[string]*suite) []string {
 	var wrong []string
 	for _, kind := range []struct {
@@ -124,10 +126,18 @@ func show(out io.Writer, definitions []provider.Definition, seen map[string]*sui
 			}
 		}
 		p := picture{out: out, seen: seen}
-		p.print(kind.title, kind.kind, kind.cases, columns)
+		p.print(kind.title, func(t providertest.Transport) []string { return providertest.MustRun(kind.kind, t) }, kind.cases, columns)
 		wrong = append(wrong, p.wrong...)
 	}
-	return wrong
+	var columns []string
+	for _, d := range definitions {
+		if d.Publishing != nil {
+			columns = append(columns, d.Publishing.Post)
+		}
+	}
+	p := picture{out: out, seen: seen}
+	p.print("Campaigns edited", func(providertest.Transport) []string { return providertest.MustPublish() }, providertest.PublisherCases(), columns)
+	return append(wrong, p.wrong...)
 }
 
 // picture is one matrix on its way out.
@@ -138,9 +148,10 @@ type picture struct {
 	wrong   []string
 }
 
-const nameWidth = 54
+const nameWidth = 62
 
-func (p *picture) print(title string, kind provider.Kind, cases, columns []string) {
+// print writes one matrix. must says which cases a transport may not skip.
+func (p *picture) print(title string, must func(providertest.Transport) []string, cases, columns []string) {
 	fmt.Fprintf(p.out, "%s\n\n", title)
 	for i, c := range columns {
 		transport := "http"
@@ -160,7 +171,7 @@ func (p *picture) print(title string, kind provider.Kind, cases, columns []strin
 	for _, name := range cases {
 		fmt.Fprintf(p.out, "%-*s", nameWidth, name)
 		for _, c := range columns {
-			fmt.Fprintf(p.out, "%6s", p.cell(kind, c, name))
+			fmt.Fprintf(p.out, "%6s", p.cell(must, c, name))
 		}
 		fmt.Fprintln(p.out)
 	}
@@ -173,7 +184,7 @@ func (p *picture) print(title string, kind provider.Kind, cases, columns []strin
 
 // cell is what the case is for the workflow: ok, the number of the reason why it
 // does not fit, FAIL or none.
-func (p *picture) cell(kind provider.Kind, workflow, name string) string {
+func (p *picture) cell(must func(providertest.Transport) []string, workflow, name string) string {
 	s := p.seen[workflow]
 	if s == nil {
 		return "none"
@@ -183,7 +194,7 @@ func (p *picture) cell(kind provider.Kind, workflow, name string) string {
 	case "pass":
 		return "ok"
 	case "skip":
-		if slices.Contains(providertest.MustRun(kind, s.transport), name) {
+		if slices.Contains(must(s.transport), name) {
 			p.wrong = append(p.wrong, fmt.Sprintf("%s may not skip %q", workflow, name))
 			return "FAIL"
 		}

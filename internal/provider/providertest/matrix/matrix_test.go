@@ -38,14 +38,16 @@ func TestMatrix(t *testing.T) {
 	definitions := []provider.Definition{
 		{Workflows: []provider.Workflow{{Name: "post_list", Direction: provider.Export, Kind: provider.State}, {Name: "post_alert", Direction: provider.Alerting}}},
 		{Workflows: []provider.Workflow{{Name: "post_letter", Direction: provider.Export, Kind: provider.Event}}},
+		{Workflows: []provider.Workflow{{Name: "paper_post", Direction: provider.Editing}}, Publishing: &provider.Publishing{Post: "paper_post"}},
 	}
-	letters := output("post_letter", providertest.HTTP, providertest.EventCases(), nil)
+	papers := output("paper_post", providertest.HTTP, providertest.PublisherCases(), nil)
+	letters := output("post_letter", providertest.HTTP, providertest.EventCases(), nil) + papers
 	for name, tc := range map[string]struct {
 		in    string
 		shows string
 		wrong []string
 	}{
-		"all is well": {output("post_list", "", providertest.Cases(), nil) + letters, "all are accepted" + strings.Repeat(" ", 42) + "ok", nil},
+		"all is well": {output("post_list", "", providertest.Cases(), nil) + letters, "all are accepted" + strings.Repeat(" ", 50) + "ok", nil},
 		"a skip that is allowed": {
 			output("post_list", "", providertest.Cases(), map[string]result{"an answer that comes late": {"skip", "post is quick"}}) + letters, "1) post is quick", nil,
 		},
@@ -56,7 +58,7 @@ func TestMatrix(t *testing.T) {
 			output("post_list", providertest.Files, providertest.Cases(), map[string]result{"internal error": {"skip", "files never err"}}) + letters, "1) files never err", nil,
 		},
 		"judged twice": {
-			output("post_list", "", providertest.Cases(), map[string]result{"a shared key keeps its other owner": {"skip", "one key"}}) + output("post_list", "", providertest.Cases(), nil) + letters, "a shared key keeps its other owner" + strings.Repeat(" ", 24) + "ok", nil,
+			output("post_list", "", providertest.Cases(), map[string]result{"a shared key keeps its other owner": {"skip", "one key"}}) + output("post_list", "", providertest.Cases(), nil) + letters, "a shared key keeps its other owner" + strings.Repeat(" ", 32) + "ok", nil,
 		},
 		"judged twice, failed once": {
 			output("post_list", "", providertest.Cases(), map[string]result{"all are accepted": {"fail", "no"}}) + output("post_list", "", providertest.Cases(), nil) + letters, "FAIL", []string{`post_list fails "all are accepted"`},
@@ -67,7 +69,18 @@ func TestMatrix(t *testing.T) {
 		"a case that did not run": {
 			output("post_list", "", providertest.Cases()[1:], nil) + letters, "none", []string{`post_list did not run "all are accepted"`},
 		},
-		"no suite":     {letters, "none", []string{"post_list has no suite"}},
+		"no suite": {letters, "none", []string{"post_list has no suite"}},
+		"no publisher suite": {
+			strings.TrimSuffix(letters, papers) + output("post_list", "", providertest.Cases(), nil), "paper_post (no suite)", []string{"paper_post has no suite"},
+		},
+		"a publisher skips what it may": {
+			output("post_list", "", providertest.Cases(), nil) + strings.TrimSuffix(letters, papers) +
+				output("paper_post", "", providertest.PublisherCases(), map[string]result{"what others changed is named": {"skip", "paper does not tell"}}), "1) paper does not tell", nil,
+		},
+		"a publisher skips what it may not": {
+			output("post_list", "", providertest.Cases(), nil) + strings.TrimSuffix(letters, papers) +
+				output("paper_post", "", providertest.PublisherCases(), map[string]result{"every field is edited": {"skip", "too many"}}), "FAIL", []string{`paper_post may not skip "every field is edited"`},
+		},
 		"another text": {"# usher/internal\nnot JSON\n" + output("post_list", "", providertest.Cases(), nil) + letters, "ok", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
