@@ -169,6 +169,7 @@ func TestHungProvider(t *testing.T) {
 // for its fail_after it gives up, and the run with it.
 func TestAlwaysHung(t *testing.T) {
 	t.Parallel()
+	withoutRace(t)
 	synctest.Test(t, func(t *testing.T) {
 		v := watch(t, 4, 1_000_000, time.Second, provider.ReplayHarmless)
 		v.store.change(v.job, func(j *activation.Job) { j.FailAfter = 4*time.Hour + 15*time.Minute })
@@ -199,6 +200,7 @@ func TestAlwaysHung(t *testing.T) {
 // TestSlowIsNotStalled: a run whose calls take nearly the stall limit moves.
 func TestSlowIsNotStalled(t *testing.T) {
 	t.Parallel()
+	withoutRace(t)
 	synctest.Test(t, func(t *testing.T) {
 		v := watch(t, 40, 0, 14*time.Minute, provider.ReplayHarmless)
 		v.node(t, "n0")
@@ -210,4 +212,14 @@ func TestSlowIsNotStalled(t *testing.T) {
 		}
 		v.end()
 	})
+}
+
+// withoutRace leaves a test of hours of timers to the run without the race detector:
+// there is nothing in it that shorter ones do not show, and its runtime has died of
+// the many timers once.
+func withoutRace(t *testing.T) {
+	t.Helper()
+	if delivery.RaceEnabled {
+		t.Skip("hours of timers; make test runs it without the race detector")
+	}
 }
