@@ -93,14 +93,14 @@ type account struct {
 	usage        usage
 }
 
-func (a *account) fields() map[string]any {
+func (a *account) fields(o Options) map[string]any {
 	terms := 1
 	if a.termsPending {
 		terms = 0
 	}
 	return map[string]any{
 		"id": "act_" + a.id, "account_id": a.id, "name": "Sandbox account " + a.id,
-		"account_status": 1, "currency": "USD", "timezone_name": "America/Los_Angeles",
+		"account_status": 1, "currency": o.Currency, "timezone_name": o.Timezone,
 		"tos_accepted": map[string]any{"custom_audience_tos": terms},
 	}
 }

@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -74,17 +75,15 @@ func (n *Network) proved(c *call, secret string) bool {
 // reachable refuses an account or audience that is not there for this token.
 func (n *Network) reachable(c *call) *apiError {
 	object := "act_" + c.account
-	if c.audience != "" {
-		object = c.audience
-	}
-	if c.op == opMe || c.op == opDebugToken || c.dataset != "" && c.op != "" {
+	object = cmp.Or(c.node, c.audience, object)
+	if c.op == opMe || c.op == opDebugToken || c.op == opBatch || c.op == opBatchRead || c.dataset != "" && c.op != "" {
 		return nil
 	}
 	if c.op == "" {
 		if c.dataset != "" {
 			object = c.dataset
 		}
-		if c.account != "" || c.audience != "" || c.dataset != "" {
+		if c.account != "" || c.audience != "" || c.node != "" || c.dataset != "" {
 			return noSuchObject(object)
 		}
 		return unknownPath()

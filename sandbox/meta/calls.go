@@ -32,7 +32,9 @@ type Call struct {
 	Last     bool   `json:"last,omitempty"`
 	Digest   string `json:"digest,omitempty"`
 	Applied  bool   `json:"applied,omitempty"`
-	Fault    string `json:"fault,omitempty"`
+	// Parts is how many operations a batch had.
+	Parts int    `json:"parts,omitempty"`
+	Fault string `json:"fault,omitempty"`
 }
 
 // Counters sum up all calls since the start, also those the log has dropped.

@@ -29,6 +29,8 @@ var errNoAudience = errors.New("there is no such audience")
 //	DELETE calls                    forget them and their counters
 //	GET    counters                 sums over all calls
 //	POST   tokens                   make a token known or change it
+//
+// and what controlCampaigns says
 func (n *Network) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /audiences", func(w http.ResponseWriter, _ *http.Request) {
@@ -56,12 +58,13 @@ func (n *Network) Control() http.Handler {
 	})
 	mux.HandleFunc("GET /counters", func(w http.ResponseWriter, _ *http.Request) { reply(w, n.Counters()) })
 	mux.HandleFunc("POST /tokens", n.putToken)
+	n.controlCampaigns(mux)
 	return mux
 }
 
 // Overview is what the sandbox's front page says of the network.
 func (n *Network) Overview() map[string]any {
-	return map[string]any{"audiences": len(n.Audiences())}
+	return map[string]any{"audiences": len(n.Audiences()), "campaigns": len(n.Tree(""))}
 }
 
 func reply(w http.ResponseWriter, body any) {

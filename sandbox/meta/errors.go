@@ -15,6 +15,7 @@ type apiError struct {
 	message   string
 	title     string
 	detail    string
+	blamed    string // parameter at fault
 }
 
 // codeThrottled is the business-use-case limit of custom audiences.
@@ -120,6 +121,9 @@ func (e *apiError) envelope(trace string) map[string]any {
 	}
 	if e.title != "" {
 		body["error_user_title"], body["error_user_msg"] = e.title, e.detail
+	}
+	if e.blamed != "" {
+		body["error_data"] = map[string]any{"blame_field_specs": [][]string{{e.blamed}}}
 	}
 	return map[string]any{"error": body}
 }

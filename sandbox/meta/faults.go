@@ -23,12 +23,15 @@ func (n *Network) serveFault(w http.ResponseWriter, c *call, f fault.Fault) {
 		Apply: func() (int, any) { return http.StatusOK, n.answer(c).body },
 		Log:   func(status int) { n.finish(c, status) },
 		Refuse: func() {
-			c.regain = time.Duration(max(1, f.Minutes)) * time.Minute
+			c.regain = minutesOf(f)
 			e := envelopeOf(c, f)
 			n.write(w, c, answer{status: cmp.Or(f.Status, e.status), err: e})
 		},
 	}.Serve(f)
 }
+
+// minutesOf is how long a throttle lasts.
+func minutesOf(f fault.Fault) time.Duration { return time.Duration(max(1, f.Minutes)) * time.Minute }
 
 // envelopeOf is the error that a fault answers with.
 func envelopeOf(c *call, f fault.Fault) *apiError {
@@ -38,7 +41,7 @@ func envelopeOf(c *call, f fault.Fault) *apiError {
 	case fault.Token:
 		return badToken(cmp.Or(f.Subcode, 463))
 	case fault.Gone:
-		return noSuchObject(cmp.Or(c.audience, "act_"+c.account))
+		return noSuchObject(cmp.Or(c.node, c.audience, "act_"+c.account))
 	case fault.Flagged:
 		return flagged()
 	case fault.Error:

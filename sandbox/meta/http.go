@@ -32,6 +32,11 @@ type call struct {
 	account  string // ad account in the path or of the audience
 	audience string
 	dataset  string
+	node     string  // campaign, ad set, ad or creative in the path
+	outer    *call   // the batch that it is a part of
+	parts    []*call // of a batch
+	effect   int     // number of the call that took effect, for all of its parts
+	broken   *apiError
 	invalid  int // rows that a fault wants to be invalid
 	token    Token
 	percent  int           // of the account's hourly calls
@@ -55,7 +60,9 @@ func (n *Network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	n.route(c)
-	n.noteUsage(c)
+	if !n.isBatch(c) {
+		n.noteUsage(c)
+	}
 	f, met := n.deps.Faults.Take(fault.Call{Network: "meta", Method: r.Method, Path: r.URL.Path, Op: c.op})
 	if met {
 		c.record.Fault = string(f.Kind)
@@ -82,6 +89,9 @@ func (n *Network) handle(c *call) (any, *apiError) {
 	if c.percent > 100 {
 		return nil, throttled(0)
 	}
+	if c.broken != nil {
+		return nil, c.broken
+	}
 	var err *apiError
 	if c.params, err = readParams(c.request, c.body); err != nil {
 		return nil, err
@@ -92,7 +102,12 @@ func (n *Network) handle(c *call) (any, *apiError) {
 	if err = n.reachable(c); err != nil {
 		return nil, err
 	}
+	if body, err, ok := n.campaigns(c); ok {
+		return body, err
+	}
 	switch c.op {
+	case opBatch, opBatchRead:
+		return n.batch(c)
 	case opMe:
 		return n.selectFields(c, "User", map[string]any{"id": "100000000000001", "name": "Sandbox system user"}, "id", "name")
 	case opDebugToken:
@@ -151,7 +166,7 @@ func writes(op string) bool {
 	case opTerms, opCreate, opUpdate, opDelete, opAdd, opRemove, opReplace, opErase, opEvents:
 		return true
 	}
-	return false
+	return changesCampaigns(op) && op != opBatch // its parts are asked
 }
 
 var (
@@ -159,6 +174,18 @@ var (
 	accountPattern = regexp.MustCompile(`^act_(\d+)$`)
 	objectPattern  = regexp.MustCompile(`^\d+$`)
 )
+
+// isBatch finds out whether a call is a batch, and reads its operations.
+func (n *Network) isBatch(c *call) bool {
+	if c.outer != nil || c.op != opBatch {
+		return false
+	}
+	if c.broken = n.readBatch(c); c.broken == nil && !slices.ContainsFunc(c.parts, func(p *call) bool { return p.request.Method != http.MethodGet }) {
+		c.op = opBatchRead
+	}
+	c.record.Op, c.record.Account = c.op, c.account
+	return true
+}
 
 // route reads version, operation and object from the path.
 func (n *Network) route(c *call) {
@@ -169,6 +196,11 @@ func (n *Network) route(c *call) {
 		parts = parts[1:]
 	}
 	c.version = "v" + strconv.Itoa(max(version, oldestVersion)) + ".0"
+	if path := strings.Join(parts, ""); path == "" && c.request.Method == http.MethodPost && c.outer == nil && version <= newestVersion {
+		c.op = opBatch
+		c.record.Op = c.op
+		return
+	}
 	if len(parts) == 0 || len(parts) > 2 || version > newestVersion {
 		return
 	}
@@ -184,6 +216,7 @@ func (n *Network) route(c *call) {
 	case slices.Contains(n.opts.Datasets, parts[0]):
 		c.dataset = parts[0]
 		c.op = datasetOps[edge]
+	case objectPattern.MatchString(parts[0]) && n.routeNode(c, parts[0], edge):
 	case objectPattern.MatchString(parts[0]):
 		c.audience = parts[0]
 		c.op = audienceOps[edge]
@@ -200,6 +233,15 @@ var (
 		"POST customaudiences":      opCreate,
 		"POST customaudiencestos":   opTerms,
 		"DELETE usersofanyaudience": opErase,
+		"GET insights":              opInsights,
+		"POST campaigns":            campaignEdge + suffixCreate,
+		"GET campaigns":             campaignEdge + suffixList,
+		"POST adsets":               setEdge + suffixCreate,
+		"GET adsets":                setEdge + suffixList,
+		"POST ads":                  adEdge + suffixCreate,
+		"GET ads":                   adEdge + suffixList,
+		"POST adcreatives":          creativeEdge + suffixCreate,
+		"GET adcreatives":           creativeEdge + suffixList,
 	}
 	datasetOps = map[string]string{
 		"GET ":        opDataset,
@@ -218,11 +260,19 @@ var (
 
 // write sends the answer and closes the call's books.
 func (n *Network) write(w http.ResponseWriter, c *call, a answer) {
+	if a.err != nil {
+		c.record.Code, c.record.Subcode = a.err.code, a.err.subcode
+	}
+	n.finish(c, a.status)
+	n.send(w, c, a)
+}
+
+// send writes the answer.
+func (n *Network) send(w http.ResponseWriter, c *call, a answer) {
 	trace := n.traceID()
 	body := a.body
 	if a.err != nil {
 		body = a.err.envelope(trace)
-		c.record.Code, c.record.Subcode = a.err.code, a.err.subcode
 	}
 	percent, regain := c.percent, time.Duration(0)
 	if a.err != nil && a.err.code == codeThrottled {
@@ -236,7 +286,6 @@ func (n *Network) write(w http.ResponseWriter, c *call, a answer) {
 	if a.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `OAuth "Facebook Platform" "invalid_token"`)
 	}
-	n.finish(c, a.status)
 	w.WriteHeader(a.status)
 	_ = json.NewEncoder(w).Encode(body) // the caller may be gone
 }

@@ -58,6 +58,12 @@ type Options struct {
 	// StoreWindow is how old a conversion in a shop may be; 0 means 62 days
 	// (developers.facebook.com, conversions-api/offline-events, read 2026-11-21).
 	StoreWindow time.Duration
+	// SharedAudiences are ids of audiences that every account may use in targeting,
+	// beside its own.
+	SharedAudiences []string
+	// Currency (ISO 4217; "" means USD) and Timezone (IANA; "" means
+	// America/Los_Angeles) are those of all accounts.
+	Currency, Timezone string
 	// Lag is how long an accepted row takes to be matched.
 	Lag time.Duration
 }
@@ -80,6 +86,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SessionWindow == 0 {
 		o.SessionWindow = 90 * time.Minute
+	}
+	if o.Currency == "" {
+		o.Currency = "USD"
+	}
+	if o.Timezone == "" {
+		o.Timezone = "America/Los_Angeles"
 	}
 	if o.HourlyCalls == 0 {
 		o.HourlyCalls = 190_000
@@ -116,12 +128,20 @@ type Network struct {
 	log       callLog
 
 	conversions []Conversion
+
+	zone *time.Location
+	tree tree
 }
 
 // New makes a network, reading StateFile if it exists. Close ends it.
 func New(o Options, d Deps) (*Network, error) {
 	o = o.withDefaults()
+	zone, err := time.LoadLocation(o.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("time zone of the sandbox: %w", err)
+	}
 	n := &Network{
+		zone: zone, tree: newTree(),
 		opts: o, deps: d, closing: make(chan struct{}),
 		rand:      rand.New(rand.NewPCG(d.Seed, 0x3e7a)),
 		tokens:    map[string]Token{},

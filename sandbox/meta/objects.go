@@ -39,7 +39,7 @@ func (n *Network) selectFields(c *call, node string, all map[string]any, fallbac
 
 func (n *Network) readAccount(c *call) (any, *apiError) {
 	n.mu.Lock()
-	fields := n.account(c.account).fields()
+	fields := n.account(c.account).fields(n.opts)
 	n.mu.Unlock()
 	return n.selectFields(c, "AdAccount", fields, "account_id", "id")
 }

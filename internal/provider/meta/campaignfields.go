@@ -102,8 +102,8 @@ func (l level) fields() string {
 			asked, seen[m.param] = append(asked, m.param), true
 		}
 	}
-	if !seen["effective_status"] && l.dated {
-		asked = append(asked, "effective_status")
+	if !seen["status"] {
+		asked = append(asked, "status")
 	}
 	return strings.Join(asked, ",")
 }
@@ -164,7 +164,8 @@ var levels = []level{
 			effective(),
 		},
 	}, {
-		// A creative lies in the account, and ads refer to it.
+		// A creative lies in the account, and ads refer to it. Its status is no field:
+		// Meta knows no pause of it, only that it is deleted.
 		name: typeCreative, title: "Creatives", kind: activation.KindOther, edge: "adcreatives",
 		members: []member{
 			name("Spring sale, green"),
@@ -179,10 +180,6 @@ var levels = []level{
 				Name: fieldContent, Label: "Content", Type: "text", Shown: true,
 				Help: "All that the creative shows, as Meta keeps it (object_story_spec).",
 			}, param: "object_story_spec", form: asContent},
-			{ObjectField: provider.ObjectField{
-				Name: activation.FieldStatus, Label: "Status", Type: "select", Options: statuses, Shown: true,
-				Help: "Whether ads may use the creative. Meta knows no pause of it: pause its ads.",
-			}, param: "status", form: asStatus},
 		},
 	}, {
 		name: typeSet, title: "Ad sets", kind: activation.KindGroup, parent: typeCampaign, edge: "adsets", up: "campaign_id", dated: true,

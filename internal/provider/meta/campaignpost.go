@@ -33,6 +33,11 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 	if len(edits) == 0 {
 		return nil, nil
 	}
+	if len(edits) > maxTogether {
+		e := classRequest.error(envelope{})
+		e.Message = "more edits than one call may have"
+		return nil, e
+	}
 	if err := p.learn(ctx); err != nil {
 		return nil, unsent(err)
 	}
@@ -54,7 +59,7 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 		return out, nil
 	}
 	if err := p.send(ctx, sent); err != nil {
-		return nil, err
+		return nil, p.stopped(err)
 	}
 	p.account100(ctx, sent)
 	var stop *activation.Error
@@ -70,10 +75,19 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 			return out, nil
 		}
 	}
-	if stop != nil {
-		return nil, stop // none was taken, for a reason that is not of one edit
+	if stop != nil { // none was taken, for a reason that is not of one edit
+		return nil, p.stopped(stop)
 	}
 	return out, nil
+}
+
+// stopped keeps other calls back as long as an error asks for it.
+func (p *publisher) stopped(err error) error {
+	var e *activation.Error
+	if errors.As(err, &e) && e.Kind == activation.WaitUntil {
+		p.m.gate.close(e.Until)
+	}
+	return err
 }
 
 // posting is an edit under way.
@@ -168,7 +182,7 @@ func (p *publisher) settle(s *posting, a outbound.Answer) *activation.Error {
 func numbered(c class, e envelope) string { return c.error(e).Message }
 
 // wait is for an edit that Meta takes later. A budget that was changed too often
-// holds up its ad set alone, so that other calls go on.
+// holds up its ad set alone.
 func (p *publisher) wait(s *posting, a outbound.Answer, err *activation.Error, e envelope) {
 	s.outcome.State = provider.EditLater
 	_, day := s.written.form["daily_budget"]
@@ -179,7 +193,6 @@ func (p *publisher) wait(s *posting, a outbound.Answer, err *activation.Error, e
 		}
 	} else {
 		s.stops = err
-		p.m.gate.close(err.Until)
 	}
 	s.outcome.Until = err.Until
 }
