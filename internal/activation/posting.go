@@ -49,10 +49,11 @@ type EntryQuery struct {
 
 // EntryWrite is more about one writing of entries.
 type EntryWrite struct {
-	// Check is called in the transaction, once the account's lock is had, with the
-	// objects of the entries and their parents as they are now (what is not there is not
-	// in it), before anything is stored. Its error ends the writing with nothing stored.
-	Check func(now map[ObjectRef]PublisherObject) error
+	// Check is called in the transaction, once the account's lock is had and before they
+	// are stored, with some of the entries as they were given and the objects of them and
+	// their parents as they are now (what is not there is not in it). Its error ends the
+	// writing with nothing stored.
+	Check func(entries []Entry, now map[ObjectRef]PublisherObject) error
 	// More is called in the transaction when the entries before are stored, for those
 	// that follow; none = that was all. Indexes go on counting, and Check is called again
 	// with the objects of what follows. nil = there are no more.
