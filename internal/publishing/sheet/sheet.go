@@ -28,7 +28,7 @@ const (
 	// MaxRowBytes is how long one row may be, as UTF-8.
 	MaxRowBytes = 1 << 20
 	// MaxBytes is how long a file may be, unpacked and as UTF-8.
-	MaxBytes = 4 << 30
+	MaxBytes = 1 << 30
 )
 
 // Error is what is wrong with a file or with one of its rows.
