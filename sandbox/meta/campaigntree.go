@@ -162,7 +162,7 @@ func (n *Network) fits(d, was *node, changed map[string]json.RawMessage, now tim
 			return err
 		}
 		for _, other := range t.nodes {
-			if other.parent == d.id && !t.gone(other) && hasBudget(other) && hasBudget(d) && !hasBudget(was) {
+			if was != nil && other.parent == d.id && !t.gone(other) && hasBudget(other) && hasBudget(d) && !hasBudget(was) {
 				return blame("daily_budget", "The ad sets of the campaign have budgets")
 			}
 		}

@@ -13,3 +13,7 @@ func TestConformance(t *testing.T) { providertest.Run(t, metatest.Harness()) }
 func TestConformanceOfValues(t *testing.T) { providertest.Run(t, metatest.ValueHarness()) }
 
 func TestEventConformance(t *testing.T) { providertest.RunEvents(t, metatest.EventHarness()) }
+
+func TestPublisherConformance(t *testing.T) {
+	providertest.RunPublisher(t, metatest.PublisherHarness())
+}
