@@ -233,7 +233,7 @@ func (t *tx) unpark(id activation.AuthorizationID) error {
 	return t.settleAll(jobs)
 }
 
-// ReplaceAuthorization moves every destination and job from one authorization to
+// ReplaceAuthorization moves every destination, publisher account and job from one authorization to
 // another of the same provider, and wakes what slept because of the old one.
 // Open runs go on under the new one. That it can open their remote audiences is
 // the caller's to check; the targets in anew, whose audiences it can't, leave
@@ -249,6 +249,9 @@ func (s *Store) ReplaceAuthorization(ctx context.Context, from, to activation.Au
 			return err
 		}
 		if _, err := t.exec(`UPDATE destinations SET authorization_id = $1, updated_at = $2 WHERE authorization_id = $3`, to, t.micros(), from); err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE publishers SET auth_id = $1, updated_at = $2 WHERE auth_id = $3`, to, t.micros(), from); err != nil {
 			return err
 		}
 		if _, err := t.exec(`UPDATE jobs SET auth_ids = replace(auth_ids, $1, $2), updated_at = $3 WHERE auth_ids LIKE '%' || CAST($1 AS TEXT) || '%'`,

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"usher/internal/delivery"
+	"usher/internal/publishing"
 	"usher/internal/store"
 )
 
@@ -11,4 +12,10 @@ import (
 // what delivery asks for, without knowing delivery.
 func TestStoreIsWhatDeliveryNeeds(t *testing.T) {
 	var _ delivery.Store = (*store.Store)(nil)
+}
+
+// TestStoreIsWhatPublishingNeeds likewise.
+func TestStoreIsWhatPublishingNeeds(t *testing.T) {
+	var _ publishing.Store = (*store.Store)(nil)
+	var _ publishing.Jobs = (*store.Store)(nil)
 }

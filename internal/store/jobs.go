@@ -82,31 +82,35 @@ func (s *Store) CreateJobOnce(ctx context.Context, j activation.Job, once activa
 			j, err = t.job(activation.JobID(made))
 			return err
 		}
-		j = t.newJob(given)
-		if err := t.remember(once, string(j.ID)); err != nil {
+		if j, err = t.createJob(given); err != nil {
 			return err
 		}
-		if err := t.insertJob(j); err != nil {
-			if isConflict(err) {
-				return conflict("a job named %q of workflow %q exists already", j.Name, j.Workflow)
-			}
-			return err
-		}
-		if err := t.createTargets(j); err != nil {
-			return err
-		}
-		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogCreated, Message: "created", Context: activation.LogContext{User: j.CreatedBy}}); err != nil {
-			return err
-		}
-		if err := t.createdEvent(j); err != nil {
-			return err
-		}
-		return t.audit(activation.AuditEntry{Actor: j.CreatedBy, Verb: "create", SubjectType: "job", SubjectID: string(j.ID), After: encode(jobFace(j))})
+		return t.remember(once, string(j.ID))
 	})
 	if err != nil {
 		return activation.Job{}, fmt.Errorf("create job: %w", err)
 	}
 	return j, nil
+}
+
+func (t *tx) createJob(given activation.Job) (activation.Job, error) {
+	j := t.newJob(given)
+	if err := t.insertJob(j); err != nil {
+		if isConflict(err) {
+			return j, conflict("a job named %q of workflow %q exists already", j.Name, j.Workflow)
+		}
+		return j, err
+	}
+	if err := t.createTargets(j); err != nil {
+		return j, err
+	}
+	if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogCreated, Message: "created", Context: activation.LogContext{User: j.CreatedBy}}); err != nil {
+		return j, err
+	}
+	if err := t.createdEvent(j); err != nil {
+		return j, err
+	}
+	return j, t.audit(activation.AuditEntry{Actor: j.CreatedBy, Verb: "create", SubjectType: "job", SubjectID: string(j.ID), After: encode(jobFace(j))})
 }
 
 func (t *tx) newJob(j activation.Job) activation.Job {

@@ -117,6 +117,9 @@ func (s *Store) RunNow(ctx context.Context, id activation.JobID, user string) er
 // job changes nothing.
 func (s *Store) Kill(ctx context.Context, id activation.JobID, user string) error {
 	return s.command(ctx, id, activation.CommandKill, user, activation.LogKilled, func(t *tx, j activation.Job) error {
+		if err := t.ofPublisher(j.ID); err != nil {
+			return err
+		}
 		next, err := activation.Killed(j.Standing(), t.now)
 		return t.kill(j, next, err)
 	})
@@ -150,6 +153,9 @@ func (t *tx) kill(j activation.Job, next activation.Standing, err error) error {
 // belong to it alone are deleted with it.
 func (s *Store) DeleteJob(ctx context.Context, id activation.JobID, user string) error {
 	return s.change(ctx, id, func(t *tx, j activation.Job) error {
+		if err := t.ofPublisher(j.ID); err != nil {
+			return err
+		}
 		rows, err := t.query(`SELECT `+jobColumns+` FROM jobs j WHERE j.tag = $1 AND j.deleted_at IS NULL ORDER BY j.id`, activation.MonitorTag(id))
 		watching, err := collect(rows, err, scanJob)
 		if err != nil {
@@ -184,53 +190,55 @@ func (t *tx) deleteJob(j activation.Job, user string) error {
 // continuity of a job that is not killed; config takes effect at the next run,
 // and whom the job leaves out makes its targets due.
 func (s *Store) UpdateJob(ctx context.Context, j activation.Job, user string) error {
-	return s.change(ctx, j.ID, func(t *tx, before activation.Job) error {
-		if before.State == activation.JobKilled {
-			return conflict("the job is killed")
-		}
-		if j.FailAfter <= 0 {
-			j.FailAfter = activation.DefaultFailAfter
-		}
-		if j.StallAfter <= 0 {
-			j.StallAfter = activation.DefaultStallAfter
-		}
-		if j.OnEnd == "" {
-			j.OnEnd = activation.EndKeep
-		}
-		_, err := t.exec(`UPDATE jobs SET name = $1, description = $2, config = $3, fail_after = $4, stall_after = $5, schedule = $6, realtime = $7, once = $8, reach = $9,
-			auth_ids = $10, on_end = $11, tag = $12, hidden = $13, verbose_logging = $14, expires_at = $15, updated_at = $16, exclude = $18, level = $19 WHERE id = $17`,
-			j.Name, j.Description, encode(j.Config), j.FailAfter.Microseconds(), j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach),
-			encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), t.micros(), j.ID, list(j.Exclude), j.Level)
-		if isConflict(err) {
-			return conflict("a job named %q of workflow %q exists already", j.Name, before.Workflow)
-		}
-		if err != nil {
-			return err
-		}
-		if err := t.retarget(before, j); err != nil {
-			return err
-		}
-		if err := t.rewatch(before, j); err != nil {
-			return err
-		}
-		if err := t.reschedule(before, j); err != nil {
-			return err
-		}
-		if err := t.reschedulePasses(before, j); err != nil {
-			return err
-		}
-		if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogUpdated, Message: "updated", Context: activation.LogContext{User: user}}); err != nil {
-			return err
-		}
-		if err := t.eventOfJob(j, activation.EventUpdated, "updated"); err != nil {
-			return err
-		}
-		after, err := t.job(j.ID)
-		if err != nil {
-			return err
-		}
-		return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "job", SubjectID: string(j.ID), Before: encode(jobFace(before)), After: encode(jobFace(after))})
-	})
+	return s.change(ctx, j.ID, func(t *tx, before activation.Job) error { return t.updateJob(before, j, user) })
+}
+
+func (t *tx) updateJob(before, j activation.Job, user string) error {
+	if before.State == activation.JobKilled {
+		return conflict("the job is killed")
+	}
+	if j.FailAfter <= 0 {
+		j.FailAfter = activation.DefaultFailAfter
+	}
+	if j.StallAfter <= 0 {
+		j.StallAfter = activation.DefaultStallAfter
+	}
+	if j.OnEnd == "" {
+		j.OnEnd = activation.EndKeep
+	}
+	_, err := t.exec(`UPDATE jobs SET name = $1, description = $2, config = $3, fail_after = $4, stall_after = $5, schedule = $6, realtime = $7, once = $8, reach = $9,
+		auth_ids = $10, on_end = $11, tag = $12, hidden = $13, verbose_logging = $14, expires_at = $15, updated_at = $16, exclude = $18, level = $19 WHERE id = $17`,
+		j.Name, j.Description, encode(j.Config), j.FailAfter.Microseconds(), j.StallAfter.Microseconds(), encode(j.Schedule), j.RealTime(), j.Once(), encode(j.Reach),
+		encode(j.Authorizations), j.OnEnd, j.Tag, j.Hidden, j.VerboseLogging, at(j.ExpiresAt), t.micros(), j.ID, list(j.Exclude), j.Level)
+	if isConflict(err) {
+		return conflict("a job named %q of workflow %q exists already", j.Name, before.Workflow)
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.retarget(before, j); err != nil {
+		return err
+	}
+	if err := t.rewatch(before, j); err != nil {
+		return err
+	}
+	if err := t.reschedule(before, j); err != nil {
+		return err
+	}
+	if err := t.reschedulePasses(before, j); err != nil {
+		return err
+	}
+	if err := t.log(activation.LogEntry{Job: j.ID, Event: activation.LogUpdated, Message: "updated", Context: activation.LogContext{User: user}}); err != nil {
+		return err
+	}
+	if err := t.eventOfJob(j, activation.EventUpdated, "updated"); err != nil {
+		return err
+	}
+	after, err := t.job(j.ID)
+	if err != nil {
+		return err
+	}
+	return t.audit(activation.AuditEntry{Actor: user, Verb: "update", SubjectType: "job", SubjectID: string(j.ID), Before: encode(jobFace(before)), After: encode(jobFace(after))})
 }
 
 // command runs a guarded move of a job, with its log line and audit entry. In

@@ -76,8 +76,9 @@ func (w *Purger) Do(ctx context.Context, _ activation.Work) error {
 	return errors.Join(noticeErr, purgeErr, w.Store.PurgeOld(ctx, retention))
 }
 
-// resting is the condition under which a job j does not go on by itself.
-const resting = `j.state IN ('failed', 'paused', 'completed', 'killed')`
+// resting is the condition under which a job j does not go on by itself. The jobs of
+// a publisher account stay as long as it does.
+const resting = `j.state IN ('failed', 'paused', 'completed', 'killed') AND NOT EXISTS (SELECT 1 FROM publishers p WHERE j.id IN (p.sync_job, p.post_job))`
 
 // NoticePurge announces, in log and event, the jobs that will be purged in a
 // week, each once, and returns how many. A job that enters a state anew is

@@ -16,12 +16,15 @@ CREATE TABLE publishers (
   post_job    TEXT NOT NULL REFERENCES jobs (id),
   -- The number of the last call that posted entries.
   batch       BIGINT NOT NULL DEFAULT 0,
+  -- The number of the last reading of the whole structure that began.
+  reading     BIGINT NOT NULL DEFAULT 0,
+  -- The number of the reading of costs that is under way, or comes next.
+  cost_reading BIGINT NOT NULL DEFAULT 1,
   -- How far the nightly sync is, and which pass of it; so that one cut goes on.
   nightly     TEXT NOT NULL DEFAULT '{}',
   created_at  BIGINT NOT NULL,
   updated_at  BIGINT NOT NULL,
   synced_at   BIGINT,
-  changes_at  BIGINT,
   cost_at     BIGINT,
   UNIQUE (provider, account)
 );
@@ -43,15 +46,16 @@ CREATE TABLE publisher_objects (
   confirmed    TEXT,
   local        TEXT NOT NULL,
   waiting      BIGINT NOT NULL DEFAULT 0,
-  removed      BOOLEAN NOT NULL DEFAULT FALSE,
-  deleted      BOOLEAN NOT NULL DEFAULT FALSE,
+  removed      BOOLEAN NOT NULL DEFAULT FALSE CHECK (removed IN (0, 1)),
+  deleted      BOOLEAN NOT NULL DEFAULT FALSE CHECK (deleted IN (0, 1)),
   confirmed_at BIGINT,
   -- The number of the reading of the whole structure that saw it last.
   seen         BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (publisher_id, kind, id)
 );
-CREATE INDEX publisher_objects_name ON publisher_objects (publisher_id, kind, removed, name, id);
+CREATE INDEX publisher_objects_name ON publisher_objects (publisher_id, kind, name, id);
 CREATE INDEX publisher_objects_parent ON publisher_objects (publisher_id, parent_kind, parent_id, kind, name, id);
+CREATE INDEX publisher_objects_waiting ON publisher_objects (publisher_id, kind, name, id) WHERE waiting > 0;
 
 -- The last id that an entry got. Whoever takes some has the row until they commit, so
 -- the order of ids is the order of commits.
@@ -77,15 +81,17 @@ CREATE TABLE entries (
   parent_object TEXT NOT NULL,
   changes       TEXT NOT NULL,
   refers        TEXT NOT NULL DEFAULT '[]',
-  text          TEXT NOT NULL,
+  wording       TEXT NOT NULL,
   detail        TEXT NOT NULL DEFAULT '{}',
-  -- The place in the order: the four keys of the entry itself, or of the entry that
-  -- pulled it; k_before > 0 counts how far in front of that one it goes.
-  k_origin      BIGINT NOT NULL,
-  k_object      BIGINT NOT NULL,
-  k_operation   BIGINT NOT NULL,
-  k_id          BIGINT NOT NULL,
-  k_before      BIGINT NOT NULL DEFAULT 0,
+  -- The four keys of the order in one number, which compares as they do: own is that
+  -- of the entry itself. place is where it goes among all that waits, turn where among
+  -- what is released: its own, or that of the first entry that needs it. Of those in
+  -- one place the lowest before goes first; it is 0 in one's own place, else less.
+  own           BIGINT NOT NULL,
+  place         BIGINT NOT NULL,
+  place_before  BIGINT NOT NULL DEFAULT 0,
+  turn          BIGINT NOT NULL,
+  turn_before   BIGINT NOT NULL DEFAULT 0,
   attempt       BIGINT NOT NULL DEFAULT 0,
   batch         BIGINT NOT NULL DEFAULT 0,
   -- The pass that has it in hand, and its place in the call.
@@ -103,22 +109,28 @@ CREATE TABLE entries (
   posted_at     BIGINT,
   ended_at      BIGINT
 );
-CREATE INDEX entries_order ON entries (publisher_id, status, k_origin, k_object, k_operation, k_id, k_before DESC, id)
+CREATE INDEX entries_place ON entries (publisher_id, status, place, place_before)
   WHERE status IN ('held', 'to_be_sent', 'queued', 'processing') AND operation <> 'upload';
+CREATE INDEX entries_turn ON entries (publisher_id, turn, turn_before) WHERE status = 'queued' AND operation <> 'upload';
 CREATE INDEX entries_log ON entries (publisher_id, status, id);
 CREATE INDEX entries_children ON entries (parent_id, status, id) WHERE parent_id IS NOT NULL;
-CREATE INDEX entries_ended ON entries (publisher_id, ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX entries_object ON entries (publisher_id, kind, object_id, id);
+CREATE INDEX entries_ended ON entries (publisher_id, ended_at) WHERE ended_at IS NOT NULL;
 
--- How many entries of each status and group there are, kept with every change.
+-- Which create an entry needs, until that is done.
+CREATE TABLE entry_refers (
+  publisher_id TEXT NOT NULL REFERENCES publishers (id) ON DELETE CASCADE,
+  needs        BIGINT NOT NULL,
+  entry_id     BIGINT NOT NULL,
+  PRIMARY KEY (publisher_id, needs, entry_id)
+);
+
+-- How many entries of each status there are, uploads left out; kept with every change.
 CREATE TABLE entry_counts (
   publisher_id TEXT NOT NULL REFERENCES publishers (id) ON DELETE CASCADE,
   status       TEXT NOT NULL,
-  k_origin     BIGINT NOT NULL,
-  k_object     BIGINT NOT NULL,
-  k_operation  BIGINT NOT NULL,
   n            BIGINT NOT NULL,
-  PRIMARY KEY (publisher_id, status, k_origin, k_object, k_operation)
+  PRIMARY KEY (publisher_id, status)
 );
 
 CREATE TABLE publisher_schedules (
@@ -160,6 +172,8 @@ CREATE TABLE publisher_costs (
   micros       BIGINT NOT NULL,
   conversions  DOUBLE PRECISION NOT NULL,
   value        DOUBLE PRECISION NOT NULL,
+  -- The reading of costs that brought it (publishers.cost_reading).
+  reading      BIGINT NOT NULL,
   PRIMARY KEY (publisher_id, kind, date, object_id)
 );
 CREATE INDEX publisher_costs_object ON publisher_costs (publisher_id, kind, object_id, date);

@@ -94,6 +94,8 @@ func Run(t *testing.T, env Env) {
 		{"parked passes", passParked},
 		{"stalled passes", passStalled},
 		{"passes of two nodes", passRace},
+		{"publisher accounts", publisherAccounts},
+		{"writing entries", writing},
 		{"logs", logs},
 		{"metrics", metrics},
 		{"series", seriesOf},

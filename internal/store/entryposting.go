@@ -1,0 +1,264 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"usher/internal/activation"
+)
+
+// HasQueued reports whether something of an account is queued or processing.
+func (s *Store) HasQueued(ctx context.Context, id activation.PublisherID) (bool, error) {
+	var n int64
+	err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM entry_counts WHERE publisher_id = $1 AND n > 0 AND status IN `+releasedStatuses, id).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("look for what is queued: %w", err)
+	}
+	return n > 0, nil
+}
+
+// TakeOverEntries makes everything of the account that is processing this attempt's,
+// and returns up to limit of it (0 = all) in the order of its call.
+func (s *Store) TakeOverEntries(ctx context.Context, p activation.Pass, id activation.PublisherID, limit int) (out []activation.Entry, err error) {
+	err = s.posting(ctx, "take over entries of", p, id, func(t *tx, _ activation.PublisherAccount) error {
+		if _, err := t.exec(`UPDATE entries SET pass_id = $1, pass_attempt = $2 WHERE publisher_id = $3 AND status = 'processing' AND operation <> 'upload'`, p.ID, p.Attempt, id); err != nil {
+			return err
+		}
+		out, err = t.processing(id, limit)
+		return err
+	})
+	return out, err
+}
+
+// processing reads what is under way, in the order of its call.
+func (t *tx) processing(id activation.PublisherID, limit int) ([]activation.Entry, error) {
+	w := where{args: []any{id}}
+	text := `SELECT ` + entryColumns + ` FROM entries e WHERE e.publisher_id = $1 AND e.status = 'processing' AND e.operation <> 'upload' ORDER BY e.batch, e.batch_place`
+	if limit > 0 {
+		text += ` LIMIT ` + w.next(limit)
+	}
+	rows, err := t.query(text, w.args...)
+	return collect(rows, err, scanEntry)
+}
+
+// queueHead reads queued entries from the head of the order.
+func (t *tx) queueHead(id activation.PublisherID, limit int) ([]activation.Entry, error) {
+	rows, err := t.query(`SELECT `+entryColumns+` FROM entries e WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.operation <> 'upload' ORDER BY e.turn, e.turn_before LIMIT $2`, id, limit)
+	return collect(rows, err, scanEntry)
+}
+
+// QueueHead returns up to limit queued entries from the head of the order, with the
+// objects that they are about. It changes nothing.
+func (s *Store) QueueHead(ctx context.Context, id activation.PublisherID, limit int) (head []activation.Entry, objects map[activation.ObjectRef]activation.PublisherObject, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		if head, err = t.queueHead(id, limit); err != nil {
+			return err
+		}
+		refs := make([]activation.ObjectRef, len(head))
+		for i, e := range head {
+			refs[i] = e.Object
+		}
+		rows, err := t.objectRows(id, refs)
+		objects = plain(rows)
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the head of the queue: %w", err)
+	}
+	return head, objects, nil
+}
+
+// ClaimEntries makes these entries processing, as one call, and returns them as they are
+// now. They must be the first of the order still, and nothing else under way, or it is
+// ErrConflict and nothing is claimed.
+func (s *Store) ClaimEntries(ctx context.Context, p activation.Pass, id activation.PublisherID, entries []activation.EntryID) (out []activation.Entry, err error) {
+	err = s.posting(ctx, "claim entries of", p, id, func(t *tx, _ activation.PublisherAccount) error {
+		busy, err := t.processing(id, 1)
+		if err != nil {
+			return err
+		}
+		if len(busy) > 0 {
+			return conflict("entry #%d is under way, and what became of it is not known", busy[0].ID)
+		}
+		head, err := t.queueHead(id, len(entries))
+		if err != nil {
+			return err
+		}
+		if !slices.EqualFunc(head, entries, func(e activation.Entry, id activation.EntryID) bool { return e.ID == id }) {
+			return conflict("what is sent next has changed")
+		}
+		var batch int64
+		if err := t.row(`UPDATE publishers SET batch = batch + 1 WHERE id = $1 RETURNING batch`, id).Scan(&batch); err != nil {
+			return fmt.Errorf("number the call: %w", err)
+		}
+		tally := newTally(id)
+		for i, e := range head {
+			if _, err := t.exec(`UPDATE entries SET status = 'processing', attempt = attempt + 1, batch = $1, batch_place = $2, pass_id = $3, pass_attempt = $4, posted_at = $5, answer = '', request_id = '' WHERE id = $6`,
+				batch, i, p.ID, p.Attempt, t.micros(), int64(e.ID)); err != nil {
+				return err
+			}
+			tally.move(e.Parent, e.Status, activation.EntryProcessing)
+		}
+		if err := t.tallied(tally); err != nil {
+			return err
+		}
+		out, err = t.processing(id, 0)
+		return err
+	})
+	return out, err
+}
+
+// ReleaseWaiting queues what is to be sent, for the nightly sync, and returns how many
+// entries that are.
+func (s *Store) ReleaseWaiting(ctx context.Context, p activation.Pass, id activation.PublisherID) (n int64, err error) {
+	err = s.posting(ctx, "release what waits of", p, id, func(t *tx, a activation.PublisherAccount) error {
+		var out activation.EntriesMoved
+		m := &move{t: t, account: a, command: activation.CommandPostAll, tally: newTally(id), out: &out}
+		err := m.do(activation.EntryQuery{Publisher: id}, systemUser, false)
+		n = out.Done + out.Also
+		return err
+	})
+	return n, err
+}
+
+// EntriesAhead says what is posted before an entry, in groups by key and upload, in
+// order. Of an entry that is not queued it is what would be if it were released now.
+func (s *Store) EntriesAhead(ctx context.Context, id activation.EntryID) (out []activation.AheadGroup, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		out = nil
+		at, err := t.standOf(id)
+		if err != nil || !at.entry.Status.Waits() {
+			return err
+		}
+		if out, err = t.underWay(at.entry); err != nil || at.entry.Status == activation.EntryProcessing {
+			return err
+		}
+		rows, err := t.query(`SELECT e.origin, e.kind, e.operation, coalesce(e.parent_id, 0), min(e.id), count(*) FROM entries e
+			WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.operation <> 'upload' AND (e.turn, e.turn_before) < ($2, $3)
+			GROUP BY e.origin, e.kind, e.operation, e.parent_id ORDER BY min(e.turn), min(e.id)`, at.entry.Publisher, at.turn, at.before)
+		groups, err := collect(rows, err, func(r scanner) (g activation.AheadGroup, err error) {
+			g.Status = activation.EntryQueued
+			return g, r.Scan(&g.Origin, &g.Kind, &g.Operation, &g.Parent, &g.First, &g.Count)
+		})
+		out = append(out, groups...)
+		for _, e := range at.along {
+			out = addAhead(out, e)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look what is ahead of entry %d: %w", id, err)
+	}
+	return out, nil
+}
+
+// underWay groups what is being posted before an entry.
+func (t *tx) underWay(e activation.Entry) (out []activation.AheadGroup, err error) {
+	entries, err := t.processing(e.Publisher, 0)
+	for _, p := range entries {
+		if p.ID == e.ID {
+			break
+		}
+		out = addAhead(out, p)
+	}
+	return out, err
+}
+
+func addAhead(groups []activation.AheadGroup, e activation.Entry) []activation.AheadGroup {
+	for i := range groups {
+		if g := &groups[i]; g.Origin == e.Origin && g.Kind == e.Object.Kind && g.Operation == e.Operation && g.Parent == e.Parent && g.Status == e.Status {
+			g.Count++
+			g.First = min(g.First, e.ID)
+			return groups
+		}
+	}
+	return append(groups, activation.AheadGroup{Origin: e.Origin, Kind: e.Object.Kind, Operation: e.Operation, Parent: e.Parent, First: e.ID, Status: e.Status, Count: 1})
+}
+
+// stand is where an entry stands among what is released, or would if it were released:
+// along are the creates that it would bring in front of it, in order.
+type stand struct {
+	entry        activation.Entry
+	turn, before int64
+	along        []activation.Entry
+}
+
+func (t *tx) standOf(id activation.EntryID) (stand, error) {
+	e, err := t.entry(id)
+	s := stand{entry: e, turn: packed(e.Key())}
+	if err != nil || e.Status == activation.EntryProcessing || !e.Status.Waits() {
+		return s, err
+	}
+	if e.Status == activation.EntryQueued {
+		err := t.row(`SELECT turn, turn_before FROM entries WHERE id = $1`, id).Scan(&s.turn, &s.before)
+		return s, err
+	}
+	net := entryNet{id: {id: id, needs: e.Refers}}
+	if err := t.complete(net); err != nil {
+		return s, err
+	}
+	var ids []activation.EntryID
+	for _, n := range net.closure(id) {
+		if n.status.Waits() && n.status != activation.EntryProcessing {
+			ids = append(ids, n.id)
+		}
+	}
+	there := map[activation.EntryID]bool{}
+	err = inChunks(2, ids, func(marks string, args []any) error {
+		rows, err := t.query(`SELECT e.id FROM entries e WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.turn < $2 AND e.id IN `+marks, append([]any{e.Publisher, s.turn}, args...)...)
+		some, err := collect(rows, err, func(r scanner) (id activation.EntryID, err error) { return id, r.Scan(&id) })
+		for _, id := range some {
+			there[id] = true
+		}
+		return err
+	})
+	if err != nil {
+		return s, err
+	}
+	along, err := t.entriesByID(slices.DeleteFunc(ids, func(id activation.EntryID) bool { return there[id] }))
+	if err != nil {
+		return s, err
+	}
+	for _, a := range activation.PostingOrder(append(along, e)) {
+		if a.ID == id {
+			break
+		}
+		s.along = append(s.along, a)
+	}
+	return s, nil
+}
+
+// EntryBefore returns the entry that goes directly before one that waits, or nil.
+func (s *Store) EntryBefore(ctx context.Context, id activation.EntryID) (before *activation.Entry, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		before = nil
+		at, err := t.standOf(id)
+		if err != nil || !at.entry.Status.Waits() {
+			return err
+		}
+		if n := len(at.along); n > 0 {
+			before = &at.along[n-1]
+			return nil
+		}
+		if at.entry.Status != activation.EntryProcessing {
+			before, err = collectOne(t, scanEntry, `SELECT `+entryColumns+` FROM entries e WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.operation <> 'upload' AND (e.turn, e.turn_before) < ($2, $3)
+				ORDER BY e.turn DESC, e.turn_before DESC LIMIT 1`, at.entry.Publisher, at.turn, at.before)
+			if err != nil || before != nil {
+				return err
+			}
+		}
+		entries, err := t.processing(at.entry.Publisher, 0)
+		for i := range entries {
+			if entries[i].ID == id {
+				break
+			}
+			before = &entries[i]
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look what is before entry %d: %w", id, err)
+	}
+	return before, nil
+}

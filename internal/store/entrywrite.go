@@ -1,0 +1,415 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// writing is one call of WriteEntries in one transaction.
+type writing struct {
+	t       *tx
+	account activation.PublisherAccount
+	w       activation.EntryWrite
+	tally   *entryTally
+	parent  *activation.Entry
+	base    activation.EntryID // the id of index 0, 0 = none is given yet
+	next    activation.EntryID
+	// creates are those of other writings that entries need, as they are.
+	creates map[activation.EntryID]activation.Entry
+	// linked are the entries that need others; status says what they are written as.
+	linked []*placed
+	status map[activation.EntryID]activation.EntryStatus
+	lower  map[activation.EntryID]bool // those that do not go at once although they were to
+}
+
+// WriteEntries stores entries of one account, in their order; see publishing.Entries.
+// What cannot go at once, because a create it needs is held, is written to be sent; and
+// a create to be sent that is needed at once is released along.
+func (s *Store) WriteEntries(ctx context.Context, id activation.PublisherID, parent *activation.Entry, entries []activation.Entry, w activation.EntryWrite) (out []activation.Entry, err error) {
+	var pieces [][]activation.Entry // what More gave, for a transaction that is done again
+	err = s.do(ctx, func(t *tx) error {
+		a, err := t.publisher(id)
+		if err != nil {
+			return err
+		}
+		wr := &writing{
+			t: t, account: a, w: w, tally: newTally(id), creates: map[activation.EntryID]activation.Entry{},
+			status: map[activation.EntryID]activation.EntryStatus{}, lower: map[activation.EntryID]bool{},
+		}
+		if err := wr.begin(parent); err != nil {
+			return err
+		}
+		if out, err = wr.write(entries); err != nil {
+			return err
+		}
+		for i := 0; w.More != nil; i++ {
+			if i == len(pieces) {
+				more, err := w.More()
+				if err != nil {
+					return err
+				}
+				pieces = append(pieces, more)
+			}
+			if len(pieces[i]) == 0 {
+				break
+			}
+			if _, err := wr.write(pieces[i]); err != nil {
+				return err
+			}
+		}
+		if err := wr.end(); err != nil {
+			return err
+		}
+		for i := range out {
+			if wr.lower[out[i].ID] {
+				out[i].Status, out[i].ReleasedAt = activation.EntryToBeSent, time.Time{}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write entries: %w", err)
+	}
+	return out, nil
+}
+
+// takeIDs returns the first of n ids that nobody has. Until the transaction ends
+// nobody else gets one.
+func (t *tx) takeIDs(n int) (activation.EntryID, error) {
+	var last int64
+	if err := t.row(`UPDATE entry_ids SET last = last + $1 WHERE one = 1 RETURNING last`, n).Scan(&last); err != nil {
+		return 0, fmt.Errorf("number entries: %w", err)
+	}
+	return activation.EntryID(last - int64(n) + 1), nil
+}
+
+func (wr *writing) begin(parent *activation.Entry) (err error) {
+	if parent == nil {
+		return nil
+	}
+	p := *parent
+	p.Operation, p.Status, p.Publisher, p.CreatedAt = activation.OpUpload, activation.EntryDone, wr.account.ID, wr.t.now
+	if p.ID, err = wr.t.takeIDs(1); err != nil {
+		return err
+	}
+	wr.parent = &p
+	return wr.t.insertEntries([]activation.Entry{p})
+}
+
+// write stores some of the entries.
+func (wr *writing) write(given []activation.Entry) ([]activation.Entry, error) {
+	if err := wr.check(given); err != nil || len(given) == 0 {
+		return nil, err
+	}
+	first, err := wr.t.takeIDs(len(given))
+	if err != nil {
+		return nil, err
+	}
+	if wr.base == 0 {
+		wr.base = first
+	}
+	entries := slices.Clone(given)
+	for i := range entries {
+		if err := wr.name(&entries[i], first+activation.EntryID(i)); err != nil {
+			return nil, err
+		}
+	}
+	wr.next = first + activation.EntryID(len(entries))
+	if err := wr.meet(entries, first); err != nil {
+		return nil, err
+	}
+	if err := wr.t.insertEntries(entries); err != nil {
+		return nil, err
+	}
+	var refers [][]any
+	var refs []activation.ObjectRef
+	fresh := map[activation.ObjectRef][]activation.Entry{}
+	for _, e := range entries {
+		wr.tally.move(e.Parent, "", e.Status)
+		for _, need := range e.Refers {
+			refers = append(refers, []any{wr.account.ID, int64(need), int64(e.ID)})
+		}
+		if len(e.Refers) > 0 {
+			own := packed(e.Key())
+			wr.linked = append(wr.linked, &placed{id: e.ID, own: own, needs: e.Refers, was: [2]int64{own, 0}})
+		}
+		if len(e.Refers) > 0 || e.Operation == activation.OpCreate {
+			wr.status[e.ID] = e.Status
+		}
+		if e.Object.ID != "" {
+			if fresh[e.Object] == nil {
+				refs = append(refs, e.Object)
+			}
+			fresh[e.Object] = append(fresh[e.Object], e)
+		}
+	}
+	if err := wr.t.insertAll(`INSERT INTO entry_refers (publisher_id, needs, entry_id)`, ``, refers); err != nil {
+		return nil, err
+	}
+	return entries, wr.t.recompute(wr.account.ID, refs, fresh)
+}
+
+// check asks the caller whether what is there now allows the entries.
+func (wr *writing) check(entries []activation.Entry) error {
+	if wr.w.Check == nil {
+		return nil
+	}
+	refs := make([]activation.ObjectRef, 0, len(entries))
+	for _, e := range entries {
+		for _, ref := range []activation.ObjectRef{e.Object, e.ObjectParent} {
+			if _, pending := activation.PendingIndex(ref.ID); ref.ID != "" && !pending {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	have, err := wr.t.objectRows(wr.account.ID, refs)
+	if err != nil {
+		return err
+	}
+	return wr.w.Check(entries, plain(have))
+}
+
+// name gives an entry its id, and real names to what it calls by index.
+func (wr *writing) name(e *activation.Entry, id activation.EntryID) error {
+	e.ID, e.Publisher, e.CreatedAt, e.Parent = id, wr.account.ID, wr.t.now, 0
+	if wr.parent != nil {
+		e.Parent = wr.parent.ID
+	}
+	switch e.Status {
+	case activation.EntryHeld:
+		if e.Reason == "" {
+			e.Reason = activation.ReasonUser
+		}
+	case activation.EntryQueued:
+		e.ReleasedAt = wr.t.now
+	case activation.EntryToBeSent:
+	case activation.EntryProcessing, activation.EntryDone, activation.EntryFailed, activation.EntryCancelled, activation.EntryPartial:
+		return conflict("an entry is not written as %s", e.Status)
+	}
+	real := func(object string) string {
+		if i, ok := activation.PendingIndex(object); ok {
+			return activation.NewObjectID(wr.base + activation.EntryID(i))
+		}
+		return object
+	}
+	e.Object.ID, e.ObjectParent.ID = real(e.Object.ID), real(e.ObjectParent.ID)
+	if e.Operation == activation.OpCreate {
+		e.Object.ID = activation.NewObjectID(id)
+	}
+	e.Changes = slices.Clone(e.Changes)
+	e.Refers = slices.Clone(e.Refers)
+	for i, need := range e.Refers {
+		if need < 0 {
+			e.Refers[i] = wr.base - 1 - need
+		}
+	}
+	for i, c := range e.Changes {
+		if !c.Object {
+			continue
+		}
+		e.Changes[i].After = real(c.After)
+		if create, ok := activation.CreatedBy(e.Changes[i].After); ok {
+			e.Refers = append(e.Refers, create)
+		}
+	}
+	e.Refers = e.Needs()
+	return nil
+}
+
+// meet looks at the creates of other writings that entries need: what is done already
+// is called by its real name, and what has ended otherwise can't be needed.
+func (wr *writing) meet(entries []activation.Entry, first activation.EntryID) error {
+	var look []activation.EntryID
+	for _, e := range entries {
+		for _, need := range e.Refers {
+			if _, known := wr.creates[need]; !known && (need < wr.base || need >= wr.next && wr.w.More == nil) {
+				wr.creates[need] = activation.Entry{}
+				look = append(look, need)
+			}
+		}
+	}
+	found, err := wr.t.entriesByID(look)
+	if err != nil {
+		return err
+	}
+	for _, e := range found {
+		if e.Publisher == wr.account.ID && e.Operation == activation.OpCreate {
+			wr.creates[e.ID] = e
+		}
+	}
+	for i := range entries {
+		e := &entries[i]
+		if len(e.Refers) == 0 {
+			continue
+		}
+		keep := e.Refers[:0]
+		for _, need := range e.Refers {
+			create, other := wr.creates[need]
+			switch {
+			case !other || create.Status.Waits():
+				keep = append(keep, need)
+			case create.Status == activation.EntryDone:
+				renamed(e, need, create.Object.ID)
+			default:
+				return invalid("refers", "entry %d of the writing needs the create #%d, which does not wait", int(e.ID-first), need)
+			}
+		}
+		e.Refers = keep
+	}
+	return nil
+}
+
+// renamed calls what a create made by its real id, wherever e names it, and reports
+// whether e did.
+func renamed(e *activation.Entry, create activation.EntryID, id string) bool {
+	old, done := activation.NewObjectID(create), false
+	for _, at := range []*string{&e.Object.ID, &e.ObjectParent.ID} {
+		if *at == old {
+			*at, done = id, true
+		}
+	}
+	for i, c := range e.Changes {
+		if c.Object && c.After == old {
+			e.Changes[i].After, done = id, true
+		}
+		if c.Object && c.Before == old {
+			e.Changes[i].Before, done = id, true
+		}
+	}
+	return done
+}
+
+// end links what needs others, counts, and stores what goes with the entries.
+func (wr *writing) end() error {
+	t := wr.t
+	for _, p := range wr.linked {
+		if last := p.needs[len(p.needs)-1]; last >= wr.next {
+			return invalid("refers", "an entry of the writing needs one that is not in it")
+		}
+	}
+	if err := t.join(waitingOrder, wr.linked); err != nil {
+		return err
+	}
+	if err := wr.release(); err != nil {
+		return err
+	}
+	if err := t.tallied(wr.tally); err != nil {
+		return err
+	}
+	if wr.tally.n[activation.EntryQueued] > 0 {
+		t.Enqueue(WakePass, string(wr.account.PostJob))
+	}
+	if wr.w.DropJob != "" {
+		if err := t.saveDrop(wr.w.DropJob, wr.w.DropState); err != nil {
+			return err
+		}
+	}
+	if wr.w.Schedule != nil {
+		if err := t.moveSchedule(*wr.w.Schedule, wr.base); err != nil {
+			return err
+		}
+	}
+	if wr.w.Audit == "" || wr.base == 0 {
+		return nil
+	}
+	by := ""
+	if wr.parent != nil {
+		by = wr.parent.By
+	} else if e, err := t.entry(wr.base); err == nil {
+		by = e.By
+	} else if !errors.Is(err, activation.ErrNotFound) {
+		return err
+	}
+	return t.audit(activation.AuditEntry{
+		Actor: by, Verb: wr.w.Audit, SubjectType: "publisher", SubjectID: string(wr.account.ID),
+		After: encode(map[string]int64{"first_entry": int64(wr.base), "entries": int64(wr.next - wr.base)}),
+	})
+}
+
+// release puts what goes at once into the order of what is released. It takes the
+// creates along that are needed; what needs a held one is to be sent instead.
+func (wr *writing) release() error {
+	var queued []*placed
+	for _, p := range wr.linked {
+		if wr.status[p.id] == activation.EntryQueued {
+			queued = append(queued, p)
+		}
+	}
+	if len(queued) == 0 {
+		return nil
+	}
+	net := entryNet{}
+	for _, p := range queued {
+		net[p.id] = &entryNode{id: p.id, status: wr.status[p.id], needs: p.needs, own: p.own, parent: wr.parentID()}
+	}
+	if err := wr.t.complete(net); err != nil {
+		return err
+	}
+	var joins []*placed
+	var along, lower []*entryNode
+	taken := map[activation.EntryID]bool{}
+	for _, p := range queued {
+		needs := net.closure(p.id)
+		if blocked(needs, nil) != nil {
+			wr.lower[p.id] = true
+			lower = append(lower, net[p.id])
+			continue
+		}
+		joins = append(joins, p)
+		for _, n := range needs {
+			if n.status == activation.EntryToBeSent && !taken[n.id] {
+				taken[n.id] = true
+				along = append(along, n)
+			}
+		}
+	}
+	for _, n := range along {
+		if len(n.needs) > 0 {
+			joins = append(joins, &placed{id: n.id, own: n.own, needs: n.needs})
+		}
+	}
+	if err := wr.t.restatus(wr.tally, lower, activation.EntryToBeSent, ""); err != nil {
+		return err
+	}
+	if err := wr.t.restatus(wr.tally, along, activation.EntryQueued, ""); err != nil {
+		return err
+	}
+	for _, p := range joins {
+		p.was = [2]int64{p.own, 0}
+	}
+	return wr.t.join(releasedOrder, joins)
+}
+
+func (wr *writing) parentID() activation.EntryID {
+	if wr.parent == nil {
+		return 0
+	}
+	return wr.parent.ID
+}
+
+// insertEntries stores new entries, each in its own place.
+func (t *tx) insertEntries(entries []activation.Entry) error {
+	rows := make([][]any, 0, len(entries))
+	for _, e := range entries {
+		own := packed(e.Key())
+		var parent any
+		if e.Parent != 0 {
+			parent = int64(e.Parent)
+		}
+		detail := "{}"
+		if len(e.Detail) > 0 {
+			detail = encode(e.Detail)
+		}
+		rows = append(rows, []any{
+			int64(e.ID), e.Publisher, parent, e.Row, e.Status, e.Reason, e.Origin, e.By, e.Source, e.Operation, e.Object.Kind, e.Object.ID, e.Type, e.ObjectName,
+			e.ObjectParent.Kind, e.ObjectParent.ID, list(e.Changes), list(e.Refers), e.Text, detail, own, own, own, at(e.CreatedAt), at(e.ReleasedAt),
+		})
+	}
+	return t.insertAll(`INSERT INTO entries (id, publisher_id, parent_id, file_row, status, reason, origin, made_by, source, operation, kind, object_id, type, object_name,
+		parent_kind, parent_object, changes, refers, wording, detail, own, place, turn, created_at, released_at)`, ``, rows)
+}

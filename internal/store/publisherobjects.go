@@ -1,0 +1,282 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"usher/internal/activation"
+)
+
+const objectColumns = `o.publisher_id, o.kind, o.id, o.type, o.parent_kind, o.parent_id, o.confirmed, o.local, o.waiting, o.removed, o.deleted, o.confirmed_at, o.seen, o.name`
+
+// objectRow is an object as it is stored: seen is the reading that saw it last, name
+// what it is sorted by.
+type objectRow struct {
+	activation.PublisherObject
+	seen int64
+	name string
+}
+
+func scanObjectRow(r scanner) (objectRow, error) {
+	var o objectRow
+	var confirmed sql.NullString
+	err := r.Scan(&o.Publisher, &o.Kind, &o.ID, &o.Type, &o.Parent.Kind, &o.Parent.ID, &confirmed, object{&o.Local}, &o.Waiting, &o.Removed, &o.Deleted, stamp{&o.ConfirmedAt}, &o.seen, &o.name)
+	if err == nil && confirmed.Valid {
+		err = json.Unmarshal([]byte(confirmed.String), &o.Confirmed)
+	}
+	return o, err
+}
+
+// objectRows returns those of refs that there are.
+func (t *tx) objectRows(id activation.PublisherID, refs []activation.ObjectRef) (map[activation.ObjectRef]objectRow, error) {
+	out := make(map[activation.ObjectRef]objectRow, len(refs))
+	for kind, ids := range byKind(refs) {
+		err := inChunks(2, ids, func(marks string, args []any) error {
+			rows, err := t.query(`SELECT `+objectColumns+` FROM publisher_objects o WHERE o.publisher_id = $1 AND o.kind = $2 AND o.id IN `+marks, append([]any{id, kind}, args...)...)
+			some, err := collect(rows, err, scanObjectRow)
+			for _, o := range some {
+				out[o.ObjectRef] = o
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// byKind sorts ids by the kind of their object, each once. The account is none.
+func byKind(refs []activation.ObjectRef) map[activation.ObjectKind][]string {
+	ids := map[activation.ObjectKind][]string{}
+	seen := make(map[activation.ObjectRef]bool, len(refs))
+	for _, r := range refs {
+		if r.Kind == "" || r.ID == "" || seen[r] {
+			continue
+		}
+		seen[r] = true
+		ids[r.Kind] = append(ids[r.Kind], r.ID)
+	}
+	return ids
+}
+
+// plain are the objects without what only the store knows.
+func plain(rows map[activation.ObjectRef]objectRow) map[activation.ObjectRef]activation.PublisherObject {
+	out := make(map[activation.ObjectRef]activation.PublisherObject, len(rows))
+	for ref, o := range rows {
+		out[ref] = o.PublisherObject
+	}
+	return out
+}
+
+// saveObjectRows stores objects whole.
+func (t *tx) saveObjectRows(id activation.PublisherID, objects []objectRow) error {
+	rows := make([][]any, 0, len(objects))
+	for _, o := range objects {
+		var confirmed any
+		if o.Confirmed != nil {
+			confirmed = encode(o.Confirmed)
+		}
+		rows = append(rows, []any{
+			id, o.Kind, o.ID, o.Type, o.Parent.Kind, o.Parent.ID, strings.ToLower(o.Name()), o.Local[activation.FieldStatus], confirmed, encode(settingsOf(o.Local)),
+			o.Waiting, o.Removed, o.Deleted, at(o.ConfirmedAt), o.seen,
+		})
+	}
+	return t.insertAll(`INSERT INTO publisher_objects (publisher_id, kind, id, type, parent_kind, parent_id, name, status, confirmed, local, waiting, removed, deleted, confirmed_at, seen)`,
+		` ON CONFLICT (publisher_id, kind, id) DO UPDATE SET type = excluded.type, parent_kind = excluded.parent_kind, parent_id = excluded.parent_id, name = excluded.name, status = excluded.status,
+			confirmed = excluded.confirmed, local = excluded.local, waiting = excluded.waiting, removed = excluded.removed, deleted = excluded.deleted, confirmed_at = excluded.confirmed_at, seen = excluded.seen`, rows)
+}
+
+// recompute brings the local values of objects, and how many entries of each wait, up
+// to date. An object that was to be created, and is not any more, goes. fresh are
+// entries that were just written, which of an object of which nothing waited are all.
+func (t *tx) recompute(id activation.PublisherID, refs []activation.ObjectRef, fresh map[activation.ObjectRef][]activation.Entry) error {
+	have, err := t.objectRows(id, refs)
+	if err != nil {
+		return err
+	}
+	return t.recomputeRows(id, refs, have, fresh)
+}
+
+func (t *tx) recomputeRows(id activation.PublisherID, refs []activation.ObjectRef, have map[activation.ObjectRef]objectRow, fresh map[activation.ObjectRef][]activation.Entry) error {
+	waiting := map[activation.ObjectRef][]activation.Entry{}
+	var look []activation.ObjectRef
+	for _, ref := range refs {
+		if o, ok := have[ref]; len(fresh[ref]) > 0 && (!ok || o.Waiting == 0) {
+			waiting[ref] = fresh[ref]
+			continue
+		}
+		look = append(look, ref)
+	}
+	if err := t.waitingEntries(id, look, waiting); err != nil {
+		return err
+	}
+	return t.saveLocal(id, refs, have, waiting)
+}
+
+// saveLocal stores objects with what is local of them, of which this waits.
+func (t *tx) saveLocal(id activation.PublisherID, refs []activation.ObjectRef, have map[activation.ObjectRef]objectRow, waiting map[activation.ObjectRef][]activation.Entry) error {
+	var save []objectRow
+	done := make(map[activation.ObjectRef]bool, len(refs))
+	for _, ref := range refs {
+		if done[ref] || ref.Kind == "" {
+			continue
+		}
+		done[ref] = true
+		o, there := have[ref]
+		create, creating := createAmong(waiting[ref])
+		if !there {
+			if !creating {
+				continue
+			}
+			o.Publisher, o.ObjectRef = id, ref
+		}
+		if o.Confirmed == nil {
+			if !creating {
+				if _, err := t.exec(`DELETE FROM publisher_objects WHERE publisher_id = $1 AND kind = $2 AND id = $3`, id, ref.Kind, ref.ID); err != nil {
+					return err
+				}
+				continue
+			}
+			o.Type, o.Parent = create.Type, create.ObjectParent
+		}
+		o.Local, o.Deleted = activation.LocalValues(o.Confirmed, waiting[ref])
+		o.Waiting = int64(len(waiting[ref]))
+		save = append(save, o)
+	}
+	return t.saveObjectRows(id, save)
+}
+
+func createAmong(entries []activation.Entry) (activation.Entry, bool) {
+	for _, e := range entries {
+		if e.Operation == activation.OpCreate {
+			return e, true
+		}
+	}
+	return activation.Entry{}, false
+}
+
+// waitingEntries adds what waits of each object.
+func (t *tx) waitingEntries(id activation.PublisherID, refs []activation.ObjectRef, to map[activation.ObjectRef][]activation.Entry) error {
+	for kind, ids := range byKind(refs) {
+		err := inChunks(2, ids, func(marks string, args []any) error {
+			rows, err := t.query(`SELECT `+entryColumns+` FROM entries e WHERE e.publisher_id = $1 AND e.kind = $2 AND e.object_id IN `+marks+` AND e.status IN `+waitingStatuses+` AND e.operation <> 'upload'`,
+				append([]any{id, kind}, args...)...)
+			some, err := collect(rows, err, scanEntry)
+			for _, e := range some {
+				to[e.Object] = append(to[e.Object], e)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Object returns one object, or ErrNotFound.
+func (s *Store) Object(ctx context.Context, id activation.PublisherID, ref activation.ObjectRef) (activation.PublisherObject, error) {
+	o, err := scanObjectRow(s.read.QueryRowContext(ctx, `SELECT `+objectColumns+` FROM publisher_objects o WHERE o.publisher_id = $1 AND o.kind = $2 AND o.id = $3`, id, ref.Kind, ref.ID))
+	return found(o.PublisherObject, err, "object", string(ref.Kind)+" "+ref.ID)
+}
+
+// ObjectsOf returns those of refs that there are.
+func (s *Store) ObjectsOf(ctx context.Context, id activation.PublisherID, refs []activation.ObjectRef) (out map[activation.ObjectRef]activation.PublisherObject, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		rows, err := t.objectRows(id, refs)
+		out = plain(rows)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read objects: %w", err)
+	}
+	return out, nil
+}
+
+// FindObjects returns the objects of a kind below parent whose name is one of these, in
+// small letters. The zero parent is any. What is gone is not found.
+func (s *Store) FindObjects(ctx context.Context, id activation.PublisherID, kind activation.ObjectKind, parent activation.ObjectRef, names []string) (out []activation.PublisherObject, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		out = nil
+		return inChunks(4, names, func(marks string, args []any) error {
+			w := []any{id, kind, parent.Kind, parent.ID}
+			rows, err := t.query(`SELECT `+objectColumns+` FROM publisher_objects o WHERE o.publisher_id = $1 AND o.kind = $2 AND NOT o.removed
+				AND ($4 = '' OR o.parent_kind = $3 AND o.parent_id = $4) AND o.name IN `+marks+` ORDER BY o.name, o.id`, append(w, args...)...)
+			some, err := collect(rows, err, scanObjectRow)
+			for _, o := range some {
+				out = append(out, o.PublisherObject)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find objects: %w", err)
+	}
+	return out, nil
+}
+
+// objectCursor is where a page of objects ended.
+type objectCursor struct {
+	Name string                `json:"n"`
+	Kind activation.ObjectKind `json:"k"`
+	ID   string                `json:"i"`
+}
+
+// Objects returns a page, by name, and the cursor of the next one or "".
+func (s *Store) Objects(ctx context.Context, q activation.ObjectQuery) (page []activation.PublisherObject, next string, err error) {
+	var w where
+	equal(&w, "o.publisher_id", q.Publisher)
+	equal(&w, "o.kind", q.Kind)
+	equal(&w, "o.type", q.Type)
+	equal(&w, "o.status", q.Status)
+	if q.Parent.ID != "" {
+		w.add("o.parent_kind = $%d AND o.parent_id = $%d", string(q.Parent.Kind), q.Parent.ID)
+	}
+	if q.Text != "" {
+		w.add(`(o.name LIKE $%d ESCAPE '!' OR o.id = $%d)`, "%"+likeLiteral(strings.ToLower(q.Text))+"%", q.Text)
+	}
+	if q.Waiting {
+		w.add("o.waiting > 0")
+	}
+	if !q.Removed {
+		w.add("NOT o.removed")
+	}
+	if q.After != "" {
+		var c objectCursor
+		if err := readCursor(q.After, &c); err != nil {
+			return nil, "", err
+		}
+		w.add("(o.name, o.kind, o.id) > ($%d, $%d, $%d)", c.Name, string(c.Kind), c.ID)
+	}
+	limit := orDefault(q.Limit, 100)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+objectColumns+` FROM publisher_objects o`+w.sql()+` ORDER BY o.name, o.kind, o.id LIMIT `+w.next(limit+1), w.args...)
+	all, err := collect(rows, err, scanObjectRow)
+	if err != nil {
+		return nil, "", fmt.Errorf("list objects: %w", err)
+	}
+	if len(all) > limit {
+		all = all[:limit]
+		last := all[limit-1]
+		next = cursorOf(objectCursor{last.name, last.Kind, last.ID})
+	}
+	for _, o := range all {
+		page = append(page, o.PublisherObject)
+	}
+	return page, next, nil
+}
+
+func cursorOf(v any) string { return base64.RawURLEncoding.EncodeToString([]byte(encode(v))) }
+
+func readCursor(text string, to any) error {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err = errors.Join(err, json.Unmarshal(b, to)); err != nil {
+		return invalid("after", "it is not the cursor of a page; take the one that the page before gave")
+	}
+	return nil
+}
