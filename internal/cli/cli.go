@@ -112,7 +112,7 @@ Start with "usher demo" to see all of it, or "usher serve" to run it for real.`,
 		a.importCommand(), a.streamCommand(), a.fieldCommand(), a.mappingCommand(), a.identityCommand(), a.rebuildCommand(), a.profileCommand(), a.forgetCommand(),
 		a.audienceCommand(), a.authCommand(), a.destinationCommand(), a.targetCommand(), a.priorityListCommand(), a.paidCommand(), a.jsonFlag(a.explainCommand()),
 		a.jobCommand(), a.jsonFlag(a.metricCommand()), a.runCommand(), a.providerCommand(), a.workflowCommand(), a.vaultCommand(), a.loadCommand(), a.jsonFlag(a.auditCommand()),
-		a.alertCommand(), a.noticeCommand(), a.templateCommand(),
+		a.alertCommand(), a.noticeCommand(), a.templateCommand(), a.publisherCommand(), a.entryCommand(),
 		a.userCommand(), a.tokenCommand(), a.webCommand(),
 	)
 	root.SetIn(a.in)
