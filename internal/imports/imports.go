@@ -46,7 +46,8 @@ const (
 type Config struct {
 	// Connect makes the source of a job, credentials opened.
 	Connect func(ctx context.Context, job activation.Job) (provider.Source, provider.Definition, error)
-	// Providers are those whose workflows of direction import are run.
+	// Providers are those whose workflows of direction import are run, but for files of
+	// campaigns: those are no messages.
 	Providers []provider.Definition
 	Collector *ingest.Collector
 	Inbox     *inbox.Inbox
@@ -88,7 +89,7 @@ func New(cfg Config) *Imports {
 	i := &Imports{cfg: cfg, workflows: map[string]provider.Workflow{}}
 	for _, d := range cfg.Providers {
 		for _, w := range d.Workflows {
-			if w.Direction == provider.Import {
+			if w.Direction == provider.Import && w.Subject != provider.Campaigns {
 				i.workflows[w.Name] = w
 				i.names = append(i.names, w.Name)
 			}

@@ -123,3 +123,21 @@ func FileFields() []Field {
 		{Name: SkipBadFilesField, Label: "Skip bad files", Type: "bool", Default: "false", Help: "Passes over a file that can't be read, notes it in the log and goes on with the next; otherwise the job waits and tries it again."},
 	}
 }
+
+// The settings that every drop folder has, read by package publishing: a source whose
+// files are edits of campaigns (an import of Campaigns).
+const (
+	PublisherField  = "publisher"
+	SendField       = "send"
+	SkipErrorsField = "skip_errors"
+)
+
+// UploadFields are the settings of a drop folder beside where its files are.
+func UploadFields() []Field {
+	return []Field{
+		{Name: PublisherField, Label: "Publisher account", Type: "string", Required: true, Help: "The id of the publisher account whose campaigns the files edit."},
+		{Name: SendField, Label: "Send", Type: "select", Options: []string{"hold", "nightly", "now"}, Default: "nightly", Help: "When the edits go out: kept until somebody posts them, with the nightly sync, or at once."},
+		{Name: SkipErrorsField, Label: "Leave out bad rows", Type: "bool", Default: "false", Help: "Takes a file without the rows that have an error; otherwise one such row is reason enough to take nothing of it."},
+		{Name: SkipBadFilesField, Label: "Skip bad files", Type: "bool", Default: "false", Help: "Passes over a file that can't be taken, notes it in the log and goes on with the next; otherwise the job waits and tries it again."},
+	}
+}

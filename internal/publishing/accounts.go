@@ -270,15 +270,15 @@ func (d *Desk) free(ctx context.Context, a activation.PublisherAccount) error {
 		switch {
 		case other.ID == a.ID:
 		case other.Name == a.Name:
-			return taken("name", fmt.Sprintf("a publisher account named %q exists already", a.Name))
+			return doubled("name", fmt.Sprintf("a publisher account named %q exists already", a.Name))
 		case other.Provider == a.Provider && other.Account == a.Account:
-			return taken("account", fmt.Sprintf("the account %q is linked already, as %q", a.Account, other.Name))
+			return doubled("account", fmt.Sprintf("the account %q is linked already, as %q", a.Account, other.Name))
 		}
 	}
 	return nil
 }
 
-func taken(field, message string) error {
+func doubled(field, message string) error {
 	return &activation.Error{Kind: activation.Invalid, Code: "CONFLICT", Field: field, Message: message, Err: activation.ErrConflict}
 }
 

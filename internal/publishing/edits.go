@@ -89,6 +89,8 @@ type writing struct {
 	// dropJob and dropState are how far a drop folder is read with this.
 	dropJob   activation.JobID
 	dropState []byte
+	// check is called in the transaction; its error ends the writing. nil = nothing.
+	check func() error
 }
 
 func (d *Desk) edit(ctx context.Context, id activation.PublisherID, edits []EditSpec, w writing) (EditResult, error) {
@@ -150,7 +152,7 @@ func (d *Desk) again(try func() error) error {
 // write stores planned entries in one transaction, and returns the first of them, up to
 // writeChunk.
 func (d *Desk) write(ctx context.Context, account activation.PublisherAccount, plans []planned, w writing) ([]activation.Entry, error) {
-	if len(plans) == 0 {
+	if len(plans) == 0 && w.dropJob == "" {
 		return nil, nil
 	}
 	at := 0
@@ -164,7 +166,16 @@ func (d *Desk) write(ctx context.Context, account activation.PublisherAccount, p
 		return out
 	}
 	written, err := d.cfg.Store.WriteEntries(ctx, account.ID, w.parent, next(), activation.EntryWrite{
-		Check: unchanged, More: func() ([]activation.Entry, error) { return next(), ctx.Err() }, DropJob: w.dropJob, DropState: w.dropState, Audit: w.audit,
+		Check: func(entries []activation.Entry, now map[activation.ObjectRef]activation.PublisherObject) error {
+			if w.check != nil {
+				if err := w.check(); err != nil {
+					return err
+				}
+			}
+			return unchanged(entries, now)
+		},
+		More:    func() ([]activation.Entry, error) { return next(), ctx.Err() },
+		DropJob: w.dropJob, DropState: w.dropState, Audit: w.audit,
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +183,9 @@ func (d *Desk) write(ctx context.Context, account activation.PublisherAccount, p
 	if w.send == activation.SendNow {
 		d.cfg.Wake(pass.Kind, string(account.PostJob))
 	}
-	d.cfg.Changed()
+	if len(plans) > 0 {
+		d.cfg.Changed()
+	}
 	return written, nil
 }
 

@@ -52,6 +52,15 @@ func BucketImportFields() []provider.Field {
 	}, orderFields("0s"), provider.FileFields(), provider.ImportFields())
 }
 
+// FolderUploadFields are the settings of a drop folder whose files are edits, beside the
+// folder itself.
+func FolderUploadFields() []provider.Field {
+	of := func(names ...string) []provider.Field {
+		return slices.DeleteFunc(FolderImportFields(), func(f provider.Field) bool { return !slices.Contains(names, f.Name) })
+	}
+	return slices.Concat(of(filenameField, prefixField, orderField, provider.DateOrderField, frequencyField, settleField, deleteField), provider.UploadFields())
+}
+
 func orderFields(settle string) []provider.Field {
 	return []provider.Field{
 		{Name: orderField, Label: "Order of files", Type: "select", Default: byName, Options: []string{byName, byDate, byModified}, Help: "In which order files are read: by name, by the date in the name (year first, or as date_order says), or by when they were changed last."},

@@ -13,6 +13,11 @@ import (
 	"usher/internal/provider/drop/sftpdrop"
 )
 
+const (
+	workflowImport = "sftp_import"
+	workflowUpload = "sftp_publisher_upload"
+)
+
 // Definition is all the program knows of the provider.
 func Definition() provider.Definition {
 	return provider.Definition{
@@ -27,10 +32,15 @@ func Definition() provider.Definition {
 			RealTime:    true, Scheduled: true, Once: true,
 			Fields: drop.RowFields(),
 		}, {
-			Name: "sftp_import", Title: "Import by SFTP", Direction: provider.Import, Subject: provider.Profiles,
+			Name: workflowImport, Title: "Import by SFTP", Direction: provider.Import, Subject: provider.Profiles,
 			Description: "Reads CSV, JSON and NDJSON files of a folder into a stream, each row once: one file whenever it changes, or dated files one after the other.",
 			Scheduled:   true, Once: true,
 			Fields: append([]provider.Field{importFolder()}, drop.FolderImportFields()...),
+		}, {
+			Name: workflowUpload, Title: "Campaign edits by SFTP", Direction: provider.Import, Subject: provider.Campaigns,
+			Description: "Reads CSV and TSV files of edits from a folder into the Activity Log of a publisher account: each file once, as one upload.",
+			Scheduled:   true, Once: true,
+			Fields: append([]provider.Field{importFolder()}, drop.FolderUploadFields()...),
 		}},
 		AuthFields:        sftpdrop.AuthFields(true),
 		DestinationFields: append([]provider.Field{sftpdrop.Folder()}, drop.ColumnFields()...),
@@ -60,7 +70,11 @@ func NewSource(d provider.Deps) (provider.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, _ := Definition().Workflow("sftp_import")
+	name := workflowImport
+	if d.Workflow == workflowUpload {
+		name = workflowUpload
+	}
+	w, _ := Definition().Workflow(name)
 	return drop.NewImport(place, w.Fields, d)
 }
 
