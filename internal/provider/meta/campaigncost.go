@@ -10,6 +10,9 @@ import (
 	"usher/internal/activation"
 )
 
+// costPage is how many rows of costs are asked for at a time: they are small.
+const costPage = "500"
+
 // costLevels are the levels that Meta reports by, and what names the object there
 // (marketing-api/insights/parameters).
 var costLevels = []struct {
@@ -29,7 +32,7 @@ func (p *publisher) Costs(ctx context.Context, from, until string, yield func(ac
 	}
 	for _, l := range costLevels {
 		query := url.Values{
-			"level": {l.level}, "time_increment": {"1"}, "time_range": {string(days)},
+			"limit": {costPage}, "level": {l.level}, "time_increment": {"1"}, "time_range": {string(days)},
 			"fields": {l.id + ",account_currency,impressions,clicks,spend,actions,action_values"},
 		}
 		err := p.pages(ctx, p.account()+"/insights", query, func(in map[string]json.RawMessage) error {

@@ -219,7 +219,9 @@ func (p *publisher) Structure(ctx context.Context, yield func(provider.ObjectSta
 
 // pages calls yield with each row of a list, page after page.
 func (p *publisher) pages(ctx context.Context, path string, query url.Values, yield func(map[string]json.RawMessage) error) error {
-	query.Set("limit", strconv.Itoa(structurePage))
+	if !query.Has("limit") {
+		query.Set("limit", strconv.Itoa(structurePage))
+	}
 	seen := map[string]bool{}
 	for range maxStructurePages {
 		var page struct {
