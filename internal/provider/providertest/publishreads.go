@@ -294,7 +294,7 @@ func readsMany(w *publisherWorld) error {
 // findsNothing looks for what is there, in another place, by another name, and what
 // was removed.
 func findsNothing(w *publisherWorld) error {
-	for _, t := range w.p.Objects {
+	for i, t := range w.p.Objects {
 		if !t.Creates {
 			continue
 		}
@@ -319,7 +319,7 @@ func findsNothing(w *publisherWorld) error {
 			return fmt.Errorf("known before: %w", err)
 		}
 		if parent, ok := w.p.Object(t.Parent); ok {
-			ref, err := w.object(parent, 300, nil)
+			ref, err := w.object(parent, 300+i, nil)
 			if err != nil {
 				return err
 			}

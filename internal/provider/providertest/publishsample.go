@@ -183,15 +183,23 @@ func (w *publisherWorld) objects(t provider.ObjectType, first, n int) ([]activat
 	return refs, err
 }
 
-// top is the type whose objects the cases about calls are made with: the first
-// that can be created and has a name.
-func (w *publisherWorld) top() (provider.ObjectType, error) {
+// top is the type whose objects the cases about calls are made with: campaigns, or
+// else the first that can be created and renamed.
+func (w *publisherWorld) top() (top provider.ObjectType, err error) {
 	for _, t := range w.p.Objects {
-		if f, ok := t.Field(activation.FieldName); ok && t.Creates && !f.Fixed && !f.Shown {
+		f, ok := t.Field(activation.FieldName)
+		switch {
+		case !ok || !t.Creates || f.Fixed || f.Shown:
+		case t.Kind == activation.KindCampaign:
 			return t, nil
+		case top.Name == "":
+			top = t
 		}
 	}
-	return provider.ObjectType{}, errors.New("no type can be created and renamed")
+	if top.Name == "" {
+		err = errors.New("no type can be created and renamed")
+	}
+	return top, err
 }
 
 // rename makes the edit that gives an object another name.

@@ -1,0 +1,225 @@
+package microsoft
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// class is one way a call can fail: what to do, and what it is called. Each has a
+// page in docs/troubleshooting.
+type class struct {
+	code    string
+	kind    activation.Kind
+	message string
+}
+
+var (
+	classAuth        = class{"MSADS-AUTH", activation.Unauthorized, "microsoft does not accept the credentials: connect again, and look at the developer token"}
+	classPermission  = class{"MSADS-PERMISSION", activation.Invalid, "the person who connected may not do this: check the role on the account, the customer id and the developer token"}
+	classThrottle    = class{"MSADS-THROTTLE", activation.WaitUntil, "microsoft asks for fewer calls"}
+	classUnavailable = class{"MSADS-UNAVAILABLE", activation.Unavailable, "microsoft is not working as it should"}
+	classAnswer      = class{"MSADS-ANSWER", activation.Unavailable, "microsoft answered in a way that cannot be understood"}
+	classReport      = class{"MSADS-REPORT", activation.Unavailable, "microsoft did not finish the report of costs"}
+	classRequest     = class{"MSADS-REQUEST", activation.Invalid, "microsoft refuses the request"}
+	classSize        = class{"MSADS-SIZE", activation.Invalid, "these edits cannot travel in one call"}
+	classSettings    = class{"MSADS-SETTINGS", activation.Invalid, "a setting is wrong"}
+	// classRefused and classField are of one edit: Microsoft refused it, or it could
+	// only have been refused.
+	classRefused = class{"MSADS-REFUSED", activation.Invalid, "microsoft refuses the edit"}
+	classField   = class{"MSADS-FIELD", activation.Invalid, "microsoft cannot do that with this field"}
+)
+
+// Codes are those of all classes.
+func Codes() []string {
+	var codes []string
+	for _, c := range classes() {
+		codes = append(codes, c.code)
+	}
+	return codes
+}
+
+func classes() []class {
+	return []class{classAuth, classPermission, classThrottle, classUnavailable, classAnswer, classReport, classRequest, classSize, classSettings, classRefused, classField}
+}
+
+// The codes that say more than their status (page "errors").
+const (
+	codeInternal   = 0
+	codeRate       = 117
+	codeConcurrent = 207
+	codeBulk       = 4204
+)
+
+var (
+	// authCodes are of tokens: invalid credentials and one that is over.
+	authCodes = []int{105, 109}
+	// permissionCodes: the person, or the developer token, may not do this.
+	permissionCodes = []int{106, 113, 116}
+)
+
+// How long to wait where the answer names no time (page "errors").
+const (
+	rateWait = time.Minute
+	bulkWait = 15 * time.Minute
+)
+
+func waitOf(code int) time.Duration {
+	if code == codeBulk {
+		return bulkWait
+	}
+	return rateWait
+}
+
+// rowError is what Microsoft says of one row, or of a whole call.
+type rowError struct {
+	Index     int
+	Code      int
+	ErrorCode string
+	Message   string
+	Details   string
+	FieldPath string
+}
+
+// Code comes as a number or as text.
+func (e *rowError) UnmarshalJSON(text []byte) error {
+	var in struct {
+		Index                                  int
+		Code                                   json.RawMessage
+		ErrorCode, Message, Details, FieldPath string
+	}
+	if err := json.Unmarshal(text, &in); err != nil {
+		return err
+	}
+	*e = rowError{Index: in.Index, Code: -1, ErrorCode: in.ErrorCode, Message: in.Message, Details: in.Details, FieldPath: in.FieldPath}
+	if n, err := strconv.Atoi(strings.Trim(string(in.Code), `"`)); err == nil {
+		e.Code = n
+	}
+	return nil
+}
+
+func (e rowError) internal() bool { return e.Code == codeInternal || e.ErrorCode == "InternalError" }
+
+func (e rowError) throttled() bool {
+	return e.Code == codeRate || e.Code == codeBulk || e.Code == codeConcurrent
+}
+
+// words is what Microsoft says, in its own words and short.
+func (e rowError) words() string {
+	var parts []string
+	for _, p := range []string{e.ErrorCode, e.Message, e.Details} {
+		if p = strings.TrimSpace(p); p != "" && !slices.Contains(parts, p) {
+			parts = append(parts, p)
+		}
+	}
+	text := strings.Join(parts, ": ")
+	if text == "" {
+		text = "error " + strconv.Itoa(e.Code)
+	}
+	if r := []rune(text); len(r) > maxText {
+		text = string(r[:maxText])
+	}
+	return text
+}
+
+// maxText is the most characters that are kept of Microsoft's words.
+const maxText = 500
+
+// fault is the body of an answer that is no success.
+type fault struct {
+	TrackingID      string     `json:"TrackingId"`
+	OperationErrors []rowError `json:"OperationErrors"`
+	Errors          []rowError `json:"Errors"`
+	BatchErrors     []rowError `json:"BatchErrors"`
+}
+
+// faultOf reads a body. ok is false for what is no JSON object.
+func faultOf(body []byte) (f fault, ok bool) {
+	text := strings.TrimSpace(string(body))
+	if text == "" {
+		return f, true
+	}
+	if !strings.HasPrefix(text, "{") || !json.Valid(body) {
+		return f, false
+	}
+	_ = json.Unmarshal(body, &f) // a field of another form counts as none
+	return f, true
+}
+
+// all are the errors of it, whatever list they are in.
+func (f fault) all() []rowError { return slices.Concat(f.Errors, f.OperationErrors, f.BatchErrors) }
+
+// classify finds the class of an answer that is none of success, and the error that
+// it comes from.
+func classify(status int, f fault, isObject bool) (class, rowError) {
+	has := func(codes ...int) (rowError, bool) {
+		i := slices.IndexFunc(f.all(), func(e rowError) bool { return slices.Contains(codes, e.Code) })
+		if i < 0 {
+			return rowError{Code: -1}, false
+		}
+		return f.all()[i], true
+	}
+	if e, ok := has(authCodes...); ok {
+		return classAuth, e
+	}
+	if e, ok := has(codeRate, codeBulk, codeConcurrent); ok {
+		return classThrottle, e
+	}
+	if e, ok := has(permissionCodes...); ok {
+		return classPermission, e
+	}
+	first := rowError{Code: -1}
+	if all := f.all(); len(all) > 0 {
+		first = all[0]
+	}
+	switch {
+	case status == http.StatusUnauthorized:
+		return classAuth, first
+	case status == http.StatusTooManyRequests:
+		return classThrottle, first
+	case status == http.StatusForbidden:
+		return classPermission, first
+	case status >= 500, status == http.StatusRequestTimeout, !isObject, len(f.all()) > 0 && first.internal():
+		return classUnavailable, first
+	case status/100 == 3:
+		return classSettings, first
+	}
+	return classRequest, first
+}
+
+// error makes the error of a class.
+func (c class) error() *activation.Error {
+	return &activation.Error{Kind: c.kind, Code: c.code, Message: c.message}
+}
+
+// answered is the error of a class with what the answer said of itself. Microsoft's
+// word for the error stays in the message, what it quotes does not.
+func (c class) answered(status int, e rowError) *activation.Error {
+	err := c.error()
+	parts := []string{"HTTP status " + strconv.Itoa(status)}
+	if e.Code > 0 {
+		parts = append(parts, "code "+strconv.Itoa(e.Code))
+	}
+	if isWord(e.ErrorCode) {
+		parts = append(parts, e.ErrorCode)
+	}
+	err.Message += " (" + strings.Join(parts, ", ") + ")"
+	if c == classSettings {
+		err.Field = campaignURLField
+	}
+	return err
+}
+
+// isWord reports whether code can be nothing but Microsoft's word for an error.
+func isWord(code string) bool {
+	return code != "" && len(code) <= 100 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
+}
+
+func invalid(field, message string) error {
+	return &activation.Error{Kind: activation.Invalid, Code: classSettings.code, Message: message, Field: field}
+}
