@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -155,6 +156,7 @@ func (l *layout) row(account activation.PublisherAccount, action string, lies []
 	for _, one := range lies {
 		byType[one.typ] = one
 	}
+	isNamed := slices.ContainsFunc(l.columns, func(c column) bool { return c.nameOf == own.typ })
 	cells := make([]string, len(l.columns))
 	for i, c := range l.columns {
 		switch c.use {
@@ -183,6 +185,7 @@ func (l *layout) row(account activation.PublisherAccount, action string, lies []
 			cells[i] = byType[c.idOf].id
 		case c.nameOf != nil && byType[c.nameOf].typ != nil && (c.nameOf != own.typ || identityOf(own.typ) != ""):
 			cells[i] = byType[c.nameOf].name
+		case isNamed && c.fields[own.typ.Name] == identityOf(own.typ): // its name has a column of its own
 		default:
 			cells[i] = values[c.fields[own.typ.Name]]
 		}

@@ -201,7 +201,9 @@ func (p *planner) target(ctx context.Context, s subject) (*activation.PublisherO
 	case twice:
 		p.bad(s, CodeObject, "id", "%s %s is here twice, %s: put all its changes into one", o.Type, quoted(o.Name()), before.place())
 	}
-	p.edited[ref] = touch{s.index, s.Row, s.Action == ActionDelete}
+	if _, twice := p.edited[ref]; !twice {
+		p.edited[ref] = touch{s.index, s.Row, s.Action == ActionDelete}
+	}
 	if p.wrong {
 		return nil, nil, nil
 	}
@@ -422,7 +424,7 @@ func (p *planner) create(ctx context.Context, s subject) (*planned, error) {
 		value := s.Fields[f.Name]
 		if value == "" {
 			if f.Required {
-				p.bad(s, CodeValue, f.Name, "is needed to create: %s", needed(f))
+				p.bad(s, CodeValue, f.Name, "%s is needed to create: %s", cmp.Or(f.Label, f.Name), needed(f))
 			}
 			continue
 		}

@@ -243,7 +243,9 @@ func (r *rowReader) value(s subject, row *fileRow, field, v, header string) {
 	}
 	before, twice := row.fields[field]
 	if twice && before != v {
-		r.bad(s, CodeValue, field, "two columns of the row say different things: %s and %s", quoted(row.headers[field]), quoted(header))
+		other := row.headers[field]
+		row.headers[field] = header
+		r.bad(s, CodeValue, field, "two columns of the row say different things: %s and %s", quoted(other), quoted(header))
 		return
 	}
 	row.headers[field] = header
@@ -385,7 +387,7 @@ func (r *rowReader) lookup(ctx context.Context, s subject, p place, in found) (f
 		case o == nil || o.Type != p.typ.Name:
 			at.column = func(string) string { return p.idColumn }
 			r.bad(at, CodeObject, useParent, "there is no %s %s in this account", p.typ.Name, quoted(p.id))
-		case p.name != "" && !strings.EqualFold(p.name, o.Name()) && !strings.EqualFold(p.name, r.names[o.ObjectRef]):
+		case p.name != "" && !sameName(p.name, o.Name()) && !sameName(p.name, r.names[o.ObjectRef]):
 			r.bad(at, CodeObject, useParent, "the %s of this id is called %s: id and name must agree", p.typ.Name, quoted(o.Name()))
 		case in.there() && o.Parent != r.planned(in):
 			at.column = func(string) string { return p.idColumn }
@@ -415,6 +417,9 @@ func (r *rowReader) lookup(ctx context.Context, s subject, p place, in found) (f
 	}
 	return none, nil
 }
+
+// sameName compares names as files have them: without space around.
+func sameName(a, b string) bool { return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b)) }
 
 // own finds the object that a row is about, and says what is done with it.
 func (r *rowReader) own(ctx context.Context, s subject, row *fileRow, in found, spec *EditSpec) error {
@@ -467,7 +472,7 @@ func (r *rowReader) own(ctx context.Context, s subject, row *fileRow, in found, 
 	case len(list) > 1:
 		r.bad(s, CodeObject, "id", "there are %d of the type %s with the name %s: give the id", len(list), p.typ.Name, quoted(p.name))
 	case len(list) == 1 && spec.Action == ActionCreate:
-		r.bad(s, CodeObject, "action", "there is a %s %s already, %s: write set to change it", p.typ.Name, quoted(p.name), list[0].ID)
+		r.bad(s, CodeObject, "action", "the %s %s is there already, its id is %s: write set to change it", p.typ.Name, quoted(p.name), list[0].ID)
 	case len(list) == 1:
 		if spec.Action == "" {
 			spec.Action = ActionSet
@@ -475,7 +480,7 @@ func (r *rowReader) own(ctx context.Context, s subject, row *fileRow, in found, 
 		spec.ID, spec.Parent = list[0].ID, activation.ObjectRef{}
 		delete(spec.Fields, identityOf(p.typ))
 	case spec.Action == ActionSet || spec.Action == ActionDelete:
-		r.bad(s, CodeObject, "id", "there is no %s %s there", p.typ.Name, quoted(p.name))
+		r.bad(s, CodeObject, "id", "there is no %s %s", p.typ.Name, quoted(p.name))
 	default:
 		spec.Action = ActionCreate
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -129,6 +130,7 @@ func (d *Desk) readFile(ctx context.Context, account activation.PublisherAccount
 		return f, nil
 	}
 	for !f.broken {
+		before := len(f.result.Problems)
 		rows, more, err := f.some(s)
 		if err != nil {
 			return nil, err
@@ -136,6 +138,7 @@ func (d *Desk) readFile(ctx context.Context, account activation.PublisherAccount
 		if err := f.planAll(ctx, rows); err != nil {
 			return nil, err
 		}
+		slices.SortStableFunc(f.result.Problems[before:], func(a, b Problem) int { return a.Row - b.Row })
 		if !more {
 			break
 		}
@@ -209,7 +212,7 @@ func (f *fileRead) refuse(p Problem) {
 	f.broken = true
 	f.result.Errors++
 	if len(f.result.Problems) >= maxProblems {
-		f.result.Problems = f.result.Problems[:maxProblems-1]
+		f.result.Problems = f.result.Problems[:maxProblems-1] // why it is refused is told in any case
 	}
 	f.tell(p)
 }

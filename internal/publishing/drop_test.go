@@ -1,0 +1,5 @@
+package publishing_test
+
+import "usher/internal/provider"
+
+func dropDefinitions() []provider.Definition { return nil }
