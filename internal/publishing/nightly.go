@@ -85,10 +85,13 @@ func (w *worker) stepRead(ctx context.Context, n *activation.Nightly) error {
 	if err != nil {
 		return err
 	}
+	if read := !n.Changes.Before(n.Begun.Add(-changesOverlap)); read && len(waiting) == 0 {
+		return nil // it was cut after the reading
+	}
 	if len(waiting) == 0 {
 		entry := activation.Entry{
 			Publisher: w.account.ID, Status: activation.EntryQueued, Origin: activation.OriginSystem, By: systemUser, Source: sourceReport,
-			Operation: activation.OpSync, ObjectName: w.account.Name, Text: "read the cost report and what was changed at the publisher",
+			Operation: activation.OpSync, ObjectName: w.account.Name, Text: "Read the costs and what was changed at the publisher",
 			Detail: map[string]string{DetailWhat: ReadReport},
 		}
 		if _, err := w.cfg.Store.WriteEntries(ctx, w.account.ID, nil, []activation.Entry{entry}, activation.EntryWrite{}); err != nil {
