@@ -3,6 +3,7 @@ package meta
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // apiError is an answer in the Graph API's error envelope.
@@ -18,8 +19,22 @@ type apiError struct {
 	blamed    string // parameter at fault
 }
 
-// codeThrottled is the business-use-case limit of custom audiences.
-const codeThrottled = 80003
+// useCase is what a call counts for, and the code of its limit (error reference).
+type useCase struct {
+	name string
+	code int
+}
+
+// useCaseOf is that of an operation.
+func useCaseOf(op string) useCase {
+	switch {
+	case op == opInsights:
+		return useCase{"ads_insights", 80000}
+	case op == opNodeRead, op == opBatchRead, changesCampaigns(op), strings.HasSuffix(op, suffixList):
+		return useCase{"ads_management", 80004}
+	}
+	return useCase{"custom_audience", 80003}
+}
 
 func invalidParam(message string) *apiError {
 	return &apiError{status: http.StatusBadRequest, typ: "OAuthException", code: 100, message: "(#100) " + message}
@@ -67,13 +82,14 @@ func replacing() *apiError {
 	}
 }
 
-func throttled(status int) *apiError {
+func throttled(status int, op string) *apiError {
 	if status == 0 {
 		status = http.StatusBadRequest
 	}
+	code := useCaseOf(op).code
 	return &apiError{
-		status: status, typ: "OAuthException", code: codeThrottled,
-		message: "(#80003) The calls of this ad account are used up for now.",
+		status: status, typ: "OAuthException", code: code,
+		message: fmt.Sprintf("(#%d) The calls of this ad account are used up for now.", code),
 	}
 }
 

@@ -37,7 +37,7 @@ func minutesOf(f fault.Fault) time.Duration { return time.Duration(max(1, f.Minu
 func envelopeOf(c *call, f fault.Fault) *apiError {
 	switch f.Kind {
 	case fault.Throttle:
-		return throttled(f.Status)
+		return throttled(f.Status, c.op)
 	case fault.Token:
 		return badToken(cmp.Or(f.Subcode, 463))
 	case fault.Gone:

@@ -155,7 +155,7 @@ func (p *peer) try(method, path string, body any, header map[string]string) (rep
 		return reply{}, err
 	}
 	r := reply{status: resp.StatusCode, header: resp.Header, text: string(raw)}
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") && !strings.HasPrefix(r.text, "[") {
 		if err := json.Unmarshal(raw, &r.body); err != nil {
 			p.t.Fatalf("%s %s answered %q", method, path, raw)
 		}

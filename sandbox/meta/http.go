@@ -87,7 +87,7 @@ func (n *Network) handle(c *call) (any, *apiError) {
 		return nil, tooLarge(n.opts.MaxBytes)
 	}
 	if c.percent > 100 {
-		return nil, throttled(0)
+		return nil, throttled(0, c.op)
 	}
 	if c.broken != nil {
 		return nil, c.broken
@@ -275,11 +275,11 @@ func (n *Network) send(w http.ResponseWriter, c *call, a answer) {
 		body = a.err.envelope(trace)
 	}
 	percent, regain := c.percent, time.Duration(0)
-	if a.err != nil && a.err.code == codeThrottled {
+	if a.err != nil && a.err.code == useCaseOf(c.op).code {
 		percent, regain = max(percent, 100), c.regain
 	}
 	h := w.Header()
-	tell(h, cmp.Or(c.account, c.dataset), percent, regain)
+	tell(h, useCaseOf(c.op).name, cmp.Or(c.account, c.dataset), percent, regain)
 	h.Set("Content-Type", "application/json; charset=UTF-8")
 	h.Set("Facebook-Api-Version", c.version)
 	h.Set("X-Fb-Trace-Id", trace)

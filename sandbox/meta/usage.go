@@ -24,7 +24,7 @@ func (u *usage) note(now time.Time, hourly int) (percent int, free time.Duration
 
 // tell writes the usage headers (developers.facebook.com,
 // graph-api/overview/rate-limiting, read 2026-11-21).
-func tell(h http.Header, accountID string, percent int, regain time.Duration) {
+func tell(h http.Header, useCase, accountID string, percent int, regain time.Duration) {
 	put := func(name string, v any) {
 		text, _ := json.Marshal(v) // numbers and text always marshal
 		h.Set(name, string(text))
@@ -38,7 +38,7 @@ func tell(h http.Header, accountID string, percent int, regain time.Duration) {
 		"acc_id_util_pct": share, "reset_time_duration": int(regain.Seconds()), "ads_api_access_tier": "standard_access",
 	})
 	put("X-Business-Use-Case-Usage", map[string]any{accountID: []map[string]any{{
-		"type": "custom_audience", "call_count": percent, "total_cputime": share / 3, "total_time": share / 2,
+		"type": useCase, "call_count": percent, "total_cputime": share / 3, "total_time": share / 2,
 		"estimated_time_to_regain_access": int((regain + time.Minute - 1) / time.Minute),
 	}}})
 }

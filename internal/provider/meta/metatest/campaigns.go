@@ -70,7 +70,7 @@ func PublisherHarness() providertest.PublisherHarness {
 			"ad.start_time":                  kept("no page says how it is taken away"),
 			"ad.end_time":                    kept("no page says how it is taken away"),
 		},
-		Many: 230,
+		Many: 205,
 	}
 }
 
