@@ -32,6 +32,7 @@ import (
 	"usher/sandbox/google"
 	"usher/sandbox/linkedin"
 	"usher/sandbox/meta"
+	"usher/sandbox/microsoft"
 	"usher/sandbox/oauth"
 	"usher/sandbox/s3"
 	"usher/sandbox/sftp"
@@ -45,11 +46,16 @@ var registry = []entry{
 	{"meta", "Meta", Credentials{"access_token": meta.DefaultToken, "base_url": "{url}"}, func(o Options, d deps) (Network, error) {
 		return meta.New(o.Meta, meta.Deps{Seed: d.Seed, Log: d.Log, Now: d.Now, Faults: d.Faults, StateFile: o.StateFile})
 	}},
-	{"google", "Google", Credentials{"client_id": google.DefaultClientID, "client_secret": google.DefaultClientSecret, "refresh_token": google.DefaultRefreshToken, "token_url": "{url}/token", "base_url": "{url}"}, func(_ Options, d deps) (Network, error) {
+	{"google", "Google", Credentials{"client_id": google.DefaultClientID, "client_secret": google.DefaultClientSecret, "refresh_token": google.DefaultRefreshToken, "token_url": "{url}/token", "base_url": "{url}", "ads_base_url": "{url}"}, func(_ Options, d deps) (Network, error) {
 		return google.New(google.Options{}, google.Deps(d))
 	}},
 	{"linkedin", "LinkedIn", Credentials{"access_token": linkedin.DefaultToken, "base_url": "{url}/rest"}, func(o Options, d deps) (Network, error) {
 		return linkedin.New(linkedin.Options{Hidden: o.lag(), Settle: o.lag()}, linkedin.Deps(d))
+	}},
+	{"microsoft", "Microsoft Advertising (account " + microsoft.DefaultAccount + ", customer " + microsoft.DefaultCustomer + ")", Credentials{
+		"access_token": microsoft.DefaultToken, "developer_token": microsoft.DefaultDeveloperToken, "campaign_url": "{url}", "reporting_url": "{url}", "customer_url": "{url}",
+	}, func(_ Options, d deps) (Network, error) {
+		return microsoft.New(microsoft.Options{}, microsoft.Deps(d))
 	}},
 	{"tradedesk", "The Trade Desk (account sandboxadv)", Credentials{"advertiser_secret": tradedesk.DefaultSecret, "base_url": "{url}"}, func(_ Options, d deps) (Network, error) {
 		return tradedesk.New(tradedesk.Options{}, tradedesk.Deps(d))

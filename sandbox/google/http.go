@@ -39,15 +39,19 @@ type call struct {
 	account string // accountTypes/T/accounts/A, of userLists calls
 	list    string
 	invalid int // rows that a fault wants to be wrong
-	token   Token
-	record  Call
+	fault   fault.Fault
+	// adsVersion and customer are those of the path of the Google Ads API.
+	adsVersion, customer string
+	token                Token
+	record               Call
 }
 
 // answer is what a call is answered with.
 type answer struct {
-	status int
-	body   any
-	err    *apiError
+	status  int
+	body    any
+	err     *apiError
+	request string // of the Google Ads API
 }
 
 func (n *Network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -73,6 +77,7 @@ var listsPattern = regexp.MustCompile(`^/v1/(accountTypes/[A-Z_]+/accounts/[0-9]
 
 // route reads the operation from method and path.
 func route(c *call) {
+	routeAds(c)
 	at := c.request.Method + " " + c.request.URL.Path
 	switch at {
 	case "POST /v1/audienceMembers:ingest":
@@ -104,8 +109,11 @@ func route(c *call) {
 func (n *Network) answer(c *call) answer {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if c.op == opToken {
+	switch c.op {
+	case opToken:
 		return n.mint(c)
+	case opMutate, opSearch:
+		return n.answerAds(c)
 	}
 	body, err := n.handle(c)
 	if err != nil {
@@ -194,6 +202,9 @@ func (n *Network) write(w http.ResponseWriter, c *call, a answer) {
 		c.record.Reason = a.err.reason
 	}
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	if a.request != "" {
+		w.Header().Set("Request-Id", a.request)
+	}
 	if a.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="https://accounts.google.com/", error="invalid_token"`)
 	}

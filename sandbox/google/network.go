@@ -17,7 +17,7 @@ const (
 	DefaultRefreshToken = "1//sandbox-refresh"
 	DefaultClientID     = "sandbox.apps.googleusercontent.com"
 	DefaultClientSecret = "GOCSPX-sandbox"
-	// Scope is that of the API.
+	// Scope is that of the Data Manager API.
 	Scope = "https://www.googleapis.com/auth/datamanager"
 )
 
@@ -28,7 +28,7 @@ type Token struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Accounts are those it reaches; none means all.
 	Accounts []string `json:"accounts,omitempty"`
-	// Scope is what was consented to; "" means Scope.
+	// Scope is what was consented to; "" means both.
 	Scope string `json:"scope,omitempty"`
 }
 
@@ -70,6 +70,10 @@ type Options struct {
 	SmallestShown int
 	// MatchRate is that of every upload; "" means MATCH_RATE_RANGE_51_TO_60.
 	MatchRate string
+	// Customers are accounts of the Google Ads API that are other than usual, by id.
+	Customers map[string]AdsCustomer
+	// AdsPerDay bounds the operations of an account of that API a day; 0 = no bound.
+	AdsPerDay int
 }
 
 func (o Options) withDefaults() Options {
@@ -129,6 +133,7 @@ type Network struct {
 	events   []Event
 	seen     map[transaction]bool // transactions that took effect
 	usage    map[string]*usage
+	ads      map[string]*adsAccount
 	log      callLog
 }
 
@@ -137,11 +142,14 @@ func New(o Options, d Deps) (*Network, error) {
 	if _, err := definitions(); err != nil {
 		return nil, fmt.Errorf("google's definitions: %w", err)
 	}
+	if _, err := adsDefinitions(); err != nil {
+		return nil, fmt.Errorf("google's definitions: %w", err)
+	}
 	o = o.withDefaults()
 	n := &Network{
 		opts: o, deps: d, closing: make(chan struct{}), rand: rand.New(rand.NewPCG(d.Seed, 0x60061e)),
 		tokens: map[string]Token{}, lists: map[string]*list{}, lastList: 8_100_000_000,
-		byID: map[string]*request{}, seen: map[transaction]bool{}, usage: map[string]*usage{},
+		ads: map[string]*adsAccount{}, byID: map[string]*request{}, seen: map[transaction]bool{}, usage: map[string]*usage{},
 	}
 	for _, t := range o.Tokens {
 		n.tokens[t.Value] = t

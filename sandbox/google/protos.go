@@ -23,8 +23,17 @@ import (
 //go:embed protos/datamanager.binpb.gz
 var packed []byte
 
-// definitions are Google's own (protos/NOTICE.md).
-var definitions = sync.OnceValues(func() (*protoregistry.Files, error) {
+//go:embed protos/googleads.binpb.gz
+var packedAds []byte
+
+// definitions are Google's own (protos/NOTICE.md): those of the Data Manager API, and
+// adsDefinitions those of the Google Ads API.
+var (
+	definitions    = sync.OnceValues(func() (*protoregistry.Files, error) { return unpack(packed) })
+	adsDefinitions = sync.OnceValues(func() (*protoregistry.Files, error) { return unpack(packedAds) })
+)
+
+func unpack(packed []byte) (*protoregistry.Files, error) {
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, fmt.Errorf("unpack the definitions: %w", err)
@@ -38,7 +47,7 @@ var definitions = sync.OnceValues(func() (*protoregistry.Files, error) {
 		return nil, fmt.Errorf("read the definitions: %w", err)
 	}
 	return protodesc.NewFiles(set)
-})
+}
 
 // Judge reads text as the named message of google.ads.datamanager.v1, strictly,
 // and returns it in canonical JSON. Violations are required fields that are
@@ -74,6 +83,7 @@ const (
 	behaviorOption     = 1052
 	behaviorRequired   = 2
 	behaviorOutputOnly = 3
+	behaviorImmutable  = 5
 )
 
 // behave looks for fields of m that are missing or not the caller's to set.

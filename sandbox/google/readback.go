@@ -177,7 +177,7 @@ func (n *Network) ForgetCalls() {
 func (n *Network) Overview() map[string]any {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return map[string]any{"lists": len(n.lists), "events": len(n.events), "requests": len(n.requests), "calls": n.log.count}
+	return map[string]any{"lists": len(n.lists), "events": len(n.events), "requests": len(n.requests), "calls": n.log.count, "resources": n.adsOverview()}
 }
 
 // Control serves the read-back (see the package comment).
@@ -207,6 +207,7 @@ func (n *Network) Control() http.Handler {
 		}
 		reply(w, map[string]any{"members": members})
 	})
+	n.adsControl(mux)
 	behind.Serve(mux, "/lists", n)
 	mux.HandleFunc("DELETE /lists/{id}", func(w http.ResponseWriter, r *http.Request) {
 		if !n.DeleteList(r.PathValue("id")) {

@@ -57,7 +57,7 @@ func (n *Network) mint(c *call) answer {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return wrongGrant("invalid_request", "the body must be a form")
 	}
-	token := Token{ExpiresAt: c.at.Add(n.opts.TokenLife), Scope: Scope}
+	token := Token{ExpiresAt: c.at.Add(n.opts.TokenLife), Scope: Scope + " " + AdsScope}
 	switch form.Get("grant_type") {
 	case "refresh_token":
 		if form.Get("client_id") != n.opts.ClientID || !same(form.Get("client_secret"), n.opts.ClientSecret) {
@@ -69,11 +69,11 @@ func (n *Network) mint(c *call) answer {
 			return wrongGrant("invalid_grant", "The grant is over or withdrawn.")
 		}
 	case grantJWT:
-		by, ok := n.signed(form.Get("assertion"), c.at)
+		by, scope, ok := n.signed(form.Get("assertion"), c.at)
 		if !ok {
 			return wrongGrant("invalid_grant", "The assertion is not good.")
 		}
-		token.Accounts = by.Accounts
+		token.Accounts, token.Scope = by.Accounts, scope
 	default:
 		return wrongGrant("unsupported_grant_type", "There is no such grant.")
 	}
@@ -92,10 +92,10 @@ func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byt
 
 // signed checks an assertion: RS256, a known service account, the scope, an
 // audience that is a token's address, and an hour at most.
-func (n *Network) signed(assertion string, now time.Time) (ServiceAccount, bool) {
+func (n *Network) signed(assertion string, now time.Time) (account ServiceAccount, scope string, ok bool) {
 	parts := strings.Split(assertion, ".")
 	if len(parts) != 3 {
-		return ServiceAccount{}, false
+		return ServiceAccount{}, "", false
 	}
 	var head struct{ Alg, Typ string }
 	var claims struct {
@@ -104,18 +104,18 @@ func (n *Network) signed(assertion string, now time.Time) (ServiceAccount, bool)
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
 	if err != nil || !decodePart(parts[0], &head) || !decodePart(parts[1], &claims) || head.Alg != "RS256" {
-		return ServiceAccount{}, false
+		return ServiceAccount{}, "", false
 	}
 	i := slices.IndexFunc(n.opts.ServiceAccounts, func(a ServiceAccount) bool { return a.Email == claims.Iss })
 	if i < 0 || !slices.Contains(strings.Fields(claims.Scope), Scope) || !strings.HasSuffix(claims.Aud, "/token") {
-		return ServiceAccount{}, false
+		return ServiceAccount{}, "", false
 	}
 	issued, ends := time.Unix(claims.Iat, 0), time.Unix(claims.Exp, 0)
 	if issued.After(now.Add(5*time.Minute)) || !ends.After(now) || ends.Sub(issued) > time.Hour {
-		return ServiceAccount{}, false
+		return ServiceAccount{}, "", false
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	return n.opts.ServiceAccounts[i], rsa.VerifyPKCS1v15(n.opts.ServiceAccounts[i].Key, crypto.SHA256, sum[:], signature) == nil
+	return n.opts.ServiceAccounts[i], claims.Scope, rsa.VerifyPKCS1v15(n.opts.ServiceAccounts[i].Key, crypto.SHA256, sum[:], signature) == nil
 }
 
 func decodePart(text string, into any) bool {

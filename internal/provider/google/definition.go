@@ -15,7 +15,7 @@ const (
 	defaultBaseURL      = "https://datamanager.googleapis.com"
 	defaultAuthorizeURL = "https://accounts.google.com/o/oauth2/v2/auth"
 	defaultTokenURL     = "https://oauth2.googleapis.com/token"
-	// scope is the only one that is asked for.
+	// scope is that of the Data Manager API.
 	scope = "https://www.googleapis.com/auth/datamanager"
 )
 
@@ -83,9 +83,9 @@ func Definition() provider.Definition {
 		Title:           "Google (Ads, Display & Video 360)",
 		Icon:            "brand-google",
 		DestinationType: "Google Ads",
-		Description:     "Keeps Customer Match lists in step and sends offline conversions, by the Data Manager API.",
-		Workflows:       []provider.Workflow{membersWorkflow(), conversionsWorkflow()},
-		AuthFields: []provider.Field{
+		Description:     "Keeps Customer Match lists in step and sends offline conversions, by the Data Manager API, and edits the campaigns of Google Ads accounts, by the Google Ads API.",
+		Workflows:       []provider.Workflow{membersWorkflow(), conversionsWorkflow(), syncWorkflow(), postWorkflow()},
+		AuthFields: append([]provider.Field{
 			{
 				Name: provider.ClientIDField, Label: "Client id", Type: "string", Example: "1234.apps.googleusercontent.com",
 				Help: "The id of the OAuth client of your own Cloud project, in which the Data Manager API is switched on. Needed to connect, not with a service account.",
@@ -122,12 +122,12 @@ func Definition() provider.Definition {
 				Name: provider.TokenURLField, Label: "Token address", Type: "url", Default: defaultTokenURL, Example: defaultTokenURL,
 				Help: "Where tokens are minted. Change it only for a sandbox.",
 			},
-		},
+		}, adsAuthFields()...),
 		DestinationFields: destinationFields(),
 		AccountHelp:       "The customer id of the account that owns the list or the conversion action: ten digits, with or without hyphens, at the top right of Google Ads.",
 		RuleSet:           RuleSet(),
 		OAuth: &provider.OAuth{
-			AuthorizeURL: defaultAuthorizeURL, TokenURL: defaultTokenURL, Scopes: []string{scope}, PKCE: true,
+			AuthorizeURL: defaultAuthorizeURL, TokenURL: defaultTokenURL, Scopes: []string{scope, adsScope}, PKCE: true,
 			Params: map[string]string{"access_type": "offline", "prompt": "consent"},
 		},
 		RequestsPerMinute: requestsPerMinute, // devguides/limits: a Cloud project, reads and writes apart
@@ -142,6 +142,7 @@ func Definition() provider.Definition {
 		Opens:          true,
 		Sizes:          true,
 		NewDestination: NewLists,
+		Publishing:     publishing(),
 	}
 }
 
