@@ -176,9 +176,10 @@ func (w *worker) settleCall(ctx context.Context, entries []activation.Entry, edi
 	if err := w.settle(ctx, known); err != nil {
 		return err
 	}
+	ended := slices.ContainsFunc(known, func(o activation.EntryOutcome) bool { return o.Status != activation.EntryQueued })
 	for _, o := range answers {
-		if o.State == provider.EditLater {
-			return laterError(o)
+		if o.State == provider.EditLater && (!ended || !o.Until.IsZero()) {
+			return laterError(o) // else the head is another one now, and is tried at once
 		}
 	}
 	if unknown := len(edits) - len(known); unknown > 0 {

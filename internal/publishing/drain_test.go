@@ -398,3 +398,29 @@ func TestStopInMidCall(t *testing.T) {
 		once(t, f.tookEffect())
 	})
 }
+
+// TestTogetherOrNotAtAll: a publisher that makes the edits of a call together or not at
+// all says later of those that another one's refusal kept back. They go at once.
+func TestTogetherOrNotAtAll(t *testing.T) {
+	test(t, func(w *world) {
+		f := newFar()
+		a := w.link("shop", f)
+		_, group, _, _, _ := f.tree()
+		w.read(a)
+		made := w.write(a, create(activation.KindKeyword, group, "one"), create(activation.KindKeyword, group, "two"), create(activation.KindKeyword, group, "three"))
+		f.judge = func(e provider.Edit) (provider.EditOutcome, bool) {
+			o := provider.EditOutcome{State: provider.EditLater, Code: "FAR-TOGETHER", Text: "Another one was refused."}
+			if e.Set["name"] == "two" {
+				o = provider.EditOutcome{State: provider.EditRefused, Code: "FAR-NO", Text: "No."}
+			}
+			return o, f.calls == 1
+		}
+		began := time.Now()
+		if errs := w.drained(a); len(errs) > 0 || time.Since(began) > time.Second {
+			t.Errorf("it took %v and %v", time.Since(began), errs)
+		}
+		w.is(made[0].ID, "done")
+		w.is(made[1].ID, "failed FAR-NO")
+		w.is(made[2].ID, "done")
+	})
+}
