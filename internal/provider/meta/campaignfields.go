@@ -137,7 +137,8 @@ var levels = []level{
 	{
 		name: typeCampaign, title: "Campaigns", kind: activation.KindCampaign, edge: "campaigns", dated: true,
 		members: []member{
-			name("Spring sale"), status(), {
+			name("Spring sale"), status(),
+			{
 				ObjectField: provider.ObjectField{
 					Name: "objective", Label: "Objective", Type: "select", Required: true, Fixed: true, Example: "OUTCOME_SALES",
 					Options: []string{"OUTCOME_APP_PROMOTION", "OUTCOME_AWARENESS", "OUTCOME_ENGAGEMENT", "OUTCOME_LEADS", "OUTCOME_SALES", "OUTCOME_TRAFFIC"},
@@ -155,7 +156,8 @@ var levels = []level{
 					Name: fieldCategories, Label: "Special ad categories", Type: "list", Example: "HOUSING",
 					Help: "What the law has Meta treat apart, divided by commas: CREDIT, EMPLOYMENT, HOUSING, ISSUES_ELECTIONS_POLITICS, ONLINE_GAMBLING_AND_GAMING or FINANCIAL_PRODUCTS_SERVICES. Empty = none.",
 				}, param: fieldCategories, form: asWords, empty: "[]",
-			}, {
+			},
+			{
 				ObjectField: provider.ObjectField{
 					Name: fieldSharing, Label: "Ad sets share budgets", Type: "bool", Example: "false",
 					Help: "Ad sets with budgets of their own may give some of it to each other.",
