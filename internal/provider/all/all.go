@@ -11,6 +11,7 @@ import (
 	"usher/internal/provider/http"
 	"usher/internal/provider/linkedin"
 	"usher/internal/provider/meta"
+	"usher/internal/provider/microsoft"
 	"usher/internal/provider/mysql"
 	"usher/internal/provider/postgres"
 	"usher/internal/provider/s3"
@@ -30,6 +31,7 @@ func Definitions() []provider.Definition {
 		meta.Definition(),
 		linkedin.Definition(),
 		google.Definition(),
+		microsoft.Definition(),
 		postgres.Definition(),
 		mysql.Definition(),
 		web.Definition(),

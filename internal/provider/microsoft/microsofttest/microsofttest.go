@@ -51,8 +51,6 @@ func Harness() providertest.PublisherHarness {
 			"keyword.final_url":       {Kept: keeps},
 			"location.bid_adjustment": {Value: "-15"},
 		},
-		Many: 230,
-		Skip: map[string]string{},
 	}
 }
 
@@ -320,7 +318,7 @@ func (t *tokens) Token(ctx context.Context) (string, error) {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Token == "" {
-		return "", &activation.Error{Kind: activation.Unauthorized, Code: "MSADS-AUTH", Message: "no token is minted"}
+		return "", &activation.Error{Kind: activation.Unauthorized, Code: microsoft.Codes()[0], Message: "no token is minted"}
 	}
 	t.token = got.Token
 	return t.token, nil
