@@ -132,6 +132,14 @@ func (p *planner) lies(ctx context.Context, l *layout, t *provider.ObjectType, p
 		if err != nil {
 			return nil, err
 		}
+		if create, waits := activation.CreatedBy(parent.ID); o == nil && waits {
+			// Its create failed, so there is nothing but the entry.
+			e, err := p.find.store.Entry(ctx, create)
+			if err != nil {
+				return nil, err
+			}
+			o = &activation.PublisherObject{ObjectRef: e.Object, Parent: e.ObjectParent, Local: map[string]string{activation.FieldName: e.ObjectName}}
+		}
 		if o == nil {
 			return append([]lie{{typ: up, id: shown(parent.ID)}}, out...), nil
 		}

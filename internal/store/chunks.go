@@ -45,8 +45,10 @@ func marks(skip, n int) string {
 	return b.String()
 }
 
-// rowChunks are how many rows one INSERT has: as many as fit of these.
-var rowChunks = []int{100, 10, 1}
+// rowChunks are how many rows one INSERT has: as many as fit of these. SQLite looks for
+// the name of each parameter among all of its statement, so that more rows at once
+// take longer for each.
+var rowChunks = []int{8, 1}
 
 // insertAll inserts rows of as many values each. head is the statement up to VALUES,
 // tail what follows the rows.
