@@ -47,7 +47,7 @@ var accountScenarios = []scenario{
 	{op: "edit-destination", path: "PUT /v2/destination/{dest}?confirm=true", body: `{"mapping":{"EMAIL":"email"}}`, status: 200, has: []string{`"mapping":{"EMAIL":"email"}`}},
 
 	{op: "list-providers", path: "GET /v2/provider?category=alert", status: 200, has: []string{`"slug":"slack"`}, lacks: []string{`"slug":"meta"`}},
-	{op: "show-provider", path: "GET /v2/provider/meta", status: 200, has: []string{`"id":"meta"`, `"categories":["export"]`, `"auth_method":"config"`, `"no_auth":false`, `"workflows":[`, `"match_keys":[`}},
+	{op: "show-provider", path: "GET /v2/provider/meta", status: 200, has: []string{`"id":"meta"`, `"categories":["export","publishing"]`, `"auth_method":"config"`, `"no_auth":false`, `"workflows":[`, `"match_keys":[`}},
 	{op: "show-provider", path: "GET /v2/provider/mark-of-a-secret-value", status: 404, has: []string{"PROVIDER-NOTFOUND-016"}},
 	{op: "list-workflows", path: "GET /v2/workflow?provider=meta&type=export", status: 200, has: []string{`"name":"meta_custom_audience"`, `"starts":["realtime"`}},
 	{op: "show-workflow", path: "GET /v2/workflow/meta-custom-audience", status: 200, has: []string{`"subject":"profiles"`, `"provider_slug":"meta"`}},

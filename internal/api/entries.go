@@ -11,13 +11,13 @@ import (
 
 // EntryPath is the entry in a path.
 type EntryPath struct {
-	ID int64 `path:"id" minimum:"1" doc:"id of the entry"`
+	ID int64 `path:"id" doc:"id of the entry"`
 }
 
 func (p EntryPath) id() activation.EntryID { return activation.EntryID(p.ID) }
 
-// entryFilter selects entries, in a query and in a body alike.
-type entryFilter struct {
+// EntryFilter selects entries, in a query and in a body alike.
+type EntryFilter struct {
 	Publisher string `query:"publisher_id" json:"publisher_id,omitempty" doc:"of one account"`
 	Status    string `query:"status" json:"status,omitempty" doc:"held, to_be_sent, queued, processing, done, partial, failed or cancelled; several with commas"`
 	Origin    string `query:"origin" json:"origin,omitempty" doc:"scheduled, user or system; several with commas"`
@@ -34,7 +34,7 @@ type entryFilter struct {
 var entryOperations = append(append([]activation.Operation(nil), activation.Operations...), activation.OpUpload)
 
 // query reads the filter.
-func (a *API) entryQuery(f entryFilter) (q activation.EntryQuery, err error) {
+func (a *API) entryQuery(f EntryFilter) (q activation.EntryQuery, err error) {
 	q = activation.EntryQuery{Publisher: activation.PublisherID(f.Publisher), Parent: activation.EntryID(f.Parent), Text: f.Text}
 	if q.Statuses, err = words("status", f.Status, activation.EntryStatuses); err != nil {
 		return q, err
@@ -70,16 +70,20 @@ var entryCommands = []struct {
 	{activation.CommandRetry, "Queue failed entries again, in the place they had"},
 }
 
+// entryPlace is a position under a name of its own in the OpenAPI document, beside
+// that of imports.
+type entryPlace struct{ publishing.Position }
+
 // entries are the routes of the Activity Log.
 func (a *API) entries(h huma.API) {
 	huma.Register(h, route("GET /v2/entry", Viewer, "list-entries", "The Activity Log: newest first, or what waits of one account in the order of posting", publishersTag), func(ctx context.Context, in *struct {
-		entryFilter
+		EntryFilter
 		Order string `query:"order" enum:"newest,posting" default:"newest"`
 		Start string `query:"start" doc:"_next of the page before"`
 		Limit int    `query:"limit" default:"50" minimum:"1" maximum:"1000"`
 	},
 	) (*reply[[]activation.Entry], error) {
-		q, err := a.entryQuery(in.entryFilter)
+		q, err := a.entryQuery(in.EntryFilter)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
@@ -102,14 +106,15 @@ func (a *API) entries(h huma.API) {
 	huma.Register(h, route("GET /v2/entry/{id}", Viewer, "show-entry", "One entry: what it changes, where it waits, what the publisher answered", publishersTag), func(ctx context.Context, in *EntryPath) (*reply[publishing.EntryView], error) {
 		return answer(a.Publishing.Entry(ctx, in.id()))(ctx, a)
 	})
-	huma.Register(h, route("GET /v2/entry/{id}/position", Viewer, "entry-position", "The place of a waiting entry, what it waits behind, and about how long", publishersTag), func(ctx context.Context, in *EntryPath) (*reply[publishing.Position], error) {
-		return answer(a.Publishing.Position(ctx, in.id()))(ctx, a)
+	huma.Register(h, route("GET /v2/entry/{id}/position", Viewer, "entry-position", "The place of a waiting entry, what it waits behind, and about how long", publishersTag), func(ctx context.Context, in *EntryPath) (*reply[entryPlace], error) {
+		p, err := a.Publishing.Position(ctx, in.id())
+		return answer(entryPlace{p}, err)(ctx, a)
 	})
 	for _, c := range entryCommands {
 		huma.Register(h, route("POST /v2/entry/"+string(c.command), Operator, string(c.command)+"-entries", c.summary+". The answer counts what was done and what was refused, with reasons", publishersTag), func(ctx context.Context, in *struct {
 			Body struct {
 				IDs    []activation.EntryID `json:"ids,omitempty" maxItems:"10000" doc:"entries by id"`
-				Filter *entryFilter         `json:"filter,omitempty" doc:"instead of ids: all that match"`
+				Filter *EntryFilter         `json:"filter,omitempty" doc:"instead of ids: all that match"`
 				DryRun bool                 `json:"dry_run,omitempty" doc:"count, and do nothing"`
 			}
 		},
@@ -135,13 +140,13 @@ func (a *API) entries(h huma.API) {
 
 // selected reads what a command is about: ids or a filter, never both and never
 // nothing, which would be all there is.
-func (a *API) selected(ids []activation.EntryID, f *entryFilter) (activation.EntryQuery, error) {
+func (a *API) selected(ids []activation.EntryID, f *EntryFilter) (activation.EntryQuery, error) {
 	switch {
 	case len(ids) > 0 && f != nil:
 		return activation.EntryQuery{}, invalid("filter", "filter: give ids or a filter, not both")
 	case len(ids) > 0:
 		return activation.EntryQuery{IDs: ids}, nil
-	case f == nil || *f == entryFilter{}:
+	case f == nil || *f == EntryFilter{}:
 		return activation.EntryQuery{}, invalid("ids", "ids: name at least one entry, or give a filter that narrows the log")
 	}
 	return a.entryQuery(*f)

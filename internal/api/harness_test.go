@@ -141,7 +141,7 @@ func operations(t testing.TB, s *servertest.Server) []operation {
 		for method, op := range methods {
 			o := operation{ID: op.ID, Method: strings.ToUpper(method), Path: path}
 			if op.Body != nil && strings.HasPrefix(path, "/v2/") {
-				o.JSON = true
+				_, o.JSON = op.Body.Content["application/json"]
 			}
 			out = append(out, o)
 		}
@@ -152,7 +152,7 @@ func operations(t testing.TB, s *servertest.Server) []operation {
 
 // nowhere is the path of o with ids of nothing.
 func (o operation) nowhere() string {
-	p := strings.NewReplacer("{id}", nobody, "{workflow}", "meta-custom-audience", "{type}", "meta", "{stream}", "people", "{name}", "people", "{n}", "1", "{slug}", "meta", "{field}", "customer", "{value}", "nobody", "{public_id}", "v1")
+	p := strings.NewReplacer("{id}", nobody, "{workflow}", "meta-custom-audience", "{type}", "meta", "{stream}", "people", "{name}", "people", "{n}", "1", "{slug}", "meta", "{field}", "customer", "{value}", "nobody", "{public_id}", "v1", "{kind}", "campaign", "{kinds}", "campaigns", "{object}", "1", "{plan}", nobody)
 	return p.Replace(o.Path)
 }
 
@@ -176,7 +176,7 @@ func roleOf(id string) activation.Role {
 	case "health", "ready":
 		return ""
 	case "create-authorization", "connect-authorization", "delete-authorization", "edit-authorization", "edit-typed-authorization", "replace-authorization", "show-vault", "rotate-vault", "audit-log", "stream-messages", "rejected-rows", "forget", "compact",
-		"list-users", "show-user", "create-user", "edit-user", "delete-user":
+		"list-users", "show-user", "create-user", "edit-user", "delete-user", "create-publisher", "edit-publisher", "delete-publisher":
 		return activation.RoleAdmin
 	case "list-jobs", "show-job", "job-logs", "jobs-logs", "job-passes", "workflow-job-passes", "metrics", "job-metrics", "workflow-job-metrics", "plan-job", "show-workflow-job", "workflow-job-logs", "plan-workflow-job",
 		"list-runs", "show-run", "run-items", "run-errors", "run-item", "list-targets", "show-target", "list-reconciliations", "target-drift", "list-priority-lists", "show-priority-list", "list-issues", "list-groups", "list-actions", "show-action", "preview-decision",
@@ -189,6 +189,8 @@ func roleOf(id string) activation.Role {
 		"list-destinations", "show-destination", "list-authorizations", "show-authorization", "list-providers",
 		"list-templates", "show-template", "list-alerts", "list-notices", "show-visitor",
 		"list-tokens", "show-token", "create-token", "delete-token", "change-password",
+		"list-publishers", "show-publisher", "next-entries", "publisher-costs", "list-objects", "show-object", "upload-template", "list-entries", "count-entries", "show-entry", "entry-position", "entry-errors",
+		"list-schedules", "list-strategies", "list-proposals",
 		"list-streams", "list-fields", "list-mappings", "list-loads", "show-load", "lookup-profile", "count-profiles":
 		return activation.RoleViewer
 	}

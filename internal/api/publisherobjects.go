@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -54,6 +55,17 @@ type ObjectPath struct {
 func (p ObjectPath) ref() (activation.ObjectRef, error) {
 	kind, err := kindOf(p.Kind)
 	return activation.ObjectRef{Kind: kind, ID: p.Object}, err
+}
+
+// BulkEdit is one edit of a bulk request, whose route names the kind.
+type BulkEdit struct {
+	Action string               `json:"action,omitempty" enum:"set,create,delete" doc:"set where there is an id, else create"`
+	ID     string               `json:"id,omitempty"`
+	Type   string               `json:"type,omitempty"`
+	Parent activation.ObjectRef `json:"parent,omitzero"`
+	Fields map[string]string    `json:"fields,omitempty"`
+	Clear  []string             `json:"clear,omitempty"`
+	Client string               `json:"client_id,omitempty" doc:"an id of the caller's own, for the caller's own books"`
 }
 
 // publisherObjects are the routes of the structure and of edits.
@@ -148,16 +160,8 @@ func (a *API) publisherObjects(h huma.API) {
 		PublisherPath
 		Kinds string `path:"kinds" enum:"campaigns,groups,creatives,keywords,others"`
 		Body  struct {
-			Edits []struct {
-				Action string               `json:"action,omitempty" enum:"set,create,delete" doc:"set where there is an id, else create"`
-				ID     string               `json:"id,omitempty"`
-				Type   string               `json:"type,omitempty"`
-				Parent activation.ObjectRef `json:"parent,omitzero"`
-				Fields map[string]string    `json:"fields,omitempty"`
-				Clear  []string             `json:"clear,omitempty"`
-				Client string               `json:"client_id,omitempty" doc:"an id of the caller's own, for the caller's own books"`
-			} `json:"edits" maxItems:"10000" minItems:"1"`
-			Send string `json:"send,omitempty" doc:"hold (kept until somebody posts it), nightly or now; nightly unless told"`
+			Edits []BulkEdit `json:"edits" maxItems:"10000" minItems:"1"`
+			Send  string     `json:"send,omitempty" doc:"hold (kept until somebody posts it), nightly or now; nightly unless told"`
 		}
 	},
 	) (*reply[publishing.EditResult], error) {
@@ -181,7 +185,28 @@ func (a *API) edit(ctx context.Context, id activation.PublisherID, send string, 
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	return answer(a.Publishing.Edit(ctx, id, edits, when, "api", CallerOf(ctx).Name))(ctx, a)
+	r, err := a.Publishing.Edit(ctx, id, edits, when, "api", CallerOf(ctx).Name)
+	return answer(r, orProblems(r, err, len(edits) > 1))(ctx, a)
+}
+
+// orProblems is err, or that the edits are wrong: every problem with its field, and of
+// several edits with the number of the edit. Nothing of them was written.
+func orProblems(r publishing.EditResult, err error, several bool) error {
+	if err != nil || r.Errors == 0 {
+		return err
+	}
+	var p activation.Problems
+	for _, one := range r.Problems {
+		field := one.Field
+		if several {
+			field = fmt.Sprintf("edits[%d].%s", one.Index, field)
+		}
+		p.Add(one.Code, field, "%s", one.Message)
+	}
+	if more := r.Errors - int64(len(r.Problems)); more > 0 {
+		p.Add("BADREQ-001", "edits", "%d more are wrong", more)
+	}
+	return p.Err()
 }
 
 // publisherFiles registers what is taken and given as a file. They are no huma

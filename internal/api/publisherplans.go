@@ -162,7 +162,8 @@ func (a *API) publisherPlans(h huma.API) {
 		}
 	},
 	) (*reply[publishing.EditResult], error) {
-		return answer(a.Publishing.GiveBids(ctx, in.id(), in.Plan, in.Body.Bids, CallerOf(ctx).Name))(ctx, a)
+		r, err := a.Publishing.GiveBids(ctx, in.id(), in.Plan, in.Body.Bids, CallerOf(ctx).Name)
+		return answer(r, orProblems(r, err, true))(ctx, a)
 	})
 	huma.Register(h, route("POST /v2/publisher/{id}/strategy/{plan}/override", Operator, "override-bid", "Keep one object's bid as it is given, until a day; without a day the override is taken away", publishersTag), func(ctx context.Context, in *struct {
 		PlanPath

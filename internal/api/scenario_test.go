@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,8 +22,10 @@ type scenario struct {
 	status int
 	has    []string
 	lacks  []string
-	keep   bool // the id in the answer is {made} from here on
-	person bool // asked with a person's own token, not the server's
+	keep   bool   // the id in the answer is {made} from here on
+	as     string // with keep: its name instead of {made}
+	entry  bool   // the id of the first entry in the answer is {entry} from here on
+	person bool   // asked with a person's own token, not the server's
 }
 
 // noGood are operations whose success is another suite's, with the reason.
@@ -40,6 +44,9 @@ var noGood = map[string]string{
 	"repair-target": "needs a difference: the server's story of drift makes one", "replace-target": "the same",
 	"delete-issue": "needs an id beside {made}: the suite of decisions deletes", "delete-group": "the same",
 	"acknowledge-alert": "needs something that is wrong: the suite of alerting makes it so", "silence-alert": "the same", "unsilence-alert": "the same", "test-alert": "needs a far side: the same",
+	"create-schedule": "needs an object that is there: the server's story of publishers schedules one", "edit-schedule": "the same", "delete-schedule": "the same",
+	"delete-object": "the same", "give-bids": "the same", "override-bid": "the same", "delete-publisher": "what is under way keeps it: the same",
+	"upload-edits": "a file is no scenario: the same", "upload-template": "the same", "entry-errors": "the same",
 	"bounce-job": "needs a failed job: the store's suite makes one", "bounce-workflow-job": "the same",
 }
 
@@ -406,7 +413,7 @@ func TestScenarios(t *testing.T) {
 		return text
 	}
 	good := map[string]scenario{}
-	for _, c := range slices.Concat(scenarios, accountScenarios) {
+	for _, c := range slices.Concat(scenarios, accountScenarios, publisherScenarios) {
 		t.Run(c.op+" "+c.path, func(t *testing.T) {
 			if strings.Contains(c.path, "{free}") {
 				var free []activation.Target
@@ -439,7 +446,16 @@ func TestScenarios(t *testing.T) {
 				if err := json.Unmarshal([]byte(a.body), &made); err != nil {
 					t.Fatal(err)
 				}
-				ids["{made}"] = made.Data.ID
+				ids[cmp.Or(c.as, "{made}")] = made.Data.ID
+			}
+			if c.entry {
+				var made struct {
+					Data struct{ Entries []struct{ ID int64 } }
+				}
+				if err := json.Unmarshal([]byte(a.body), &made); err != nil || len(made.Data.Entries) == 0 {
+					t.Fatal(err, a.body)
+				}
+				ids["{entry}"] = strconv.FormatInt(made.Data.Entries[0].ID, 10)
 			}
 		})
 		if _, ok := good[c.op]; !ok && c.status < 300 {
@@ -463,7 +479,7 @@ func everyOperationIsTried(t *testing.T, ops []operation, good map[string]scenar
 			t.Errorf("%s %s (%s) has no scenario that succeeds", o.Method, o.Path, o.ID)
 		}
 	}
-	for _, c := range slices.Concat(scenarios, accountScenarios) {
+	for _, c := range slices.Concat(scenarios, accountScenarios, publisherScenarios) {
 		if !slices.ContainsFunc(ops, func(o operation) bool { return o.ID == c.op }) {
 			t.Errorf("scenario for %q, which is no operation", c.op)
 		}
@@ -501,13 +517,19 @@ func whoMay(t *testing.T, s *servertest.Server, ops []operation) {
 	}
 }
 
+// elsewhere are bodies of operations whose success is another suite's.
+var elsewhere = map[string]string{
+	"create-schedule": `{"object":{"kind":"campaign","id":"1"},"action":"pause","days":[1],"hour":6}`, "edit-schedule": `{"hour":7}`,
+	"give-bids": `{"bids":[{"object":{"kind":"group","id":"1"},"bid":0.5}]}`, "override-bid": `{"object":{"kind":"group","id":"1"},"bid":0.5,"until":"2030-01-01"}`,
+}
+
 // notFound asks for things that are not there.
 func notFound(t *testing.T, s *servertest.Server, ops []operation, good map[string]scenario) {
 	for _, o := range ops {
 		if !strings.Contains(o.Path, "{id}") {
 			continue
 		}
-		a := call(t, s, s.Tokens[activation.RoleAdmin], o.Method, o.nowhere(), reader(good[o.ID].body))
+		a := call(t, s, s.Tokens[activation.RoleAdmin], o.Method, o.nowhere(), reader(cmp.Or(good[o.ID].body, elsewhere[o.ID])))
 		if a.StatusCode != http.StatusNotFound {
 			t.Errorf("%s of nothing: %d, want 404: %s", o.ID, a.StatusCode, a.body)
 			continue
@@ -522,7 +544,7 @@ func notFound(t *testing.T, s *servertest.Server, ops []operation, good map[stri
 var lenient = []string{"create-job", "create-workflow-job", "edit-job", "edit-workflow-job", "create-audience", "edit-audience", "set-mappings", "preview-import", "create-authorization", "edit-authorization", "edit-typed-authorization"}
 
 // optional are the operations that need no body.
-var optional = []string{"rebuild"}
+var optional = []string{"rebuild", "sync-publisher", "post-all-entries"}
 
 // badBodies sends what is no JSON, of another type, nothing, and unknown fields.
 func badBodies(t *testing.T, s *servertest.Server, ops []operation, good map[string]scenario) {
@@ -555,8 +577,13 @@ func badBodies(t *testing.T, s *servertest.Server, ops []operation, good map[str
 			}
 		}
 		size := 1 << 20
-		if o.ID == "apply" { // takes whole folders
+		switch o.ID {
+		case "apply": // takes whole folders
 			size = 16 << 20
+		case "bulk-edit":
+			size = 32 << 20
+		case "give-bids":
+			size = 8 << 20
 		}
 		if a := call(t, s, s.Tokens[activation.RoleAdmin], o.Method, o.nowhere(), strings.NewReader(`{"a":"`+strings.Repeat("x", size)+`"}`)); a.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s with %d MiB: %d, want 413", o.ID, size>>20, a.StatusCode)

@@ -49,9 +49,10 @@ type ChangeTeller interface {
 // PublisherInfo is what a publisher says of an account.
 type PublisherInfo struct {
 	// Name is what people call it there.
-	Name string
+	Name string `json:"name"`
 	// Currency is ISO 4217, Timezone IANA.
-	Currency, Timezone string
+	Currency string `json:"currency"`
+	Timezone string `json:"timezone"`
 }
 
 // Edit is one operation on one object, as it is posted.
