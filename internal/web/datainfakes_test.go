@@ -316,7 +316,8 @@ type dataWorld struct {
 	job   activation.Job
 }
 
-func startData(t testing.TB) *dataWorld {
+// startData starts a console over fakes; more changes what it is made of.
+func startData(t testing.TB, more ...func(*web.Config)) *dataWorld {
 	t.Helper()
 	ctx := t.Context()
 	st, err := sqlite.Open(ctx, sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.sqlite")), sqlite.Options{})
@@ -330,7 +331,7 @@ func startData(t testing.TB) *dataWorld {
 	providers := []provider.Definition{files}
 	ledger := struct{ tracking.Ledger }{}
 	door := access.New(access.Config{Store: st, Log: log})
-	c := web.New(web.Config{
+	cfg := web.Config{
 		Version: "test", Log: log, Now: now, Access: door, Store: st,
 		Catalog:  catalog.New(catalog.Config{Store: st, Warehouse: d.plane, Providers: providers, Log: log, Now: now}),
 		Tracking: &tracking.Tracking{Store: st, Ledger: ledger, Providers: providers}, Delivery: quietDelivery{}, Warehouse: d.plane, Loads: d.work, Providers: providers, Explain: d.work,
@@ -338,7 +339,11 @@ func startData(t testing.TB) *dataWorld {
 			Rebuilds: d.work, Forgets: d.work, Imports: d.work, Mapping: d.plane, Merges: d.plane, Rejected: d.work, Series: d.work,
 			Suppressed: func(context.Context) (int64, error) { return 12, nil },
 		},
-	})
+	}
+	for _, change := range more {
+		change(&cfg)
+	}
+	c := web.New(cfg)
 	mux := http.NewServeMux()
 	c.Register(mux)
 	s := httptest.NewServer(mux)

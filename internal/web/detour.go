@@ -8,7 +8,7 @@ import (
 // A detour is a form that a person was sent to from another one, such as new
 // credentials in the middle of a new job. Its address carries where to go back
 // to; only forms of ours are gone back to.
-var detours = []string{"/jobs/new/", "/destinations/new"}
+var detours = []string{"/jobs/new/", "/destinations/new", "/publishers/new"}
 
 // backTo is where the person came from, "" for nowhere.
 func backTo(v visit) string {

@@ -10,11 +10,11 @@ import (
 
 // settings is the block of the sidebar about people and tokens.
 func settings(role activation.Role) navGroup {
-	g := navGroup{"Settings", "Settings", []navLink{{"/settings", "Settings", "settings", false}}}
+	g := navGroup{"Settings", "Settings", []navLink{{"/settings", "Settings", "settings", false, ""}}}
 	if role.Includes(activation.RoleAdmin) {
-		g.Links = append(g.Links, navLink{"/people", "People", "user", false})
+		g.Links = append(g.Links, navLink{"/people", "People", "user", false, ""})
 	}
-	g.Links = append(g.Links, navLink{"/tokens", "API tokens", "code", false}, navLink{"/account", "Your account", "user-circle", false})
+	g.Links = append(g.Links, navLink{"/tokens", "API tokens", "code", false, ""}, navLink{"/account", "Your account", "user-circle", false, ""})
 	return g
 }
 

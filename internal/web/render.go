@@ -38,7 +38,7 @@ func parseTemplates() templates {
 
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"asset": asset, "num": num, "utc": utc, "day": func(t time.Time) string { return t.UTC().Format(time.DateOnly) }, "iso": iso, "clock": clock, "dur": dur, "sentence": sentence, "icon": iconOf, "iconSpin": spinningIcon, "help": helpPath, "pct": pct,
+		"asset": asset, "num": num, "utc": utc, "day": func(t time.Time) string { return t.UTC().Format(time.DateOnly) }, "iso": iso, "clock": clock, "dur": dur, "sentence": sentence, "icon": iconOf, "iconSpin": spinningIcon, "help": helpPath, "pct": pct, "value": valueText, "lower": lower, "word": sentenceWord,
 	}
 }
 
@@ -54,6 +54,8 @@ type navGroup struct {
 type navLink struct {
 	Href, Text, Icon string
 	Current          bool
+	// Count is how many wait there, "" = nothing is counted.
+	Count string
 }
 
 // pageData is what every template gets.
@@ -69,16 +71,25 @@ type pageData struct {
 	May           bool // may change things
 }
 
-// sections are the pages of the sidebar, and nothing that does not exist.
-func sections(current string, role activation.Role, decides bool) []navGroup {
+// sections are the pages of the sidebar, and nothing that does not exist. waiting is
+// how many changes have not reached their publisher yet.
+func (c *Console) sections(current string, role activation.Role, waiting int64) []navGroup {
 	groups := []navGroup{
-		{"", "Operate", []navLink{{"/", "Overview", "layout-dashboard", false}, {"/jobs", "Jobs", "arrows-exchange", false}, {"/sync", "Sync tracking", "activity", false}, {"/alerts", "Alerts", "bell", false}}},
-		{"Customer data", "Customer data", []navLink{{"/audiences", "Audiences", "users-group", false}, {"/data", "Data", "database", false}}},
-		{"Set-up", "Set-up", []navLink{{"/destinations", "Destinations", "target", false}, {"/templates", "Payload templates", "code", false}, {"/authorizations", "Authorizations", "key", false}}},
+		{"", "Operate", []navLink{{"/", "Overview", "layout-dashboard", false, ""}, {"/jobs", "Jobs", "arrows-exchange", false, ""}, {"/sync", "Sync tracking", "activity", false, ""}, {"/alerts", "Alerts", "bell", false, ""}}},
+		{"Customer data", "Customer data", []navLink{{"/audiences", "Audiences", "users-group", false, ""}, {"/data", "Data", "database", false, ""}}},
+		{"Set-up", "Set-up", []navLink{{"/destinations", "Destinations", "target", false, ""}, {"/templates", "Payload templates", "code", false, ""}, {"/authorizations", "Authorizations", "key", false, ""}}},
 		settings(role),
 	}
-	if decides {
-		groups[1].Links = slices.Insert(groups[1].Links, 1, navLink{"/decisions", "Next-best-action", "sparkles", false})
+	if c.Publishing != nil {
+		count := ""
+		if waiting > 0 {
+			count = num(waiting)
+		}
+		groups[0].Links = slices.Insert(groups[0].Links, 3, navLink{"/activity", "Activity log", "list-check", false, count})
+		groups[2].Links = slices.Insert(groups[2].Links, 1, navLink{"/publishers", "Publishers", "bolt", false, ""})
+	}
+	if c.Decisions != nil {
+		groups[1].Links = slices.Insert(groups[1].Links, 1, navLink{"/decisions", "Next-best-action", "sparkles", false, ""})
 	}
 	for _, g := range groups {
 		for i := range g.Links {
@@ -90,7 +101,7 @@ func sections(current string, role activation.Role, decides bool) []navGroup {
 
 func (c *Console) data(v visit, out view) pageData {
 	d := pageData{
-		view: out, Nav: sections(out.Section, v.who.Role, c.Decisions != nil), User: v.who.Name, Version: c.Version, CSRF: v.who.CSRF, Now: c.Now().UTC(),
+		view: out, Nav: c.sections(out.Section, v.who.Role, c.waitingCount(v.Context())), User: v.who.Name, Version: c.Version, CSRF: v.who.CSRF, Now: c.Now().UTC(),
 		May: v.who.May(activation.RoleOperator),
 	}
 	if out.Page != "" {

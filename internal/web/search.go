@@ -71,7 +71,7 @@ func fits(query string, texts ...string) bool {
 
 func (c *Console) findPages(v visit, query string) (foundGroup, error) {
 	g := foundGroup{Title: "Pages"}
-	for _, group := range sections("", v.who.Role, c.Decisions != nil) {
+	for _, group := range c.sections("", v.who.Role, 0) {
 		for _, l := range group.Links {
 			if fits(query, l.Text) {
 				g.Found = append(g.Found, found{link: link{l.Href, l.Text}, Logo: l.Icon})

@@ -70,7 +70,7 @@ func leaveUndo(w http.ResponseWriter, byTLS bool, path string) {
 }
 
 // takeUndo returns the form that the request carries, and takes it away. Only
-// commands of jobs are taken back.
+// commands of jobs, and holds and releases of the log, are taken back.
 func takeUndo(w http.ResponseWriter, r *http.Request) string {
 	cookie, err := r.Cookie(undoCookie)
 	if err != nil {
@@ -78,7 +78,7 @@ func takeUndo(w http.ResponseWriter, r *http.Request) string {
 	}
 	http.SetCookie(w, &http.Cookie{Name: undoCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	path, err := url.QueryUnescape(cookie.Value)
-	if err != nil || !strings.HasPrefix(path, "/jobs/") {
+	if err != nil || !strings.HasPrefix(path, "/jobs/") && !strings.HasPrefix(path, "/activity/undo/") {
 		return ""
 	}
 	return path

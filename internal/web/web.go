@@ -52,6 +52,8 @@ type Config struct {
 	Decisions   Decisions
 	Past        Past
 	Insight     Insight
+	// Publishing may be nil too: nothing of publishers is there then.
+	Publishing Publishing
 	DataIn
 }
 
@@ -88,6 +90,8 @@ type Console struct {
 	rates  brief[*rate]
 	drifts brief[[]warehouse.Drifting]
 	costs  brief[rebuild.Cost]
+	waits  brief[int64]
+	kept   keptFiles
 }
 
 // New returns a console.
@@ -121,6 +125,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	c.registerPeople(mux)
 	c.registerTokens(mux)
 	c.registerTemplates(mux)
+	c.registerPublishing(mux)
 	c.page(mux, "/help/{page}", "", c.help)
 	mux.HandleFunc("GET /events", c.events)
 	mux.HandleFunc("GET /", c.nothingHere)
@@ -129,5 +134,9 @@ func (c *Console) Register(mux *http.ServeMux) {
 // Changed tells that something changed; open pages look again soon.
 func (c *Console) Changed() { c.hub.changed() }
 
-// Close ends the event streams of all open pages.
-func (c *Console) Close() { c.hub.close() }
+// Close ends the event streams of all open pages and forgets files that wait for a
+// confirmation.
+func (c *Console) Close() {
+	c.hub.close()
+	c.kept.close()
+}
