@@ -144,6 +144,7 @@ func TestCampaignRequests(t *testing.T) {
 		{"campaign_repoint", []answer{{body: good}}, posted(provider.Edit{
 			Operation: activation.OpEdit, Object: ref(activation.KindCreative, "30"), Type: typeAd, Parent: ref(activation.KindGroup, "20"), Set: map[string]string{"creative": "41", "bid": "1"},
 		})},
+		{"campaign_no_category", []answer{{body: good}}, posted(edited("10", map[string]string{"special_ad_categories": "NONE"}))},
 		{"campaign_open_end", []answer{{body: good}}, posted(editedSet("20", map[string]string{}, "end_time"))},
 		{"campaign_read", []answer{replies(reply1(200, `{"id":"10","name":"A"}`), reply1(400, `{"error":{"code":100,"error_subcode":33}}`), reply1(200, `{"id":"30","status":"DELETED"}`), reply1(200, `{"id":"40"}`)), {body: accountAnswer}}, func(p *publisher) error {
 			got, err := p.Read(ctx, []activation.ObjectRef{ref(activation.KindCampaign, "10"), ref(activation.KindGroup, "20"), ref(activation.KindCreative, "30"), ref(activation.KindOther, "40"), ref(activation.KindKeyword, "50"), ref(activation.KindCampaign, "new-3")})

@@ -18,6 +18,8 @@ const (
 	metaPaused   = "PAUSED"
 	metaArchived = "ARCHIVED"
 	metaDeleted  = "DELETED"
+	// noCategory stands for no special ad category.
+	noCategory = "NONE"
 
 	// timeForm is how values are kept, metaTime how Meta writes times.
 	timeForm = "2006-01-02 15:04"
@@ -153,7 +155,11 @@ func (p *publisher) writeValue(w *written, m member, v string) *provider.EditOut
 		}
 		v = at.Format(metaTime)
 	case asWords:
-		text, err := json.Marshal(provider.List(v))
+		words := slices.DeleteFunc(provider.List(v), func(w string) bool { return w == noCategory })
+		if len(words) == 0 { // Meta's word for none
+			w.values[m.Name] = ""
+		}
+		text, err := json.Marshal(append([]string{}, words...))
 		if err != nil {
 			return unwritable(m.Name, "the list cannot be written")
 		}
@@ -229,7 +235,7 @@ func (p *publisher) readValue(m member, raw json.RawMessage, into map[string]str
 	case asWords:
 		var words []string
 		_ = json.Unmarshal(raw, &words) // none, then
-		words = slices.DeleteFunc(words, func(w string) bool { return w == "NONE" })
+		words = slices.DeleteFunc(words, func(w string) bool { return w == noCategory })
 		put(into, m.Name, strings.Join(words, ","))
 	case asJSON:
 		put(into, m.Name, canonical(raw))
