@@ -243,7 +243,7 @@ func (t *tx) entryPage(q activation.EntryQuery, limit int) ([]entryCursor, error
 	if q.Posting {
 		statuses = slices.DeleteFunc(slices.Clone(statuses), func(s activation.EntryStatus) bool { return !s.Waits() })
 	}
-	whole := !q.Posting && (q.Publisher == "" && len(q.Statuses) == 0 || len(q.IDs) > 0 || q.Object.ID != "" || !q.EndedSince.IsZero())
+	whole := !q.Posting && !q.Top && (q.Publisher == "" && len(q.Statuses) == 0 || len(q.IDs) > 0 || q.Object.ID != "" || !q.EndedSince.IsZero())
 	if q.Publisher == "" && !whole && q.Parent == 0 {
 		rows, err := t.query(`SELECT id FROM publishers ORDER BY id`)
 		if accounts, err = collect(rows, err, func(r scanner) (id activation.PublisherID, err error) { return id, r.Scan(&id) }); err != nil {
@@ -289,7 +289,7 @@ func (t *tx) entryKeys(q activation.EntryQuery, account activation.PublisherID, 
 			in(&w, "e.status", q.Statuses)
 		}
 		if q.Posting {
-			w.conditions = append(w.conditions, `e.operation <> 'upload'`)
+			w.conditions = append(w.conditions, `e.status IN `+waitingStatuses+` AND e.operation <> 'upload'`) // as the index says it
 		}
 		entryConditions(&w, q)
 		switch {

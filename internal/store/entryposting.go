@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -143,7 +144,9 @@ func (s *Store) EntriesAhead(ctx context.Context, id activation.EntryID) (out []
 		})
 		out = append(out, groups...)
 		for _, e := range at.along {
-			out = addAhead(out, e)
+			if !at.queued[e.ID] {
+				out = addAhead(out, e)
+			}
 		}
 		return err
 	})
@@ -176,17 +179,20 @@ func addAhead(groups []activation.AheadGroup, e activation.Entry) []activation.A
 	return append(groups, activation.AheadGroup{Origin: e.Origin, Kind: e.Object.Kind, Operation: e.Operation, Parent: e.Parent, First: e.ID, Status: e.Status, Count: 1})
 }
 
-// stand is where an entry stands among what is released, or would if it were released:
-// along are the creates that it would bring in front of it, in order.
+// stand is where an entry stands among what is released, or would if it were released
+// with all that it needs, which is along: entries in order, their places, and whether
+// they are queued in front of it already.
 type stand struct {
 	entry        activation.Entry
 	turn, before int64
 	along        []activation.Entry
+	places       map[activation.EntryID]int64
+	queued       map[activation.EntryID]bool
 }
 
 func (t *tx) standOf(id activation.EntryID) (stand, error) {
 	e, err := t.entry(id)
-	s := stand{entry: e, turn: packed(e.Key())}
+	s := stand{entry: e, turn: packed(e.Key()), places: map[activation.EntryID]int64{}, queued: map[activation.EntryID]bool{}}
 	if err != nil || e.Status == activation.EntryProcessing || !e.Status.Waits() {
 		return s, err
 	}
@@ -202,30 +208,40 @@ func (t *tx) standOf(id activation.EntryID) (stand, error) {
 	for _, n := range net.closure(id) {
 		if n.status.Waits() && n.status != activation.EntryProcessing {
 			ids = append(ids, n.id)
+			s.places[n.id] = n.own
 		}
 	}
-	there := map[activation.EntryID]bool{}
-	err = inChunks(2, ids, func(marks string, args []any) error {
-		rows, err := t.query(`SELECT e.id FROM entries e WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.turn < $2 AND e.id IN `+marks, append([]any{e.Publisher, s.turn}, args...)...)
-		some, err := collect(rows, err, func(r scanner) (id activation.EntryID, err error) { return id, r.Scan(&id) })
-		for _, id := range some {
-			there[id] = true
-		}
-		return err
-	})
+	turns, err := t.placedIn(releasedOrder, ids)
 	if err != nil {
 		return s, err
 	}
-	along, err := t.entriesByID(slices.DeleteFunc(ids, func(id activation.EntryID) bool { return there[id] }))
+	for _, p := range turns {
+		s.places[p.id] = p.place
+		s.queued[p.id] = p.place < s.turn
+	}
+	along, err := t.entriesByID(ids)
 	if err != nil {
 		return s, err
 	}
+	var pull func(needs []activation.EntryID, place int64)
+	pull = func(needs []activation.EntryID, place int64) {
+		for _, need := range needs {
+			if had, ok := s.places[need]; ok && had > place {
+				s.places[need] = place
+				pull(net[need].needs, place)
+			}
+		}
+	}
+	for _, n := range ids {
+		pull(net[n].needs, s.places[n])
+	}
+	pull(e.Refers, s.turn)
 	for _, a := range activation.PostingOrder(append(along, e)) {
-		if a.ID == id {
-			break
+		if a.ID != id {
+			s.along = append(s.along, a)
 		}
-		s.along = append(s.along, a)
 	}
+	slices.SortStableFunc(s.along, func(a, b activation.Entry) int { return cmp.Compare(s.places[a.ID], s.places[b.ID]) })
 	return s, nil
 }
 
@@ -237,14 +253,8 @@ func (s *Store) EntryBefore(ctx context.Context, id activation.EntryID) (before 
 		if err != nil || !at.entry.Status.Waits() {
 			return err
 		}
-		if n := len(at.along); n > 0 {
-			before = &at.along[n-1]
-			return nil
-		}
 		if at.entry.Status != activation.EntryProcessing {
-			before, err = collectOne(t, scanEntry, `SELECT `+entryColumns+` FROM entries e WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.operation <> 'upload' AND (e.turn, e.turn_before) < ($2, $3)
-				ORDER BY e.turn DESC, e.turn_before DESC LIMIT 1`, at.entry.Publisher, at.turn, at.before)
-			if err != nil || before != nil {
+			if before, err = t.queuedBefore(at); err != nil || before != nil {
 				return err
 			}
 		}
@@ -261,4 +271,30 @@ func (s *Store) EntryBefore(ctx context.Context, id activation.EntryID) (before 
 		return nil, fmt.Errorf("look what is before entry %d: %w", id, err)
 	}
 	return before, nil
+}
+
+// queuedBefore is the entry of those that are released, or would be along with this
+// one, that goes directly before it.
+func (t *tx) queuedBefore(at stand) (*activation.Entry, error) {
+	rows, err := t.query(`SELECT e.id, e.turn FROM entries e WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.operation <> 'upload' AND (e.turn, e.turn_before) < ($2, $3)
+		ORDER BY e.turn DESC, e.turn_before DESC LIMIT $4`, at.entry.Publisher, at.turn, at.before, len(at.along)+1)
+	queued, err := collect(rows, err, func(r scanner) (p placed, err error) { return p, r.Scan(&p.id, &p.place) })
+	if err != nil {
+		return nil, err
+	}
+	var last *activation.Entry
+	if n := len(at.along); n > 0 {
+		last = &at.along[n-1]
+	}
+	for _, p := range queued {
+		if _, along := at.places[p.id]; along {
+			continue
+		}
+		if last != nil && at.places[last.ID] > p.place {
+			break
+		}
+		e, err := t.entry(p.id)
+		return &e, err
+	}
+	return last, nil
 }

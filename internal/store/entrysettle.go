@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"usher/internal/activation"
 )
@@ -15,9 +16,11 @@ type settling struct {
 	tally   *entryTally
 	have    map[activation.ObjectRef]objectRow
 	refs    []activation.ObjectRef // those whose local values change
-	// failed and held are creates; held entries need others and were released.
+	hand    map[activation.EntryID]*activation.Entry
+	// failed and held are creates. left are entries that need others and are not released
+	// any more; those of ended do not wait either.
 	failed, held []activation.EntryID
-	left         []*entryNode
+	left, ended  []*entryNode
 }
 
 // SettleEntries stores what became of processing entries; see publishing.Posting.
@@ -31,7 +34,7 @@ func (s *Store) SettleEntries(ctx context.Context, p activation.Pass, id activat
 		if err != nil {
 			return err
 		}
-		st := &settling{t: t, account: id, tally: newTally(id)}
+		st := &settling{t: t, account: id, tally: newTally(id), hand: entries}
 		for _, o := range outcomes {
 			st.refs = append(st.refs, entries[o.Entry].Object)
 		}
@@ -94,6 +97,9 @@ func (st *settling) settle(e activation.Entry, o activation.EntryOutcome) error 
 		if e.Operation == activation.OpCreate {
 			st.failed = append(st.failed, e.ID)
 		}
+		if len(e.Refers) > 0 {
+			st.ended = append(st.ended, &entryNode{id: e.ID, own: packed(e.Key()), needs: e.Refers})
+		}
 	case activation.EntryQueued:
 		ended = nil
 	case activation.EntryHeld:
@@ -120,7 +126,7 @@ func (st *settling) settle(e activation.Entry, o activation.EntryOutcome) error 
 	}
 	st.tally.move(e.Parent, activation.EntryProcessing, o.Status)
 	_, err := st.t.exec(`UPDATE entries SET status = $1, reason = $2, ended_at = $3, answer = $4, error_code = $5, error_text = $6, request_id = $7, kind = $8, object_id = $9, changes = $10, error_field = $12,
-		released_at = CASE WHEN $1 = 'held' THEN NULL ELSE released_at END, pass_id = NULL WHERE id = $11`,
+		released_at = CASE WHEN $1 = 'held' THEN NULL ELSE released_at END, pass_id = NULL, error_field = $12 WHERE id = $11`,
 		o.Status, o.Reason, ended, o.Answer, o.ErrorCode, o.ErrorText, o.RequestID, e.Object.Kind, e.Object.ID, list(e.Changes), int64(e.ID), o.ErrorField)
 	return err
 }
@@ -190,8 +196,12 @@ func (st *settling) rename(create activation.EntryID, planned, made activation.O
 				keep = append(keep, need)
 			}
 		}
+		u.Refers = keep
+		if mine := st.hand[u.ID]; mine != nil {
+			mine.Object, mine.ObjectParent, mine.Changes, mine.Refers = u.Object, u.ObjectParent, u.Changes, u.Refers
+		}
 		if _, err := st.t.exec(`UPDATE entries SET object_id = $1, parent_object = $2, changes = $3, refers = $4 WHERE id = $5`,
-			u.Object.ID, u.ObjectParent.ID, list(u.Changes), list(keep), int64(u.ID)); err != nil {
+			u.Object.ID, u.ObjectParent.ID, list(u.Changes), list(u.Refers), int64(u.ID)); err != nil {
 			return err
 		}
 		if u.Object.ID != "" {
@@ -272,8 +282,9 @@ func (st *settling) follow() error {
 	if err := t.restatus(st.tally, back, activation.EntryToBeSent, ""); err != nil {
 		return err
 	}
+	failed = append(failed, st.ended...)
 	if err := t.leave(waitingOrder, linkedOf(failed)); err != nil {
 		return err
 	}
-	return t.leave(releasedOrder, linkedOf(append(append(failed, back...), st.left...)))
+	return t.leave(releasedOrder, linkedOf(slices.Concat(failed, back, st.left)))
 }

@@ -62,8 +62,9 @@ CREATE INDEX publisher_objects_waiting ON publisher_objects (publisher_id, kind,
 CREATE TABLE entry_ids (one BIGINT PRIMARY KEY CHECK (one = 1), last BIGINT NOT NULL);
 INSERT INTO entry_ids (one, last) VALUES (1, 0);
 
+-- The ids come from there; what counts them here is only a faster key.
 CREATE TABLE entries (
-  id            BIGINT PRIMARY KEY,
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
   publisher_id  TEXT NOT NULL REFERENCES publishers (id) ON DELETE CASCADE,
   parent_id     BIGINT,
   file_row      BIGINT NOT NULL DEFAULT 0,
@@ -111,8 +112,9 @@ CREATE TABLE entries (
 );
 CREATE INDEX entries_place ON entries (publisher_id, status, place, place_before)
   WHERE status IN ('held', 'to_be_sent', 'queued', 'processing') AND operation <> 'upload';
-CREATE INDEX entries_turn ON entries (publisher_id, turn, turn_before) WHERE status = 'queued' AND operation <> 'upload';
+CREATE INDEX entries_turn ON entries (publisher_id, turn, turn_before, origin, kind, operation, parent_id, id) WHERE status = 'queued' AND operation <> 'upload';
 CREATE INDEX entries_log ON entries (publisher_id, status, id);
+CREATE INDEX entries_top ON entries (publisher_id, status, id) WHERE parent_id IS NULL;
 CREATE INDEX entries_children ON entries (parent_id, status, id) WHERE parent_id IS NOT NULL;
 CREATE INDEX entries_object ON entries (publisher_id, kind, object_id, id);
 CREATE INDEX entries_ended ON entries (publisher_id, ended_at) WHERE ended_at IS NOT NULL;

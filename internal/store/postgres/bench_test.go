@@ -47,3 +47,6 @@ func BenchmarkRuns(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkLog is that of every store.
+func BenchmarkLog(b *testing.B) { storetest.BenchLog(b, storetest.Env{Open: open}) }

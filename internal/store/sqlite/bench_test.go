@@ -36,3 +36,5 @@ func BenchmarkRuns(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkLog(b *testing.B) { storetest.BenchLog(b, storetest.Env{Open: open}) }

@@ -96,6 +96,13 @@ func Run(t *testing.T, env Env) {
 		{"passes of two nodes", passRace},
 		{"publisher accounts", publisherAccounts},
 		{"writing entries", writing},
+		{"commands on entries", moving},
+		{"conflicts", conflicting},
+		{"objects", listingObjects},
+		{"the log", listingEntries},
+		{"what is created", createdObjects},
+		{"plans", plans},
+		{"costs", costs},
 		{"logs", logs},
 		{"metrics", metrics},
 		{"series", seriesOf},
@@ -143,5 +150,9 @@ func Run(t *testing.T, env Env) {
 	t.Run("any order of commands", func(t *testing.T) {
 		t.Parallel()
 		anyOrder(t, env)
+	})
+	t.Run("the Activity Log in any order", func(t *testing.T) {
+		t.Parallel()
+		logInAnyOrder(t, env)
 	})
 }

@@ -1,0 +1,150 @@
+package storetest
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"usher/internal/activation"
+)
+
+// benchEntries is how many entries wait in BenchLog.
+var benchEntries = flag.Int("entries", 20_000, "how many entries wait in the benchmark of the Activity Log")
+
+// piece is how many entries one call of More gives.
+const piece = 1000
+
+// BenchLog measures the Activity Log of one account in which very much waits: uploads
+// of a tenth each that delete or edit a tenth as many objects.
+func BenchLog(b *testing.B, env Env) {
+	w := newWorld(b, env)
+	ctx := b.Context()
+	a := w.account("Shop")
+	p := w.poster(a)
+	n := *benchEntries
+	objects := n / 10
+	for at := 0; at < objects; at += piece {
+		var ids []string
+		for i := at; i < min(objects, at+piece); i++ {
+			ids = append(ids, fmt.Sprint(i))
+		}
+		w.have(a, p, ids...)
+	}
+	upload := func(status activation.EntryStatus) activation.EntryID {
+		given := 0
+		more := func() ([]activation.Entry, error) {
+			var out []activation.Entry
+			for ; len(out) < piece && given < objects; given++ {
+				e := edit(fmt.Sprint(given), "bid", "1.00", fmt.Sprintf("%d.50", given), status)
+				e.Source, e.Row = "upload", given+2
+				out = append(out, e)
+			}
+			return out, nil
+		}
+		first, err := more()
+		w.ok(err)
+		out, err := w.WriteEntries(ctx, a.ID, &activation.Entry{Origin: activation.OriginUser, By: "ann", Source: "upload", Text: "bids.csv"}, first, activation.EntryWrite{More: more})
+		w.ok(err)
+		return out[0].ID
+	}
+	begun := time.Now() //nolint:forbidigo // a benchmark measures
+	for range 10 {
+		upload(activation.EntryQueued)
+	}
+	b.Logf("%d entries of %d objects were written in %s", n, objects, time.Since(begun)) //nolint:forbidigo // a benchmark measures
+	last := w.write(a, edit("1", "bid", "1.00", "9.00", activation.EntryQueued))[0].ID
+	b.Run("head of 1000", func(b *testing.B) {
+		for b.Loop() {
+			head, _, err := w.QueueHead(ctx, a.ID, 1000)
+			w.ok(err)
+			w.equal(1000, len(head))
+		}
+	})
+	b.Run("head of 50", func(b *testing.B) {
+		for b.Loop() {
+			_, _, err := w.QueueHead(ctx, a.ID, 50)
+			w.ok(err)
+		}
+	})
+	for _, c := range []struct {
+		name string
+		q    activation.EntryQuery
+	}{
+		{"page newest of all", activation.EntryQuery{}},
+		{"page newest", activation.EntryQuery{Publisher: a.ID}},
+		{"page at the top", activation.EntryQuery{Publisher: a.ID, Top: true}},
+		{"page by status", activation.EntryQuery{Publisher: a.ID, Statuses: []activation.EntryStatus{activation.EntryQueued}}},
+		{"page of a rare status", activation.EntryQuery{Statuses: []activation.EntryStatus{activation.EntryFailed}}},
+		{"page in the order of posting", activation.EntryQuery{Publisher: a.ID, Posting: true}},
+		{"page deep in the order of posting", activation.EntryQuery{Publisher: a.ID, Posting: true, After: w.cursor(a)}},
+		{"page of an upload", activation.EntryQuery{Parent: last - 1 - activation.EntryID(objects)}},
+		{"page of an object", activation.EntryQuery{Publisher: a.ID, Object: group("1")}},
+		{"page of a text that few have", activation.EntryQuery{Publisher: a.ID, Text: "Group 77 "}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				_, _, err := w.Entries(ctx, c.q)
+				w.ok(err)
+			}
+		})
+	}
+	b.Run("counts", func(b *testing.B) {
+		for b.Loop() {
+			_, err := w.EntryCounts(ctx, a.ID)
+			w.ok(err)
+		}
+	})
+	b.Run("ahead of the last", func(b *testing.B) {
+		for b.Loop() {
+			_, err := w.EntriesAhead(ctx, last)
+			w.ok(err)
+		}
+	})
+	b.Run("before the last", func(b *testing.B) {
+		for b.Loop() {
+			_, err := w.EntryBefore(ctx, last)
+			w.ok(err)
+		}
+	})
+	b.Run("edit", func(b *testing.B) {
+		for b.Loop() {
+			w.write(a, edit("2", "bid", "1.00", "9.00", activation.EntryToBeSent))
+		}
+	})
+	b.Run("claim and settle 1000", func(b *testing.B) {
+		for b.Loop() {
+			head, _, err := w.QueueHead(ctx, a.ID, 1000)
+			w.ok(err)
+			_, err = w.ClaimEntries(ctx, p, a.ID, entryIDs(head))
+			w.ok(err)
+			var outcomes []activation.EntryOutcome
+			for _, e := range head {
+				outcomes = append(outcomes, activation.EntryOutcome{Entry: e.ID, Status: activation.EntryQueued, Answer: "again"})
+			}
+			w.ok(w.SettleEntries(ctx, p, a.ID, outcomes))
+		}
+	})
+	b.Run("upload of a tenth", func(b *testing.B) {
+		for b.Loop() {
+			upload(activation.EntryToBeSent)
+		}
+	})
+	b.Run("post all of a tenth", func(b *testing.B) {
+		for b.Loop() {
+			_, err := w.MoveEntries(ctx, activation.CommandPostAll, activation.EntryQuery{Publisher: a.ID}, "ann", false)
+			w.ok(err)
+			b.StopTimer()
+			upload(activation.EntryToBeSent)
+			b.StartTimer()
+		}
+	})
+}
+
+// cursor is one in the middle of the order of posting.
+func (w *world) cursor(a activation.PublisherAccount) string {
+	w.t.Helper()
+	_, next, err := w.Entries(w.t.Context(), activation.EntryQuery{Publisher: a.ID, Posting: true, Limit: min(10_000, *benchEntries/2)})
+	w.ok(err)
+	return next
+}
