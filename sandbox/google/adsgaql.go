@@ -21,6 +21,7 @@ type gaqlQuery struct {
 type gaqlCondition struct {
 	field, operator string
 	values          []gaqlValue
+	set             map[string]bool // of a list, once it is asked for
 }
 
 // gaqlValue is a value as it is written; quoted tells texts from numbers and words.

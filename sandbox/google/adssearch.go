@@ -357,27 +357,71 @@ func order(v protoreflect.Value, f protoreflect.FieldDescriptor, text string) in
 
 // fits reports whether a row meets all conditions.
 func (s *selection) fits(r gaqlRow) bool {
-	for _, c := range s.where {
-		f, _ := s.field(c.field)
-		v, _, ok := lookUp(r, c.field)
-		if !ok { // what has no value is as if it had the zero one
-			if f.Kind() != protoreflect.BoolKind && f.Kind() != protoreflect.EnumKind {
-				return false
-			}
-			v = f.Default()
-		}
-		is := func(g gaqlValue) bool { return order(v, f, g.text) == 0 }
-		o := order(v, f, c.values[0].text)
-		good := map[string]bool{
-			"=": o == 0, "!=": o != 0, "<": o < 0, "<=": o <= 0, ">": o > 0, ">=": o >= 0,
-			"IN": c.operator == "IN" && slices.ContainsFunc(c.values, is), "NOT IN": c.operator == "NOT IN" && !slices.ContainsFunc(c.values, is),
-			"BETWEEN": c.operator == "BETWEEN" && o >= 0 && order(v, f, c.values[len(c.values)-1].text) <= 0,
-		}[c.operator]
-		if !good {
+	for i := range s.where {
+		if !s.meets(&s.where[i], r) {
 			return false
 		}
 	}
 	return true
+}
+
+func (s *selection) meets(c *gaqlCondition, r gaqlRow) bool {
+	f, _ := s.field(c.field)
+	v, _, ok := lookUp(r, c.field)
+	if !ok { // what has no value is as if it had the zero one
+		if f.Kind() != protoreflect.BoolKind && f.Kind() != protoreflect.EnumKind {
+			return false
+		}
+		v = f.Default()
+	}
+	switch c.operator {
+	case "IN", "NOT IN":
+		if c.set == nil { // lists are long
+			c.set = map[string]bool{}
+			for _, g := range c.values {
+				c.set[canonical(f, g.text)] = true
+			}
+		}
+		return c.set[valueText(f, v)] == (c.operator == "IN")
+	case "BETWEEN":
+		return order(v, f, c.values[0].text) >= 0 && order(v, f, c.values[1].text) <= 0
+	}
+	o := order(v, f, c.values[0].text)
+	switch c.operator {
+	case "=":
+		return o == 0
+	case "!=":
+		return o != 0
+	case "<":
+		return o < 0
+	case "<=":
+		return o <= 0
+	case ">":
+		return o > 0
+	}
+	return o >= 0
+}
+
+// valueText is a value as queries write it, and canonical the text of one as
+// valueText would write it.
+func valueText(f protoreflect.FieldDescriptor, v protoreflect.Value) string {
+	if f.Kind() == protoreflect.EnumKind {
+		if e := f.Enum().Values().ByNumber(v.Enum()); e != nil {
+			return string(e.Name())
+		}
+	}
+	return v.String()
+}
+
+func canonical(f protoreflect.FieldDescriptor, text string) string {
+	switch f.Kind() {
+	case protoreflect.Int64Kind, protoreflect.Int32Kind:
+		n, _ := strconv.ParseInt(text, 10, 64)
+		return strconv.FormatInt(n, 10)
+	case protoreflect.BoolKind:
+		return strings.ToLower(text)
+	}
+	return text
 }
 
 func compareAt(x, y gaqlRow, path string) int {

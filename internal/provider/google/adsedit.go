@@ -268,7 +268,7 @@ func (w *writer) set(name, v string) {
 		if err != nil || n < 0.1 || n > 10 {
 			w.refuse(adsEdit, name, "the bid adjustment must be a number from 0.1 to 10")
 		}
-		put("bidModifier", n)
+		put("bidModifier", json.Number(decimal(n, 32)))
 		if text := decimal(n, 32); text != v {
 			w.values[name] = text
 		}

@@ -79,13 +79,14 @@ type span struct {
 	// taken and left are names: who takes one that another gives up goes in a later
 	// call, since it depends on the order.
 	taken, left map[string]bool
-	// deleted is the level at which something is deleted, which takes along what is in
-	// it.
-	deleted activation.ObjectKind
+	// kinds are those of the objects. Where a campaign or an ad group is deleted, which
+	// takes along what is in it, there is one alone.
+	kinds   map[activation.ObjectKind]bool
+	deletes bool
 }
 
 func newSpan() *span {
-	return &span{made: map[string]bool{}, changed: map[activation.ObjectRef]bool{}, used: map[activation.ObjectRef]bool{}, taken: map[string]bool{}, left: map[string]bool{}}
+	return &span{made: map[string]bool{}, changed: map[activation.ObjectRef]bool{}, used: map[activation.ObjectRef]bool{}, taken: map[string]bool{}, left: map[string]bool{}, kinds: map[activation.ObjectKind]bool{}}
 }
 
 // takes reports whether the edit may join, and lets it.
@@ -97,13 +98,11 @@ func (s *span) takes(e provider.Edit) bool {
 	if left := e.Have[fieldShared]; left != "" && e.Type == typeCampaign {
 		uses = append(uses, activation.ObjectRef{Kind: activation.KindOther, ID: left})
 	}
-	if e.Parent.ID != "" {
-		uses = append(uses, e.Parent)
-	}
 	takes, leaves := namesOf(e)
+	deletes := e.Operation == activation.OpDelete && (e.Type == typeCampaign || e.Type == typeAdGroup)
 	switch {
 	case isAtomic(e), needs(e, s.made), s.changed[e.Object], s.used[e.Object],
-		s.deleted != "" && e.Object.Kind != s.deleted,
+		(deletes || s.deletes) && (len(s.kinds) > 1 || len(s.kinds) == 1 && !s.kinds[e.Object.Kind]),
 		slices.ContainsFunc(uses, func(ref activation.ObjectRef) bool { return s.changed[ref] }),
 		takes != "" && s.left[takes], leaves != "" && s.taken[leaves]:
 		return false
@@ -113,11 +112,10 @@ func (s *span) takes(e provider.Edit) bool {
 		s.used[ref] = true
 	}
 	s.taken[takes], s.left[leaves] = true, true
-	switch {
-	case e.Operation == activation.OpCreate:
+	s.kinds[e.Object.Kind] = true
+	s.deletes = s.deletes || deletes
+	if e.Operation == activation.OpCreate {
 		s.made[e.Object.ID] = true
-	case e.Operation == activation.OpDelete && (e.Type == typeCampaign || e.Type == typeAdGroup):
-		s.deleted = e.Object.Kind
 	}
 	return true
 }
