@@ -307,11 +307,37 @@ func (d *Desk) propose(ctx context.Context, account activation.PublisherAccount,
 			overrides[o.Object] = o
 		}
 	}
+	waits, err := d.waitingBids(ctx, account, s.Kind)
+	if err != nil {
+		return nil, err
+	}
 	var out []activation.BidProposal
-	err := d.eachBid(ctx, account, s, func(o activation.PublisherObject) {
-		out = append(out, proposal(account, s, o, costs[o.ObjectRef], overrides[o.ObjectRef]))
+	err = d.eachBid(ctx, account, s, func(o activation.PublisherObject) {
+		kept := overrides[o.ObjectRef]
+		m := proposal(account, s, o, costs[o.ObjectRef], kept)
+		if waits[o.ObjectRef] && kept.Bid == 0 {
+			m.New, m.Why = m.Old, "a calculated bid waits"
+		}
+		out = append(out, m)
 	})
 	return out, err
+}
+
+// waitingBids are the objects whose last calculated bid is not posted yet: another
+// step would be made of the costs that made the first, also where a night is cut and
+// done again.
+func (d *Desk) waitingBids(ctx context.Context, account activation.PublisherAccount, kind activation.ObjectKind) (map[activation.ObjectRef]bool, error) {
+	q := activation.EntryQuery{Publisher: account.ID, Origins: []activation.Origin{activation.OriginSystem}, Kinds: []activation.ObjectKind{kind}, Ops: []activation.Operation{activation.OpBid}}
+	for _, s := range activation.EntryStatuses {
+		if s.Waits() {
+			q.Statuses = append(q.Statuses, s)
+		}
+	}
+	out := map[activation.ObjectRef]bool{}
+	return out, d.cfg.Store.EachEntry(ctx, q, func(e activation.Entry) error {
+		out[e.Object] = true
+		return nil
+	})
 }
 
 // proposal is what a strategy makes of one object.

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"usher/internal/provider"
+	"usher/internal/provider/drop/sftpdrop/sshdtest"
 	"usher/internal/provider/sftp"
 	"usher/internal/provider/sourcetest"
 )
 
 // importFolder is a folder of a real server, behind a proxy that cuts.
 type importFolder struct {
-	server *sshd
+	server *sshdtest.Server
 	proxy  *sourcetest.Proxy
 	dir    string
 	files  int
@@ -23,7 +24,7 @@ type importFolder struct {
 func (w *importFolder) Hosts() []string { return []string{w.proxy.Addr()} }
 
 func (w *importFolder) Deps() provider.Deps {
-	d := w.server.deps(nil)
+	d := w.server.Deps(nil)
 	host, port, _ := net.SplitHostPort(w.proxy.Addr())
 	d.Auth["host"], d.Auth["port"] = provider.Secret(host), provider.Secret(port)
 	d.Config = map[string]string{"folder": w.dir, "prefix": `people_\d+`, "settle": "0s"}
@@ -70,15 +71,15 @@ func (w *importFolder) Close() {
 // TestImportsFromOpenSSH is the suite of sources against the server that most
 // people have.
 func TestImportsFromOpenSSH(t *testing.T) {
-	s := startSSHD(t)
+	s := sshdtest.Start(t)
 	sourcetest.Run(t, sourcetest.Harness{
 		Definition: sftp.Definition(), Workflow: "sftp_import",
 		Open: func() (sourcetest.World, error) {
-			dir, err := os.MkdirTemp(s.folder, "in") //nolint:usetesting // it must be in the folder of the server
+			dir, err := os.MkdirTemp(s.Folder, "in") //nolint:usetesting // it must be in the folder of the server
 			if err != nil {
 				return nil, err
 			}
-			proxy, err := sourcetest.NewProxy(s.address)
+			proxy, err := sourcetest.NewProxy(s.Address)
 			return &importFolder{server: s, proxy: proxy, dir: dir}, err
 		},
 		Skip: map[string]string{"credentials that are refused": "TestOpenSSH has it, with each kind of them"},

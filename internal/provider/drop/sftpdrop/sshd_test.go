@@ -2,7 +2,6 @@ package sftpdrop_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,142 +18,18 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/matchkey"
-	"usher/internal/outbound"
 	"usher/internal/provider"
 	"usher/internal/provider/drop"
 	"usher/internal/provider/drop/sftpdrop"
+	"usher/internal/provider/drop/sftpdrop/sshdtest"
 )
 
 // sshd is a real server on loopback.
-type sshd struct {
-	address, folder    string
-	key                string // of the user
-	ed25519, ecdsa     string // lines of the host keys
-	fingerprint        string // of the ECDSA host key
-	log                bytes.Buffer
-	user               string
-	lockedKey, passing string // the key again, locked with passing
-}
-
-// startSSHD starts OpenSSH's server. Where it is not installed, or nobody may
-// start it, the test is skipped, unless USHER_MUST_RUN names sshd.
-func startSSHD(t *testing.T) *sshd {
-	t.Helper()
-	missing := func(why string) {
-		t.Helper()
-		if strings.Contains(os.Getenv("USHER_MUST_RUN"), "sshd") {
-			t.Fatalf("%s; `make deps` installs it", why)
-		}
-		t.Skipf("%s; `make deps` installs it", why)
-	}
-	var program, keygen string
-	for _, p := range []string{"/usr/sbin/sshd", "/usr/local/sbin/sshd"} {
-		if _, err := os.Stat(p); err == nil {
-			program = p
-		}
-	}
-	keygen, err := exec.LookPath("ssh-keygen")
-	if program == "" || err != nil {
-		missing("OpenSSH's sshd is not installed")
-	}
-	if os.Getuid() == 0 { // where it goes without privileges
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			missing("sshd cannot be started: " + err.Error())
-		}
-	}
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &sshd{folder: t.TempDir(), user: me.Username, passing: "open sesame"}
-	dir := t.TempDir()
-	generate := func(name string, args ...string) string {
-		path := filepath.Join(dir, name)
-		if out, err := exec.CommandContext(t.Context(), keygen, append([]string{"-q", "-f", path}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("ssh-keygen: %v: %s", err, out)
-		}
-		return path
-	}
-	read := func(path string) string {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(string(text))
-	}
-	ed, ecdsa := generate("host_ed25519", "-t", "ed25519", "-N", ""), generate("host_ecdsa", "-t", "ecdsa", "-N", "")
-	mine, locked := generate("mine", "-t", "ed25519", "-N", ""), generate("locked", "-t", "ed25519", "-a", "1", "-N", s.passing)
-	s.key, s.lockedKey = read(mine), read(locked)
-	s.ed25519, s.ecdsa = read(ed+".pub"), read(ecdsa+".pub")
-	out, err := exec.CommandContext(t.Context(), keygen, "-lf", ecdsa+".pub").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.fingerprint = strings.Fields(string(out))[1]
-	keys := filepath.Join(dir, "authorized_keys")
-	if err := os.WriteFile(keys, []byte(read(mine+".pub")+"\n"+read(locked+".pub")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = ln.Addr().String()
-	_ = ln.Close()
-	host, port, _ := net.SplitHostPort(s.address)
-	config := filepath.Join(dir, "sshd_config")
-	text := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n",
-		host, port, ed, ecdsa, keys)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, program, "-D", "-e", "-f", config)
-	cmd.Stderr = &s.log
-	if err := cmd.Start(); err != nil {
-		missing("sshd cannot be started: " + err.Error())
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	t.Cleanup(func() { stop(); <-done })
-	for {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.address)
-		if err == nil {
-			_ = conn.Close()
-			return s
-		}
-		select {
-		case <-done:
-			done <- nil
-			t.Fatalf("sshd ended: %s", s.log.String())
-		case <-t.Context().Done():
-			t.Fatal("sshd does not answer")
-		case <-time.After(10 * time.Millisecond): // it is not listening yet
-		}
-	}
-}
-
-func (s *sshd) deps(change map[string]string) provider.Deps {
-	host, port, _ := net.SplitHostPort(s.address)
-	d := provider.Deps{
-		Auth:   map[string]provider.Secret{"host": provider.Secret(host), "port": provider.Secret(port), "username": provider.Secret(s.user), "private_key": provider.Secret(s.key), "host_key": provider.Secret(s.ed25519)},
-		Config: map[string]string{"folder": s.folder},
-		Log:    slog.New(slog.DiscardHandler), Now: time.Now,
-		Dial: outbound.Dialer(outbound.Config{AllowedHosts: []string{s.address}, Log: slog.New(slog.DiscardHandler), Now: time.Now}),
-	}
-	for name, v := range change {
-		if name == "folder" {
-			d.Config[name] = v
-		} else {
-			d.Auth[name] = provider.Secret(v)
-		}
-	}
-	return d
-}
+type sshd struct{ *sshdtest.Server }
 
 func (s *sshd) check(t *testing.T, change map[string]string) error {
 	t.Helper()
-	p, err := sftpdrop.New(s.deps(change))
+	p, err := sftpdrop.New(s.Deps(change))
 	if err != nil {
 		return err
 	}
@@ -164,11 +38,11 @@ func (s *sshd) check(t *testing.T, change map[string]string) error {
 
 // TestOpenSSH is against the server that most people have.
 func TestOpenSSH(t *testing.T) {
-	s := startSSHD(t)
+	s := &sshd{sshdtest.Start(t)}
 	t.Run("files appear whole, with their side files", s.filesAppear)
 	t.Run("the host key must be trusted", s.hostKeys)
 	t.Run("keys with a passphrase", func(t *testing.T) {
-		if err := s.check(t, map[string]string{"private_key": s.lockedKey, "passphrase": s.passing}); err != nil {
+		if err := s.check(t, map[string]string{"private_key": s.LockedKey, "passphrase": s.Passing}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -177,7 +51,7 @@ func TestOpenSSH(t *testing.T) {
 }
 
 func (s *sshd) filesAppear(t *testing.T) {
-	p, err := sftpdrop.New(s.deps(nil))
+	p, err := sftpdrop.New(s.Deps(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,15 +70,15 @@ func (s *sshd) filesAppear(t *testing.T) {
 			t.Fatalf("attempt %d: %+v, %v", b.Attempt, rc, err)
 		}
 	}
-	names := listing(t, s.folder)
+	names := listing(t, s.Folder)
 	if !slices.Equal(names, []string{"vip_7_00001.csv", "vip_7_00001.csv.sha256"}) {
 		t.Fatalf("there are %q", names)
 	}
-	body, err := os.ReadFile(filepath.Join(s.folder, "vip_7_00001.csv"))
+	body, err := os.ReadFile(filepath.Join(s.Folder, "vip_7_00001.csv"))
 	if err != nil || bytes.Count(body, []byte("\n")) != 20_001 {
 		t.Errorf("%d lines, %v", bytes.Count(body, []byte("\n")), err)
 	}
-	side, err := os.ReadFile(filepath.Join(s.folder, "vip_7_00001.csv.sha256"))
+	side, err := os.ReadFile(filepath.Join(s.Folder, "vip_7_00001.csv.sha256"))
 	if want := fmt.Sprintf("%x  vip_7_00001.csv\n", sha256.Sum256(body)); err != nil || string(side) != want {
 		t.Errorf("side file %q, want %q", side, want)
 	}
@@ -224,10 +98,10 @@ func listing(t *testing.T, folder string) []string {
 }
 
 func (s *sshd) hostKeys(t *testing.T) {
-	host, _, _ := net.SplitHostPort(s.address)
+	host, _, _ := net.SplitHostPort(s.Address)
 	for what, key := range map[string]string{
-		"authorized_keys form": s.ed25519, "known_hosts line": host + " " + s.ed25519, "the second kind of key": host + " " + s.ecdsa,
-		"fingerprint of the second kind": s.fingerprint, "several": "# ours\n" + s.fingerprint + "\n" + s.ed25519 + "\n",
+		"authorized_keys form": s.ED25519, "known_hosts line": host + " " + s.ED25519, "the second kind of key": host + " " + s.ECDSA,
+		"fingerprint of the second kind": s.Fingerprint, "several": "# ours\n" + s.Fingerprint + "\n" + s.ED25519 + "\n",
 	} {
 		if err := s.check(t, map[string]string{"host_key": key}); err != nil {
 			t.Errorf("%s: %v", what, err)
@@ -237,7 +111,7 @@ func (s *sshd) hostKeys(t *testing.T) {
 	for what, key := range map[string]string{"nothing yet": "unknown", "another fingerprint": "SHA256:" + strings.Repeat("A", 43)} {
 		err := s.check(t, map[string]string{"host_key": key})
 		var e *activation.Error
-		if !errors.As(err, &e) || e.Kind != activation.Invalid || e.Code != "SFTP-HOSTKEY" || e.Field != "host_key" || !strings.Contains(e.Message, s.fingerprint) {
+		if !errors.As(err, &e) || e.Kind != activation.Invalid || e.Code != "SFTP-HOSTKEY" || e.Field != "host_key" || !strings.Contains(e.Message, s.Fingerprint) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -285,7 +159,7 @@ func otherKey(t *testing.T) string {
 // dropByItself uses what imports will need.
 func (s *sshd) dropByItself(t *testing.T) {
 	folder := t.TempDir()
-	p, err := sftpdrop.New(s.deps(map[string]string{"folder": folder}))
+	p, err := sftpdrop.New(s.Deps(map[string]string{"folder": folder}))
 	if err != nil {
 		t.Fatal(err)
 	}
