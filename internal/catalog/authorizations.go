@@ -272,11 +272,7 @@ func (c *Catalog) tryJob(ctx context.Context, p *problems, j activation.Job, fro
 			j.Authorizations[i] = to
 		}
 	}
-	client, err := c.Alert(ctx, j)
-	if err == nil {
-		err = client.Check(ctx)
-	}
-	if err != nil {
+	if err := c.Prove(ctx, j); err != nil {
 		return p.unopened("the job "+j.Name, err)
 	}
 	return nil

@@ -91,8 +91,9 @@ type Sealer interface {
 // without an id is tried only: nothing of it is kept.
 type Connector func(ctx context.Context, d activation.Destination, workflow string) (provider.Destination, provider.Definition, error)
 
-// AlertConnector builds what sends the notices of an alert job.
-type AlertConnector func(ctx context.Context, j activation.Job) (provider.Alert, error)
+// Prover proves that the credentials of a job without a destination open what it
+// works with. It changes nothing at the far side.
+type Prover func(ctx context.Context, j activation.Job) error
 
 // Health keeps whether credentials work.
 type Health interface {
@@ -109,7 +110,8 @@ type Config struct {
 	Sealer    Sealer
 	Providers []provider.Definition
 	Connect   Connector
-	Alert     AlertConnector
+	// Prove tries jobs without a destination with other credentials.
+	Prove     Prover
 	Health    Health
 	Consents  Consents
 	// Forget takes away what the data plane keeps of a job; nil = nothing is kept.

@@ -158,6 +158,9 @@ func (c *Catalog) checkJob(ctx context.Context, spec JobSpec, before *activation
 		}
 		spec.Config = keepSecrets(workflow.Fields, spec.Config, before.Config)
 	}
+	if workflow.Direction == provider.Editing {
+		spec.Config = nil // the account's, see ofPublisher
+	}
 	j := activation.Job{
 		Name: strings.TrimSpace(spec.Name), Description: spec.Description, Workflow: workflow.Name, Provider: def.Name, Type: string(workflow.Direction),
 		Destination: spec.Destination, Config: p.check("config.", workflow.Fields, spec.Config), Reach: spec.Reach,
@@ -171,9 +174,12 @@ func (c *Catalog) checkJob(ctx context.Context, spec JobSpec, before *activation
 		agreed = before.Config
 	}
 	agree(workflow.Fields, j.Config, spec.Config, agreed, user, c.Now())
-	if workflow.Direction == provider.Export {
+	switch workflow.Direction {
+	case provider.Export:
 		err = c.checkExport(ctx, &p, &j, spec, workflow, def)
-	} else {
+	case provider.Editing:
+		p.ofPublisher(&j, before)
+	default:
 		err = c.checkStandalone(ctx, &p, &j, spec, workflow, def)
 	}
 	if err == nil {
@@ -371,6 +377,16 @@ func (p *problems) unfit(err error) {
 	if !slices.ContainsFunc(*p, func(one problem) bool { return one.field == field }) {
 		p.add(field, "%s", e.Message)
 	}
+}
+
+// ofPublisher checks a job of a publisher account, which comes and goes with it: what
+// it does, with what and when is the account's.
+func (p *problems) ofPublisher(j, before *activation.Job) {
+	if before == nil {
+		p.add("workflow", "comes with a publisher account; link one instead")
+		return
+	}
+	j.Config, j.Authorizations, j.Schedule = before.Config, before.Authorizations, before.Schedule
 }
 
 // checkStandalone checks a job that has no destination.

@@ -46,6 +46,7 @@ import (
 	"usher/internal/pass"
 	"usher/internal/provider"
 	"usher/internal/provider/all"
+	"usher/internal/publishing"
 	"usher/internal/queue"
 	"usher/internal/rebuild"
 	"usher/internal/store"
@@ -99,6 +100,7 @@ type Server struct {
 	insight   *insight.Insight
 	rebuilder *rebuild.Rebuilder
 	forgetter *forget.Forgetter
+	desk      *publishing.Desk
 	signIn    string
 }
 
@@ -148,7 +150,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	connect := clients.connect
 	health := &vault.Health{Store: s.store, Probe: clients.probe, Log: log, Now: opt.Now}
 	declared := catalog.New(catalog.Config{
-		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Alert: clients.alert, Health: health, Consents: clients.consents(), Forget: s.forgetJob, Log: log, Now: opt.Now,
+		Store: s.store, Warehouse: s.warehouse, Sealer: box, Providers: opt.Providers, Connect: connect, Prove: clients.prove, Health: health, Consents: clients.consents(), Forget: s.forgetJob, Log: log, Now: opt.Now,
 	})
 	room := s.watchDisk(opt)
 	night, err := cfg.Night()
@@ -185,9 +187,13 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	asks := enrich.New(enrich.Config{
 		Warehouse: s.warehouse, Collector: collector, Connect: clients.enricher, Audience: s.audienceID, Workflows: workflowsOf(opt.Providers, provider.Enrichment), Log: log, Now: opt.Now,
 	})
+	s.desk = publishing.New(publishing.Config{
+		Store: s.store, Jobs: s.store, Providers: opt.Providers, Connect: clients.publisher, Authorization: s.store.Authorization, Source: clients.source,
+		Wake: s.wake, Changed: func() { s.console.Changed() }, Log: log, Now: opt.Now,
+	})
 	tell := alerting.New(alerting.Config{Store: s.store, Connect: clients.alert, Providers: opt.Providers, URL: strings.TrimSuffix(cfg.PublicURL, "/"), Log: log, Now: opt.Now})
 	passes, err := pass.New(pass.Config{
-		Node: node, Store: s.store, Runners: []pass.Runner{tell, decisions.Runner(), reads.Runner(), asks.Runner()}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
+		Node: node, Store: s.store, Runners: []pass.Runner{tell, decisions.Runner(), reads.Runner(), asks.Runner(), s.desk.Runner(), s.desk.Drops()}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
 	})
 	if err != nil {
 		return nil, err
@@ -211,7 +217,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,
 		Jobs: s.store, Catalog: declared, Tracking: watch, Delivery: deliver, Decision: decisions, Paid: media, Explainer: why, Insight: s.insight, Manifest: code,
-		Rebuilding: s.rebuilder, Forgetting: s.forgetter, RejectedRows: s.merger, Imports: reads, Mapping: settling{s.warehouse, s.store},
+		Rebuilding: s.rebuilder, Forgetting: s.forgetter, RejectedRows: s.merger, Imports: reads, Mapping: settling{s.warehouse, s.store}, Publishing: s.desk,
 		Collector: collector, Loads: s.merger,
 		Warehouse: s.warehouse, Config: s.store, Audit: s.store, Vault: box, Sealed: s.store, Providers: opt.Providers,
 		Alerts: s.store, Notifier: tell,
@@ -296,6 +302,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.insight.Run(ctx) })
 	g.Go(func() error { return s.rebuilder.Run(ctx) })
 	g.Go(func() error { return s.forgetter.Run(ctx) })
+	g.Go(func() error { return s.desk.Run(ctx) })
 	g.Go(func() error { return s.runQueue(ctx) })
 	g.Go(func() error { return s.watchWarehouse(ctx) })
 	g.Go(func() error {
