@@ -90,7 +90,7 @@ func (n *Network) insights(c *call) (any, *apiError) {
 			}
 		}
 	}
-	return page(c.params, rows, ids)
+	return page(c.params, ids, func(i int) (map[string]any, *apiError) { return rows[i], nil })
 }
 
 // spent is what a node cost on a day. The caller holds the lock.

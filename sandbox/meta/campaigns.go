@@ -171,12 +171,12 @@ func (n *Network) readNode(c *call) (any, *apiError) {
 	}
 	fields := n.fieldsOf(d)
 	n.mu.Unlock()
-	return n.selectNode(d.edge, c.params.list("fields"), fields)
+	return selectNode(d.edge, c.params.list("fields"), fields)
 }
 
 // selectNode answers with the fields that were asked for. What has no value is left
 // out, as the network does.
-func (n *Network) selectNode(edge string, wanted []string, all map[string]any) (map[string]any, *apiError) {
+func selectNode(edge string, wanted []string, all map[string]any) (map[string]any, *apiError) {
 	out := map[string]any{"id": all["id"]}
 	for _, name := range wanted {
 		_, known := specs[edge][name]
@@ -237,7 +237,6 @@ func (n *Network) listNodes(c *call, edge string) (any, *apiError) {
 	if at := n.tree.nodes[c.node]; at != nil && (at.edge != campaignEdge && at.edge != setEdge || at.edge == setEdge && edge == setEdge) {
 		return nil, unknownPath()
 	}
-	var rows []map[string]any
 	var ids []string
 	for _, id := range n.tree.order {
 		d := n.tree.nodes[id]
@@ -247,18 +246,17 @@ func (n *Network) listNodes(c *call, edge string) (any, *apiError) {
 		if len(statuses) == 0 && n.tree.gone(d) || len(statuses) > 0 && !slices.Contains(statuses, n.tree.effective(d)) {
 			continue
 		}
-		row, err := n.selectNode(edge, c.params.list("fields"), n.fieldsOf(d))
-		if err != nil {
-			return nil, err
-		}
-		rows, ids = append(rows, row), append(ids, id)
+		ids = append(ids, id)
 	}
-	return page(c.params, rows, ids)
+	wanted := c.params.list("fields")
+	return page(c.params, ids, func(i int) (map[string]any, *apiError) {
+		return selectNode(edge, wanted, n.fieldsOf(n.tree.nodes[ids[i]]))
+	})
 }
 
-// page is one page of rows. A cursor is the id, or what stands for it, of the last
-// row of the page before.
-func page(p params, rows []map[string]any, ids []string) (any, *apiError) {
+// page is one page of the rows that ids name. A cursor names the last row of the page
+// before.
+func page(p params, ids []string, row func(i int) (map[string]any, *apiError)) (any, *apiError) {
 	limit, err := p.integer("limit", defaultPage)
 	if err != nil {
 		return nil, err
@@ -274,11 +272,17 @@ func page(p params, rows []map[string]any, ids []string) (any, *apiError) {
 		}
 		from = at + 1
 	}
-	to := min(from+limit, len(rows))
-	out := map[string]any{"data": append([]map[string]any{}, rows[from:to]...)}
+	to := min(from+limit, len(ids))
+	rows := make([]map[string]any, to-from)
+	for i := range rows {
+		if rows[i], err = row(from + i); err != nil {
+			return nil, err
+		}
+	}
+	out := map[string]any{"data": rows}
 	if to > from {
 		paging := map[string]any{"cursors": map[string]string{"before": "after-" + ids[from], "after": "after-" + ids[to-1]}}
-		if to < len(rows) {
+		if to < len(ids) {
 			paging["next"] = "https://graph.facebook.com/next?access_token=hidden&after=after-" + ids[to-1]
 		}
 		out["paging"] = paging

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ func publishing(settings []provider.Field) *provider.Publishing {
 			return f.Name != "api_version" && f.Name != "regain_unit"
 		}),
 	}
-	p.Fields = append(p.Fields, conversionField)
+	p.Fields = append(p.Fields, conversionField, pageField)
 	for _, l := range levels {
 		p.Objects = append(p.Objects, l.object())
 	}
@@ -72,10 +73,19 @@ var conversionField = provider.Field{
 	Help: "The kinds of actions that count as conversions in cost reports and bidding, as Meta names them, divided by commas. Name none that is a part of another.",
 }
 
+// pageSizeField says how many objects are asked for at a time.
+const pageSizeField = "page_size"
+
+var pageField = provider.Field{
+	Name: pageSizeField, Label: "Objects per page", Type: "int", Default: "200", Example: "100",
+	Help: "How many objects are read at a time, 1 to 500. Meta publishes no limit, and refuses pages that are too much work: lower it where reading fails with code 1.",
+}
+
 // publisher edits one ad account. One goroutine at a time calls it.
 type publisher struct {
 	m       *destination
 	actions []string
+	page    string // objects per page
 	// learned is what the account was the last time it was asked, nil before.
 	learned *learned
 }
@@ -95,7 +105,11 @@ func newPublisher(d provider.Deps) (*publisher, error) {
 	if slices.ContainsFunc(actions, func(a string) bool { return strings.ContainsFunc(a, notOfAction) }) {
 		return nil, invalid(conversionActions, "conversions must be kinds of actions such as purchase, divided by commas")
 	}
-	return &publisher{m: m, actions: actions}, nil
+	page := provider.Setting([]provider.Field{pageField}, d.Config, pageSizeField)
+	if n, err := strconv.Atoi(page); err != nil || n < 1 || n > maxPageSize {
+		return nil, invalid(pageSizeField, "the number of objects per page must be from 1 to 500")
+	}
+	return &publisher{m: m, actions: actions, page: page}, nil
 }
 
 func notOfAction(r rune) bool {

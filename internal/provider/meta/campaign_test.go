@@ -228,7 +228,11 @@ func TestCampaignErrors(t *testing.T) {
 		{"budget changed too often", budget, 400, `{"error":{"code":17,"error_subcode":2446079}}`, provider.EditLater, "META-THROTTLE", "", "", "", time.Hour},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p, _ := openPublisher(t, replies(reply1(200, good), reply1(tc.status, tc.body)), answer{status: tc.status, body: tc.body})
+			answers := []answer{replies(reply1(200, good), reply1(tc.status, tc.body)), {status: tc.status, body: tc.body}}
+			if tc.code == "META-PERMISSION" { // and neither is the dry run
+				answers = []answer{answers[0], answers[1], answers[1], answers[1]}
+			}
+			p, _ := openPublisher(t, answers...)
 			p.m.now = func() time.Time { return now }
 			first := edited("12", map[string]string{"name": "B"})
 			out, err := p.Post(context.Background(), []provider.Edit{first, tc.edit})
@@ -286,7 +290,8 @@ func TestCampaignBatchAnswers(t *testing.T) {
 		{"an object", answer{body: `{"success":true}`}, activation.Unavailable, "META-ANSWER", true, nil},
 		{"a page", answer{status: 500, body: `<html>`}, activation.Unavailable, "META-UNAVAILABLE", true, nil},
 		{"a list with a bad status", answer{status: 500, body: "[" + reply1(200, good) + "," + reply1(200, good) + "]"}, activation.Unavailable, "META-UNAVAILABLE", true, nil},
-		{"refused", answer{status: 400, body: `{"error":{"code":100}}`}, activation.Invalid, "META-REQUEST", false, nil},
+		{"refused", answer{status: 400, body: `{"error":{"code":100}}`}, activation.RefusedWhole, "META-EDIT", false, nil},
+		{"refused by an unknown code", answer{status: 400, body: `{"error":{"code":987654}}`}, activation.RefusedWhole, "META-EDIT", false, nil},
 		{"token", answer{status: 400, body: `{"error":{"code":190}}`}, activation.Unauthorized, "META-AUTH", false, nil},
 		{"all parts: token", replies(reply1(400, `{"error":{"code":190}}`), reply1(400, `{"error":{"code":190}}`)), activation.Unauthorized, "META-AUTH", false, nil},
 		{"all parts: throttle", replies(reply1(400, `{"error":{"code":4}}`), reply1(400, `{"error":{"code":17}}`)), activation.WaitUntil, "META-THROTTLE", false, nil},
@@ -460,6 +465,9 @@ func TestPublisherSettings(t *testing.T) {
 	d := deps(t, defaultBaseURL)
 	d.Config = map[string]string{conversionActions: "purchase, lead or so"}
 	_, err := newPublisher(d)
+	wantError(t, err, activation.Invalid, "META-SETTINGS")
+	d.Config = map[string]string{pageSizeField: "501"}
+	_, err = newPublisher(d)
 	wantError(t, err, activation.Invalid, "META-SETTINGS")
 	for name, body := range map[string]string{"zone": `{"currency":"EUR","timezone_name":"Mars/North"}`, "none": `{"currency":"EUR"}`, "currency": `{"currency":"","timezone_name":"UTC"}`} {
 		p, n := openPublisher(t)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -62,6 +63,7 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 		return nil, p.stopped(err)
 	}
 	p.account100(ctx, sent)
+	p.permitted(ctx, sent)
 	var stop *activation.Error
 	for i := range sent {
 		s := &sent[i]
@@ -108,8 +110,7 @@ func (p *publisher) send(ctx context.Context, sent []posting) error {
 		s := &sent[0]
 		return p.m.form(ctx, p.m.root+"/"+s.written.path, s.written.form, func(a outbound.Answer) error {
 			p.m.gate.note(usageOf(a.Header, p.m.unit), p.m.now())
-			err := p.settle(s, a)
-			if err != nil && (err.MayHaveApplied || s.stops != nil) {
+			if err := p.settle(s, a); err != nil && err.MayHaveApplied {
 				return err
 			}
 			return nil
@@ -120,8 +121,11 @@ func (p *publisher) send(ctx context.Context, sent []posting) error {
 		operations[i] = operation{Method: http.MethodPost, URL: p.m.version + "/" + s.written.path, Body: s.written.form.Encode()}
 	}
 	parts, err := p.m.batch(ctx, operations)
+	if kind := activation.KindOf(err); kind == activation.RefusedWhole || codeIs(err, classRequest) {
+		return as(err, classEdits)
+	}
 	if err != nil {
-		return notABatch(err)
+		return err
 	}
 	for i, one := range parts {
 		if one == nil {
@@ -217,6 +221,40 @@ func (p *publisher) account100(ctx context.Context, sent []posting) {
 			s.outcome.State, s.outcome.Code, s.outcome.Text, s.outcome.Until = provider.EditLater, e.Code, e.Message, e.Until
 		}
 	}
+}
+
+// permitted settles "you may not": it is about one edit, such as one that names a
+// page of somebody else, unless nothing of the account may be edited. A dry run says
+// so, which changes nothing (reference ad-account/campaigns, execution_options).
+func (p *publisher) permitted(ctx context.Context, sent []posting) {
+	asked, may := false, false
+	for i := range sent {
+		s := &sent[i]
+		if s.stops == nil || s.stops.Code != classPermission.code {
+			continue
+		}
+		if !asked {
+			asked, may = true, p.mayEdit(ctx)
+		}
+		if may {
+			s.outcome.State, s.stops = provider.EditRefused, nil
+		}
+	}
+}
+
+func (p *publisher) mayEdit(ctx context.Context) bool {
+	form := url.Values{
+		"name": {"Usher"}, "objective": {"OUTCOME_TRAFFIC"}, "status": {metaPaused}, fieldCategories: {"[]"}, "is_adset_budget_sharing_enabled": {"false"},
+		"execution_options": {`["validate_only"]`},
+	}
+	may := false
+	_ = p.m.form(ctx, p.m.root+"/"+p.account()+"/campaigns", form, func(a outbound.Answer) error {
+		p.m.gate.note(usageOf(a.Header, p.m.unit), p.m.now())
+		err, _ := p.m.judge(http.MethodPost, a, &struct{}{})
+		may = err == nil || err.Kind == activation.RefusedWhole // it looked at the values
+		return nil
+	}) // without an answer it is not known, and nothing fails for good
+	return may
 }
 
 // targetings are those of the ad sets whose targeting is to change, by id.

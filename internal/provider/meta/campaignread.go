@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,9 +14,8 @@ import (
 )
 
 const (
-	// structurePage is how many objects are asked for at a time. Meta names no
-	// limit; it refuses pages that are too much work, so this stays low.
-	structurePage = 200
+	// maxPageSize bounds the setting.
+	maxPageSize = 500
 	// maxStructurePages bounds a list, should its cursors never end.
 	maxStructurePages = 50_000
 )
@@ -220,7 +218,7 @@ func (p *publisher) Structure(ctx context.Context, yield func(provider.ObjectSta
 // pages calls yield with each row of a list, page after page.
 func (p *publisher) pages(ctx context.Context, path string, query url.Values, yield func(map[string]json.RawMessage) error) error {
 	if !query.Has("limit") {
-		query.Set("limit", strconv.Itoa(structurePage))
+		query.Set("limit", p.page)
 	}
 	seen := map[string]bool{}
 	for range maxStructurePages {

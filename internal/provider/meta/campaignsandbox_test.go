@@ -155,6 +155,30 @@ func TestRefusalsOfTheSandbox(t *testing.T) {
 	}
 }
 
+// TestPermissionOfOneEdit: an edit that is not permitted fails alone, and nothing
+// fails where the token may edit nothing at all.
+func TestPermissionOfOneEdit(t *testing.T) {
+	f := openFar(t)
+	campaign, set := f.tree(t)
+	e := f.edit(campaign, set, map[string]string{"name": "T"})
+	if _, err := f.Box().Fault(fault.Fault{Op: "node.update", Kind: fault.Error, Status: 403, Code: 200, Message: "not your page"}); err != nil {
+		t.Fatal(err)
+	}
+	before := len(f.Sandbox().Tree(""))
+	out, err := f.pub.Post(context.Background(), []provider.Edit{e})
+	if err != nil || out[0].State != provider.EditRefused || out[0].Code != "META-PERMISSION" || out[0].Text != "not your page" {
+		t.Errorf("%+v %v", out, err)
+	}
+	if len(f.Sandbox().Tree("")) != before {
+		t.Error("the dry run made something")
+	}
+	f.Sandbox().SetToken(sandboxmeta.Token{Value: f.Deps().Auth["access_token"].Reveal(), ReadOnly: true})
+	_, err = f.pub.Post(context.Background(), []provider.Edit{e})
+	if activation.KindOf(err) != activation.Invalid || activation.CodeOf(err) != "META-PERMISSION" {
+		t.Errorf("read only: %v", err)
+	}
+}
+
 // TestOtherCurrencies sends whole units where the currency has no hundredths at Meta.
 func TestOtherCurrencies(t *testing.T) {
 	for currency, want := range map[string]string{"JPY": "1235", "HUF": "1235", "BHD": "123450", "EUR": "123450"} {

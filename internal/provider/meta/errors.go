@@ -35,6 +35,7 @@ var (
 	classReplace     = class{"META-REPLACE", activation.Invalid, "meta refuses a batch of a replacement that may be in already, and its session does not tell"}
 	classRequest     = class{"META-REQUEST", activation.Invalid, "meta refuses the request"}
 	classEdit        = class{"META-EDIT", activation.Invalid, "meta refuses the edit"}
+	classEdits       = class{"META-EDIT", activation.RefusedWhole, "meta refuses the edits of one call and does not say which is wrong"}
 	classObject      = class{"META-OBJECT", activation.Invalid, "meta shows no such object of this ad account to this token"}
 	classSettings    = class{"META-SETTINGS", activation.Invalid, "a setting is wrong"}
 )
