@@ -199,6 +199,7 @@ func (s *selection) checkCondition(c gaqlCondition, others []string) *adsError {
 			if !v.quoted {
 				return wrong("queryError.INVALID_STRING_VALUE", "A text must be in quotes.")
 			}
+		default:
 		}
 		if c.field == "segments.date" {
 			if _, err := time.Parse("2006-01-02", v.text); err != nil {
@@ -351,8 +352,9 @@ func order(v protoreflect.Value, f protoreflect.FieldDescriptor, text string) in
 	case protoreflect.DoubleKind, protoreflect.FloatKind:
 		n, _ := strconv.ParseFloat(text, 64)
 		return cmp.Compare(v.Float(), n)
+	default:
+		return strings.Compare(v.String(), text)
 	}
-	return strings.Compare(v.String(), text)
 }
 
 // fits reports whether a row meets all conditions.
@@ -420,8 +422,9 @@ func canonical(f protoreflect.FieldDescriptor, text string) string {
 		return strconv.FormatInt(n, 10)
 	case protoreflect.BoolKind:
 		return strings.ToLower(text)
+	default:
+		return text
 	}
-	return text
 }
 
 func compareAt(x, y gaqlRow, path string) int {

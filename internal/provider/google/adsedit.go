@@ -20,16 +20,6 @@ type mutation struct {
 	remove         string
 }
 
-// resource is what the operation is about.
-func (m mutation) resource() string {
-	for _, body := range []map[string]any{m.create, m.update} {
-		if name, ok := body["resourceName"].(string); ok {
-			return name
-		}
-	}
-	return m.remove
-}
-
 // MarshalJSON writes it as Google takes it.
 func (m mutation) MarshalJSON() ([]byte, error) {
 	op := map[string]any{}

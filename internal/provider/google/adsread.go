@@ -241,7 +241,7 @@ func (c *campaigns) Changed(ctx context.Context, since time.Time) ([]activation.
 	}
 	zone, err := time.LoadLocation(is.zone)
 	if err != nil {
-		return nil, false, nil //nolint:nilerr // of a zone that is not known here nothing can be asked
+		return nil, false, nil // of a zone that is not known here nothing can be asked
 	}
 	query := "SELECT change_event.change_date_time, change_event.change_resource_type, change_event.change_resource_name, change_event.resource_change_operation FROM change_event WHERE change_event.change_date_time >= " +
 		quoted(since.In(zone).Format(googleTime)) + " AND change_event.change_date_time <= " + quoted(now.Add(time.Hour).In(zone).Format(googleTime)) +
