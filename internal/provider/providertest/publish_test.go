@@ -196,6 +196,13 @@ func misprints() map[string]struct {
 			}
 			return out, err
 		}}},
+		"sends edits again and tells of the first time": {[]string{noAnswerTaken, cutTaken, brokenTaken}, misprint{post: func(p provider.Publisher, ctx context.Context, list edits) (outcomes, error) {
+			out, err := p.Post(ctx, list)
+			if err != nil {
+				_, _ = p.Post(ctx, list)
+			}
+			return out, err
+		}}},
 		"forgets a field": {[]string{allFields, allTypes}, sent(func(e *provider.Edit) {
 			if e.Set["budget"] != "" {
 				e.Set = map[string]string{"name": "budgets are forgotten", "kind": "search"}

@@ -245,7 +245,11 @@ func (w *publisherWorld) unknownCall(f Fault, limit time.Duration, applied bool)
 	if err := w.cutCall(pub, f, edits); err != nil {
 		return err
 	}
-	if err := w.settles(edits, refs, applied); err != nil {
+	calls := 1
+	if applied {
+		calls = 2
+	}
+	if err := errors.Join(w.settles(edits, refs, applied), w.once(calls, refs...)); err != nil {
 		return err
 	}
 	creates, err := w.treeEdits(50)
