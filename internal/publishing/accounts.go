@@ -18,7 +18,7 @@ import (
 	"usher/internal/provider"
 )
 
-// CodeSettings: a setting of an account, a strategy or a question is wrong.
+// CodeSettings is for a setting of an account, a strategy or a question that is wrong.
 const CodeSettings = "PUB-SETTINGS"
 
 // maxAccountName is how many characters the name of an account may have.

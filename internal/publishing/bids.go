@@ -160,15 +160,15 @@ func (d *Desk) Proposals(ctx context.Context, id activation.PublisherID, strateg
 	return d.cfg.Store.Proposals(ctx, id, strategy)
 }
 
-// Override keeps one object's bid as it is given, until the end of a day. A bid of 0
-// ends it.
+// Override keeps one object's bid as it is given, until the end of a day. Without a bid
+// or a day it is taken away.
 func (d *Desk) Override(ctx context.Context, id activation.PublisherID, strategy string, o activation.BidOverride, user string) (activation.Strategy, error) {
 	s, err := d.cfg.Store.Strategy(ctx, id, strategy)
 	if err != nil {
 		return s, err
 	}
 	s.Overrides = slices.DeleteFunc(slices.Clone(s.Overrides), func(x activation.BidOverride) bool { return x.Object == o.Object })
-	if o.Bid != 0 {
+	if o.Bid != 0 && o.Until != "" {
 		var p activation.Problems
 		checkOverride(&p, s, o)
 		if err := p.Err(); err != nil {

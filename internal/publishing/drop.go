@@ -13,7 +13,7 @@ import (
 	"usher/internal/provider"
 )
 
-// CodeDrop: a file of a drop folder can't be taken.
+// CodeDrop is for a file of a drop folder that can't be taken.
 const CodeDrop = "PUB-DROP"
 
 // What a pass over a drop folder counts.
