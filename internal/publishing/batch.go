@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"strings"
 
 	"usher/internal/activation"
 	"usher/internal/provider"
@@ -55,30 +56,33 @@ func hasNeeds(e activation.Entry, made map[string]bool) bool {
 }
 
 // likenessOf is equal for two creates that could be taken for each other when one is
-// looked for: of the same name below the same parent, or without a name and the same.
+// looked for: of the same name, or keyword and match, below the same parent; or without
+// a name and the same.
 func likenessOf(e activation.Entry) string {
-	s := string(e.Object.Kind) + "\x00" + e.Type + "\x00" + string(e.ObjectParent.Kind) + "\x00" + e.ObjectParent.ID + "\x00"
+	parts := []string{string(e.Object.Kind), e.Type, string(e.ObjectParent.Kind), e.ObjectParent.ID}
 	if name := nameOf(e); name != "" {
-		return s + name
+		parts = append(parts, strings.ToLower(name), valueOf(e, "match_type"))
+	} else {
+		for _, c := range e.Changes {
+			parts = append(parts, c.Field, c.After)
+		}
 	}
-	for _, c := range e.Changes {
-		s += c.Field + "\x00" + c.After + "\x00"
-	}
-	return s
+	return strings.Join(parts, "\x00")
 }
 
 // nameOf is what an object that is to be created is called, "" = it has no name.
 func nameOf(e activation.Entry) string {
-	var name, keyword string
+	return cmp.Or(valueOf(e, activation.FieldName), valueOf(e, "keyword"))
+}
+
+// valueOf is what an entry sets a field to.
+func valueOf(e activation.Entry, field string) string {
 	for _, c := range e.Changes {
-		switch c.Field {
-		case activation.FieldName:
-			name = c.After
-		case "keyword":
-			keyword = c.After
+		if c.Field == field {
+			return c.After
 		}
 	}
-	return cmp.Or(name, keyword)
+	return ""
 }
 
 // editOf is what the publisher is told of an entry. have are the confirmed values of

@@ -209,8 +209,8 @@ func (w *worker) settle(ctx context.Context, outcomes []activation.EntryOutcome)
 	if len(outcomes) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
-	defer cancel()
+	ctx, done := lingering(ctx, settleLimit)
+	defer done()
 	if err := w.cfg.Store.SettleEntries(ctx, w.p.Pass(), w.account.ID, outcomes); err != nil {
 		return fmt.Errorf("settle entries: %w", err)
 	}
@@ -228,6 +228,21 @@ func (w *worker) settle(ctx context.Context, outcomes []activation.EntryOutcome)
 	w.p.Count("failed", failed)
 	w.cfg.Changed()
 	return nil
+}
+
+// lingering returns a context that is done only some time after ctx is.
+func lingering(ctx context.Context, d time.Duration) (_ context.Context, done func()) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		late := time.NewTimer(d)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() { stop(); cancel() }
 }
 
 // fail ends an entry that can't be sent.

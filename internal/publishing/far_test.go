@@ -182,15 +182,18 @@ func (f *far) apply(e provider.Edit, made map[string]string) provider.EditOutcom
 		f.refused = append(f.refused, e.Entry)
 		return provider.EditOutcome{State: provider.EditRefused, Code: code, Text: text, Field: "name", RequestID: "r1"}
 	}
-	real := func(id string) string {
+	theirs := func(id string) string {
 		if now, ok := made[id]; ok {
 			return now
 		}
 		return id
 	}
-	e.Parent.ID = real(e.Parent.ID)
+	e.Parent.ID = theirs(e.Parent.ID)
 	for name, v := range e.Set {
-		e.Set[name] = real(v)
+		e.Set[name] = theirs(v)
+	}
+	if id := e.Set["shared_budget"]; id != "" && f.objects[activation.ObjectRef{Kind: activation.KindOther, ID: id}] == nil {
+		return refuse("FAR-BUDGET", "no such budget "+id)
 	}
 	if e.Operation == activation.OpCreate {
 		if e.Parent.ID != "" && f.objects[e.Parent] == nil {

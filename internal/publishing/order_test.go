@@ -197,7 +197,7 @@ func (s *story) writeSome(waits func(activation.EntryID) bool) {
 		switch roll := s.r.IntN(10); {
 		case roll < 5:
 			var parent made
-			switch kind { //nolint:exhaustive // the others lie in the account
+			switch kind {
 			case activation.KindGroup:
 				parent = pick(activation.KindCampaign)
 			case activation.KindCreative, activation.KindKeyword:
@@ -261,6 +261,9 @@ func (s *story) expected(entries []activation.Entry) (out []activation.EntryID) 
 		lacks := gone[e.Object] || gone[e.ObjectParent] && e.Operation == activation.OpCreate
 		for _, need := range e.Refers {
 			lacks = lacks || failed[need]
+		}
+		for _, c := range e.Changes {
+			lacks = lacks || c.Object && gone[activation.ObjectRef{Kind: activation.KindOther, ID: c.After}]
 		}
 		if s.bad[id] || lacks {
 			failed[id] = true

@@ -73,7 +73,7 @@ func TestLargeUploadAhead(t *testing.T) {
 		if p, err = d.Position(w.ctx(), bid.ID); err != nil {
 			t.Fatal(err)
 		}
-		left, expect := int64(many)+2-400, (time.Duration(many+2-400)*200*time.Millisecond + until.Sub(time.Now())).Seconds()
+		left, expect := int64(many)+2-400, (time.Duration(many+2-400)*200*time.Millisecond + time.Until(until)).Seconds()
 		if p.Place != left || float64(p.Seconds) < expect*0.9 || float64(p.Seconds) > expect*1.2 || !strings.Contains(p.Blocked, "takes nothing until") {
 			t.Errorf("place %d, want %d; %d s, want about %.0f; blocked %q", p.Place, left, p.Seconds, expect, p.Blocked)
 		}

@@ -96,7 +96,7 @@ func (w *worker) judge(ctx context.Context, taken []activation.Entry) (out []act
 	}()
 	var edits, creates []activation.Entry
 	for _, e := range taken {
-		switch e.Operation { //nolint:exhaustive // the others change or delete an object
+		switch e.Operation {
 		case activation.OpSync: // a reading bears repetition
 			out = append(out, activation.EntryOutcome{Entry: e.ID, Status: activation.EntryQueued})
 		case activation.OpCreate:
