@@ -1,6 +1,7 @@
 // Package meta stands in for Meta's Graph API, as far as keeping customer-list
-// custom audiences goes: accounts, audiences, adding and removing people,
-// upload sessions, errors, usage headers and rate limits.
+// custom audiences and editing campaigns goes: accounts, audiences, adding and
+// removing people, upload sessions, campaigns and what is in them, batches, reports,
+// errors, usage headers and rate limits.
 //
 // It owns the network's side of the truth: who is in which audience. It shares
 // no code with the product it judges, and nothing in it trusts a caller. It is
@@ -43,6 +44,22 @@
 // refused; one without a last batch is forgotten when its window is over, and the
 // members stay as they were. Erasing people from all audiences of the account
 // goes on meanwhile.
+//
+// # How campaigns are kept
+//
+// An account holds campaigns, ad sets in them, ads in these, and creatives that ads
+// refer to. They are kept in memory: a state file does not bring them back. Every
+// operation that takes effect is noted with the call that it came with, so that one
+// that took effect twice is seen.
+//
+//   - Parameters that are not known, of another type, missing at a creation, or fixed
+//     since then are refused, and what is deleted takes no edit any more.
+//   - A batch is carried out in an order that chance decides, because the network
+//     promises none. Each of its operations can meet a fault of its own: the path of
+//     a fault script then begins with /batch. One that gets no answer is null.
+//   - Two ad sets of one campaign in a batch are refused; a node and one that it
+//     lies in, or two operations on one node, are noted as a sin.
+//   - What was spent is made up from the seed, until somebody says what it was.
 //
 // # What is stricter than the network
 //
