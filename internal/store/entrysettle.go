@@ -126,7 +126,7 @@ func (st *settling) settle(e activation.Entry, o activation.EntryOutcome) error 
 	}
 	st.tally.move(e.Parent, activation.EntryProcessing, o.Status)
 	_, err := st.t.exec(`UPDATE entries SET status = $1, reason = $2, ended_at = $3, answer = $4, error_code = $5, error_text = $6, request_id = $7, kind = $8, object_id = $9, changes = $10, error_field = $12,
-		released_at = CASE WHEN $1 = 'held' THEN NULL ELSE released_at END, pass_id = NULL, error_field = $12 WHERE id = $11`,
+		released_at = CASE WHEN $1 = 'held' THEN NULL ELSE released_at END, pass_id = NULL WHERE id = $11`,
 		o.Status, o.Reason, ended, o.Answer, o.ErrorCode, o.ErrorText, o.RequestID, e.Object.Kind, e.Object.ID, list(e.Changes), int64(e.ID), o.ErrorField)
 	return err
 }

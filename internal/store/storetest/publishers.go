@@ -623,3 +623,53 @@ func createdObjects(w *world) {
 	stale.Attempt--
 	w.is(activation.ErrFenced, w.SaveNightly(ctx, stale, a.ID, n))
 }
+
+// pulledBack: what an entry had pulled goes to the next that needs it, or to its own
+// place, when that entry is cancelled or held by a conflict.
+func pulledBack(w *world) {
+	a := w.account("Shop")
+	p := w.poster(a)
+	camp := activation.ObjectRef{Kind: activation.KindCampaign, ID: "7"}
+	word := activation.ObjectRef{Kind: activation.KindKeyword, ID: "8"}
+	see := func(budget string) {
+		w.t.Helper()
+		_, err := w.SaveObjects(w.t.Context(), p, a.ID, []activation.PublisherObject{
+			{ObjectRef: camp, Type: "campaign", Confirmed: map[string]string{"name": "C", "budget": budget}}, {ObjectRef: word, Type: "keyword", Confirmed: map[string]string{"name": "W"}},
+		}, nil)
+		w.ok(err)
+	}
+	see("1")
+	w.have(a, p, "1")
+	for _, status := range []activation.EntryStatus{activation.EntryToBeSent, activation.EntryQueued} {
+		order := func() []activation.EntryID {
+			w.t.Helper()
+			if status == activation.EntryQueued {
+				return w.head(a)
+			}
+			page, _, err := w.Entries(w.t.Context(), activation.EntryQuery{Publisher: a.ID, Posting: true})
+			w.ok(err)
+			return entryIDs(page)
+		}
+		create := creation(0, activation.KindOther, "B", activation.ObjectRef{}, status)
+		link := activation.Change{Field: "shared_budget", After: activation.PendingObjectID(0), Object: true}
+		first, third := edit("7", "budget", "1", "2", status), edit("8", "label", "", "x", status)
+		first.Object, third.Object = camp, word
+		first.Changes, third.Changes = append(first.Changes, link), append(third.Changes, link)
+		out := entryIDs(w.write(a, create, first, edit("1", "bid", "1.00", "2.00", status), third))
+		w.equal([]activation.EntryID{out[0], out[1], out[2], out[3]}, order())
+		w.equal(out[1], w.anEntry(out[0]).For)
+		if status == activation.EntryQueued {
+			see("5")
+		} else {
+			w.moved(activation.CommandCancel, out[1])
+		}
+		w.equal([]activation.EntryID{out[2], out[0], out[3]}, order())
+		w.equal(out[3], w.anEntry(out[0]).For)
+		if status == activation.EntryToBeSent {
+			w.moved(activation.CommandCancel, out[3])
+			w.equal([]activation.EntryID{out[2], out[0]}, order())
+			w.equal(activation.EntryID(0), w.anEntry(out[0]).For)
+			w.moved(activation.CommandCancel, out...)
+		}
+	}
+}

@@ -98,6 +98,7 @@ func Run(t *testing.T, env Env) {
 		{"writing entries", writing},
 		{"commands on entries", moving},
 		{"conflicts", conflicting},
+		{"what was pulled goes back", pulledBack},
 		{"objects", listingObjects},
 		{"the log", listingEntries},
 		{"what is created", createdObjects},
