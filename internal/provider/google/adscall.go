@@ -161,11 +161,11 @@ func (c *campaigns) search(ctx context.Context, query string, yield func(*adsRow
 				return resp.StatusCode, err
 			}
 			_, _, failed := c.failed(resp.StatusCode, resp.Header, text)
-			return resp.StatusCode, failed
+			return resp.StatusCode, asked(failed)
 		}
 		f, err := readRows(resp.Body, yield)
 		if f != nil {
-			return resp.StatusCode, c.wholeOf(f.classify(resp.StatusCode, true), *f, resp.Header, resp.StatusCode)
+			return resp.StatusCode, asked(c.wholeOf(f.classify(resp.StatusCode, true), *f, resp.Header, resp.StatusCode))
 		}
 		var cut *unreadable
 		if errors.As(err, &cut) {
@@ -173,6 +173,14 @@ func (c *campaigns) search(ctx context.Context, query string, yield func(*adsRow
 		}
 		return resp.StatusCode, err
 	})
+}
+
+// asked is the error of a question, of which there is nothing to halve.
+func asked(err *activation.Error) *activation.Error {
+	if err.Kind == activation.RefusedWhole {
+		err.Kind, err.Code = adsRequest.kind, adsRequest.code
+	}
+	return err
 }
 
 // unreadable is an answer that is not as Google writes it.

@@ -28,7 +28,8 @@ func adsWhole(code string, kind activation.Kind, message string) adsClass {
 }
 
 func adsRefuses(code, message string) adsClass {
-	return adsClass{class: class{code, activation.Invalid, message}, edit: provider.EditRefused}
+	// A call of several edits that says so without naming one is halved.
+	return adsClass{class: class{code, activation.RefusedWhole, message}, edit: provider.EditRefused}
 }
 
 // What is not the fault of one edit: the others of the account would fail as well.

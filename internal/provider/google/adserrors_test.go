@@ -77,13 +77,9 @@ func TestAdsErrorsAreClassified(t *testing.T) {
 		{504, `{"error":{"code":504,"status":"DEADLINE_EXCEEDED"}}`, "GADS-UNAVAILABLE", activation.Unavailable, true},
 		{502, `<html>502</html>`, "GADS-UNAVAILABLE", activation.Unavailable, true},
 		{301, ``, "GADS-SETTINGS", activation.Invalid, false},
-		{200, `{}`, "", "", false},
 		{200, `[`, "GADS-ANSWER", activation.Unavailable, true},
 		{200, `"ok"`, "GADS-ANSWER", activation.Unavailable, true},
 	} {
-		if tc.code == "" {
-			continue
-		}
 		about := `[{"results":[{"customer":{"currencyCode":"EUR","timeZone":"Europe/Paris"},"currencyConstant":{"billableUnitMicros":"10000"}}]}]`
 		for _, edits := range []bool{false, true} {
 			f := &far{answer: func(_ int, req *http.Request, body []byte) (int, string) {
@@ -104,7 +100,11 @@ func TestAdsErrorsAreClassified(t *testing.T) {
 				_, err = pub.Check(t.Context())
 			}
 			e := wrong(t, err)
-			if e.Code != tc.code || e.Kind != tc.kind || e.MayHaveApplied != (edits && tc.may) || strings.Contains(e.Error(), "alex") {
+			kind := tc.kind
+			if edits && tc.kind == activation.Invalid && strings.Contains(tc.body, "Unknown name") { // one of them is at fault
+				kind = activation.RefusedWhole
+			}
+			if e.Code != tc.code || e.Kind != kind || e.MayHaveApplied != (edits && tc.may) || strings.Contains(e.Error(), "alex") {
 				t.Errorf("%d %s (edits %v): %+v", tc.status, tc.body, edits, e)
 			}
 			if e.Kind == activation.WaitUntil && !e.Until.Equal(now.Add(time.Minute)) {
@@ -275,4 +275,28 @@ func FuzzAdsAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAnErrorThatNamesNobody: of several edits it halves, of one it is that one's, and
+// of a question it is the request's.
+func TestAnErrorThatNamesNobody(t *testing.T) {
+	body := adsFailure(400, "INVALID_ARGUMENT", "someNewError.NEVER_SEEN")
+	f := &far{answer: func(_ int, req *http.Request, _ []byte) (int, string) {
+		if strings.HasSuffix(req.URL.Path, "searchStream") {
+			return 200, `[{"results":[{"customer":{"currencyCode":"EUR","timeZone":"Europe/Paris"},"currencyConstant":{"billableUnitMicros":"10000"}}]}]`
+		}
+		return 400, body
+	}}
+	var n entries
+	edits := []provider.Edit{n.remove("ad", "5~1"), n.remove("ad", "5~2")}
+	pub := campaigns(t, f)
+	if _, err := pub.Post(t.Context(), edits); wrong(t, err).Kind != activation.RefusedWhole || wrong(t, err).MayHaveApplied {
+		t.Error(err)
+	}
+	if out, err := pub.Post(t.Context(), edits[:1]); err != nil || out[0].State != provider.EditRefused || out[0].Code != "GADS-EDIT" {
+		t.Error(out, err)
+	}
+	if _, err := campaigns(t, always(400, "["+body+"]")).Check(t.Context()); wrong(t, err).Kind != activation.Invalid {
+		t.Error(err)
+	}
 }

@@ -268,6 +268,9 @@ func (c *campaigns) readMutate(s *sent, a outbound.Answer) error {
 		class = adsAnswer
 		err = class.whole(f)
 	}
+	if class.code == adsRequest.code && len(f.errors) == 0 && f.Status == "INVALID_ARGUMENT" { // the body: one edit is at fault
+		err.Kind = activation.RefusedWhole
+	}
 	err.MayHaveApplied = class.applied
 	return err
 }
