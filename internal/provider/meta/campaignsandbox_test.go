@@ -3,6 +3,7 @@ package meta_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"net/url"
@@ -217,9 +218,10 @@ func TestOtherCurrencies(t *testing.T) {
 // fail: what Meta does not promise to keep in order never travels together, and
 // nothing takes effect twice.
 func TestBatchesNeverDepend(t *testing.T) {
+	f := openFar(t)
+	round := 0
 	rapid.Check(t, func(r *rapid.T) {
-		f := openFar(t)
-		defer f.Close()
+		round++
 		var all []provider.Edit
 		campaigns, sets := []activation.ObjectRef{}, []activation.ObjectRef{}
 		within := map[activation.ObjectRef]activation.ObjectRef{}
@@ -228,7 +230,7 @@ func TestBatchesNeverDepend(t *testing.T) {
 			campaigns, sets, within[set] = append(campaigns, campaign), append(sets, set), campaign
 		}
 		for i := range rapid.IntRange(5, 25).Draw(r, "edits") {
-			name := map[string]string{"name": "N" + strconv.Itoa(i)}
+			name := map[string]string{"name": fmt.Sprintf("N%d of %d", i, round)}
 			set := rapid.SampledFrom(sets).Draw(r, "set")
 			switch rapid.IntRange(0, 3).Draw(r, "what") {
 			case 0:
@@ -246,6 +248,7 @@ func TestBatchesNeverDepend(t *testing.T) {
 		if _, err := f.Box().Fault(fault.Fault{Path: "/batch/*", Kind: fault.Timeout, Applied: true, Probability: 0.2}); err != nil {
 			r.Fatal(err)
 		}
+		defer f.Heal()
 		for len(all) > 0 {
 			n := f.pub.Together(all)
 			out, err := f.pub.Post(context.Background(), all[:n])
