@@ -95,7 +95,7 @@ func (s *Store) deletePlan(ctx context.Context, statement, what, subject string,
 // written. Another that has done so before is ErrConflict.
 func (t *tx) moveSchedule(o activation.ScheduledOperation, entry activation.EntryID) error {
 	return t.must(conflict("the scheduled operation %q was moved on already", o.ID),
-		`UPDATE publisher_schedules SET next_at = $1, last_entry = $2 WHERE id = $3 AND next_at IS NOT NULL AND ($1 IS NULL OR next_at < $1)`, at(o.At), int64(entry), o.ID)
+		`UPDATE publisher_schedules SET next_at = CAST($1 AS BIGINT), last_entry = $2 WHERE id = $3 AND next_at IS NOT NULL AND (CAST($1 AS BIGINT) IS NULL OR next_at < CAST($1 AS BIGINT))`, at(o.At), int64(entry), o.ID)
 }
 
 const strategyColumns = `s.id, s.publisher_id, s.name, s.body, s.run_at, s.created_at, s.updated_at`

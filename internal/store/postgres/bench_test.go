@@ -49,4 +49,27 @@ func BenchmarkRuns(b *testing.B) {
 }
 
 // BenchmarkLog is that of every store.
-func BenchmarkLog(b *testing.B) { storetest.BenchLog(b, storetest.Env{Open: open}) }
+func BenchmarkLog(b *testing.B) {
+	url := ""
+	env := storetest.Env{Open: func(t testing.TB, clock func() time.Time, wake func(kind, id string)) (*store.Store, func() *store.Store) {
+		url = postgrestest.New(t)
+		s, err := postgres.Open(t.Context(), url, postgres.Options{Wake: wake, Now: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s, nil
+	}}
+	storetest.BenchLog(b, env, func(statements ...string) {
+		conn, err := pgx.Connect(b.Context(), url)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = conn.Close(b.Context()) }()
+		for _, statement := range append(statements, `VACUUM ANALYZE`) {
+			if _, err := conn.Exec(b.Context(), statement); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

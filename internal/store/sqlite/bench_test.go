@@ -37,4 +37,22 @@ func BenchmarkRuns(b *testing.B) {
 	})
 }
 
-func BenchmarkLog(b *testing.B) { storetest.BenchLog(b, storetest.Env{Open: open}) }
+func BenchmarkLog(b *testing.B) {
+	var path string
+	env := storetest.Env{Open: func(t testing.TB, clock func() time.Time, wake func(kind, id string)) (*store.Store, func() *store.Store) {
+		path = newFile(t)
+		return openFile(t, path, clock, wake)(), nil
+	}}
+	storetest.BenchLog(b, env, func(statements ...string) {
+		db, err := sql.Open("sqlite", "file:"+url.PathEscape(path))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		for _, statement := range statements {
+			if _, err := db.ExecContext(b.Context(), statement); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
