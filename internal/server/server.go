@@ -227,7 +227,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 		Version: opt.Version, Log: log, Now: opt.Now, Access: s.access, Store: s.store, Catalog: declared, Tracking: watch,
 		Delivery: deliver, Warehouse: s.warehouse, Loads: s.merger, Providers: opt.Providers, Notifier: tell,
 		Manifest: code, Vault: box, Facts: s.facts(node, opt.Now()),
-		Reconciling: deliver, Comparisons: s.store, Differences: deliver, Explain: why, Decisions: decisions, Past: media, Insight: s.insight,
+		Reconciling: deliver, Comparisons: s.store, Differences: deliver, Explain: why, Decisions: decisions, Past: media, Insight: s.insight, Publishing: s.desk,
 		DataIn: web.DataIn{
 			Rebuilds: s.rebuilder, Forgets: s.forgetter, Imports: reads, Mapping: settling{s.warehouse, s.store}, Merges: s.warehouse, Rejected: s.merger, Series: s.store, Suppressed: s.warehouse.Suppressed,
 		},

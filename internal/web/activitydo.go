@@ -277,7 +277,10 @@ func (c *Console) askMove(v visit, command activation.EntryCommand, s selection,
 		}
 	case activation.CommandCancel:
 		a.KeepText, a.Do = "Keep changes", a.Do.as("btn-bad solid")
-		a.Lines = []string{"They will never be sent, and the values here go back to what the publisher has. Of a conflict, the publisher's value stays."}
+		a.Lines = []string{"They will never be sent, and the values here go back to what the publisher has. Of a conflict, the publisher’s value stays."}
+		if m.Done == 1 {
+			a.Lines = []string{"It will never be sent, and the value here goes back to what the publisher has."}
+		}
 	case activation.CommandPost:
 		a.Lines = []string{"They are queued and go out in their turn, held ones included."}
 	case activation.CommandHold:

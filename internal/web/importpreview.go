@@ -163,13 +163,13 @@ func fieldName(column string) string {
 	return strings.TrimRight(name[:min(len(name), 63)], "_")
 }
 
-// isImport reports whether a job brings data in and can be looked into.
+// isImport reports whether a job brings people or events in and can be looked into.
 func (c *Console) isImport(workflow string) bool {
 	if c.Imports == nil {
 		return false
 	}
 	w, _, err := c.Catalog.Workflow(workflow)
-	return err == nil && w.Direction == provider.Import
+	return err == nil && w.Direction == provider.Import && w.Subject != provider.Campaigns
 }
 
 // previewJob is the page of the first rows of a job that is there.

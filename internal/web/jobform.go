@@ -74,6 +74,9 @@ func (c *Console) form(v visit, w provider.Workflow, def provider.Definition, gi
 		Hidden: given.get("hidden") != "", Verbose: given.get("verbose") != "", Settings: declared(given.get, "config.", w.Fields, wrong), Zones: schedule.Zones(),
 	}
 	f.Name.Required = true
+	if err := c.offerAccounts(v, f.Settings); err != nil {
+		return f, err
+	}
 	f.when(w, given, wrong)
 	f.At = text("time_of_day", "At", "Such as 02:30. Without it a daily job runs at midnight.")
 	f.At.Example = "02:30"

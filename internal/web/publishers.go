@@ -179,6 +179,24 @@ func accountFields(a activation.PublisherAccount, auths []activation.Authorizati
 	return []field{auth, account, name, at}
 }
 
+// offerAccounts makes a select of the setting of a job that names a publisher account.
+func (c *Console) offerAccounts(v visit, settings []field) error {
+	i := slices.IndexFunc(settings, func(f field) bool { return f.Name == "config."+provider.PublisherField })
+	if i < 0 || c.Publishing == nil {
+		return nil
+	}
+	accounts, err := c.Publishing.Accounts(v.Context())
+	if err != nil {
+		return err
+	}
+	f := &settings[i]
+	f.Type, f.Help, f.Options = "select", "Whose campaigns the files edit.", []option{{"", "Choose one", f.Value == ""}}
+	for _, a := range accounts {
+		f.Options = append(f.Options, option{string(a.ID), a.Name, string(a.ID) == f.Value})
+	}
+	return nil
+}
+
 // accountSpec reads an account from a form.
 func accountSpec(v visit, name string, declared *provider.Publishing) (publishing.AccountSpec, []string) {
 	names := []string{"name", "account", "auth_id", "nightly_at", "provider"}

@@ -156,10 +156,10 @@ func (c *Console) putSchedule(v visit) (view, error) {
 	s := activation.ScheduledOperation{Publisher: id, Object: refOf(v.post("object")), Action: v.post("action")}
 	day, err := time.Parse(time.DateOnly, v.post("day"))
 	if err != nil {
-		return c.schedules(v, map[string]string{"day": "Give a day such as 2026-11-22."}) //nolint:nilerr // told beside the field
+		return c.schedules(v, map[string]string{"day": "Give a day such as 2026-11-22."})
 	}
 	if s.Hour, err = strconv.Atoi(v.post("hour")); err != nil || s.Hour < 0 || s.Hour > 23 {
-		return c.schedules(v, map[string]string{"hour": "Choose a full hour."}) //nolint:nilerr // told beside the field
+		return c.schedules(v, map[string]string{"hour": "Choose a full hour."})
 	}
 	if s.Object.ID == "" {
 		return c.schedules(v, map[string]string{"object": "Choose what is to be paused or resumed."})

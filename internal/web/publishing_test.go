@@ -142,6 +142,9 @@ func testActivity(t *testing.T, viewer, operator *browser) {
 	wantPage(t, viewer, "/activity?within=custom&since=2026-11-20&until=2026-11-19", "The last day is before the first", "No change fits these filters")
 	wantPage(t, viewer, "/activity/1041/open", "1043", "The resource was not found", "/activity/1041/errors.csv")
 	wantPage(t, viewer, "/activity/1037/open", "100,000 deletes by upload", "0.55")
+	wantPage(t, viewer, "/search?q=%231034", "Budget of “Coats, search”", "/activity/1034")
+	wantPage(t, viewer, "/search?q=471108", "/publishers/shop")
+	wantPage(t, viewer, "/jobs/new", "File server")
 	if res, _ := viewer.get("/events?page=nothing"); res.StatusCode != http.StatusNotFound {
 		t.Error("there is a stream of nothing")
 	}
@@ -170,7 +173,7 @@ func testMoves(t *testing.T, w *publishWorld, b *browser) {
 		t.Errorf("after undo: %s, %s", status(1037), status(1039))
 	}
 	// Cancel asks in numbers, and does nothing by that.
-	body := wantAnswer(t, b, "/activity?origin=user", form("command", "cancel", "id", "1037", "id", "1034"), http.StatusOK, "Cancel 1 change?", "They will never be sent", "stays as it is: It is queued already", `name="sure" value="1"`, `name="id" value="1034"`)
+	body := wantAnswer(t, b, "/activity?origin=user", form("command", "cancel", "id", "1037", "id", "1034"), http.StatusOK, "Cancel 1 change?", "It will never be sent", "stays as it is: It is queued already", `name="sure" value="1"`, `name="id" value="1034"`)
 	if status(1037) != activation.EntryToBeSent || !strings.Contains(body, `href="/activity?origin=user" autofocus`) {
 		t.Error("the question cancelled, or has no way back")
 	}

@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -28,6 +30,7 @@ func TestPublishingBrowser(t *testing.T) {
 		b.glance(name)
 	}
 	cellInPlace(b, w)
+	manyAndFile(b, w)
 	keysAndQuestion(b, w)
 	b.quiet()
 }
@@ -47,6 +50,33 @@ func cellInPlace(b *tab, w *publishWorld) {
 	act(b, "type", chromedp.SetValue("#o-keyword-32 .cell-form input:not([type=hidden])", "0.61"))
 	act(b, "save", chromedp.Click("#o-keyword-32 .cell-form .btn-primary"))
 	b.until("the row has the value, and what the publisher has", "!document.querySelector('.cell-form') && document.querySelector('#o-keyword-32').innerText.includes('0.61') && document.querySelector('#o-keyword-32 .was').innerText.includes('0.55') && window.same")
+}
+
+// manyAndFile looks at what is asked before many objects, or those of a file, change.
+func manyAndFile(b *tab, w *publishWorld) {
+	b.open(w.url + "/publishers/shop/structure?kind=campaign")
+	act(b, "tick all", chromedp.Click("[data-tick-all]"))
+	b.until("all are ticked", "document.querySelector('[data-selected]').innerText === '4'")
+	act(b, "pause…", chromedp.Click("#bulk [value=pause]"))
+	b.until("the numbers", "document.querySelector('main h2').innerText === 'Pause 4 campaigns?'")
+	b.glance("pub-many")
+	act(b, "size", chromedp.EmulateViewport(1440, 900))
+	act(b, "pause", chromedp.Click("button[name=sure]"))
+	b.until("two are paused", "document.querySelector('.note[role=status]')?.innerText.includes('2 edits.')")
+
+	file := filepath.Join(b.t.TempDir(), "q4.csv")
+	if err := os.WriteFile(file, []byte("wrong rows"), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	b.open(w.url + "/publishers/shop/upload")
+	act(b, "choose", chromedp.SetUploadFiles("#file", []string{file}))
+	act(b, "preview", chromedp.Click("form[enctype] .btn-primary"))
+	b.until("the preview", "document.querySelector('#errors')?.innerText.includes('cheap')")
+	b.glance("pub-preview")
+	act(b, "size", chromedp.EmulateViewport(1440, 900))
+	act(b, "leave out", chromedp.Click("[name=skip_errors]"))
+	act(b, "take", chromedp.Click("#preview .btn-primary"))
+	b.until("the upload is in the log", "location.pathname === '/activity/1041'")
 }
 
 // keysAndQuestion selects with the keyboard, is asked, and sees the log follow what

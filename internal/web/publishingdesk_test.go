@@ -37,8 +37,10 @@ func fullDesk() *desk {
 			{ID: "s2", Publisher: shop, Object: activation.ObjectRef{Kind: activation.KindCampaign, ID: "12"}, Action: activation.ActionResume, At: dayOne.Add(14 * time.Hour), Hour: 0, CreatedBy: "ann"},
 		},
 		plans: []activation.Strategy{
-			{ID: "b1", Publisher: shop, Name: "Parkas at 8 euros", Goal: "cpa", Target: 8, Kind: activation.KindKeyword, Within: []activation.ObjectRef{coats}, Floor: 0.1, Ceiling: 1.2, Mode: "preview", RunAt: dayOne.Add(-13 * time.Hour),
-				Overrides: []activation.BidOverride{{Object: activation.ObjectRef{Kind: activation.KindKeyword, ID: "33"}, Bid: 0.31, Until: "2026-12-24"}}},
+			{
+				ID: "b1", Publisher: shop, Name: "Parkas at 8 euros", Goal: "cpa", Target: 8, Kind: activation.KindKeyword, Within: []activation.ObjectRef{coats}, Floor: 0.1, Ceiling: 1.2, Mode: "preview", RunAt: dayOne.Add(-13 * time.Hour),
+				Overrides: []activation.BidOverride{{Object: activation.ObjectRef{Kind: activation.KindKeyword, ID: "33"}, Bid: 0.31, Until: "2026-12-24"}},
+			},
 			{ID: "b2", Publisher: shop, Name: "Groups by value", Goal: "roas", Target: 4, Kind: activation.KindGroup, Floor: 0.05, Ceiling: 2, Mode: "off"},
 		},
 	}

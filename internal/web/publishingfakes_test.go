@@ -30,17 +30,23 @@ var adverts = provider.Definition{
 		Fields: []provider.Field{{Name: "manager", Label: "Manager account", Type: "string", Help: "Where the account is managed by another one."}},
 		Objects: []provider.ObjectType{
 			{Name: "campaign", Title: "Campaigns", Kind: activation.KindCampaign, Creates: true, Deletes: true, Fields: []provider.ObjectField{
-				{Name: "name", Label: "Name", Type: "text", Required: true}, {Name: "status", Label: "Status", Type: "select", Options: []string{"enabled", "paused"}, Operation: activation.OpStatus},
-				{Name: "budget", Label: "Daily budget", Type: "amount", Example: "120.00"}, {Name: "start", Label: "Starts", Type: "date", Fixed: true},
-				{Name: "strategy", Label: "Bidding", Type: "select", Options: []string{"manual_cpc", "target_cpa"}}, {Name: "serving", Label: "Serving", Type: "text", Shown: true},
+				{Name: "name", Label: "Name", Type: "text", Required: true},
+				{Name: "status", Label: "Status", Type: "select", Options: []string{"enabled", "paused"}, Operation: activation.OpStatus},
+				{Name: "budget", Label: "Daily budget", Type: "amount", Example: "120.00"},
+				{Name: "start", Label: "Starts", Type: "date", Fixed: true},
+				{Name: "strategy", Label: "Bidding", Type: "select", Options: []string{"manual_cpc", "target_cpa"}},
+				{Name: "serving", Label: "Serving", Type: "text", Shown: true},
 			}},
 			{Name: "ad group", Title: "Ad groups", Kind: activation.KindGroup, Parent: "campaign", Creates: true, Deletes: true, Fields: []provider.ObjectField{
-				{Name: "name", Label: "Name", Type: "text", Required: true}, {Name: "status", Label: "Status", Type: "select", Options: []string{"enabled", "paused"}, Operation: activation.OpStatus},
+				{Name: "name", Label: "Name", Type: "text", Required: true},
+				{Name: "status", Label: "Status", Type: "select", Options: []string{"enabled", "paused"}, Operation: activation.OpStatus},
 				{Name: "bid", Label: "Bid", Type: "amount", Operation: activation.OpBid},
 			}},
 			{Name: "keyword", Title: "Keywords", Kind: activation.KindKeyword, Parent: "ad group", Creates: true, Deletes: true, Fields: []provider.ObjectField{
-				{Name: "keyword", Label: "Keyword", Type: "text", Required: true, Fixed: true}, {Name: "match", Label: "Match", Type: "select", Options: []string{"exact", "phrase", "broad"}, Fixed: true},
-				{Name: "status", Label: "Status", Type: "select", Options: []string{"enabled", "paused"}, Operation: activation.OpStatus}, {Name: "bid", Label: "Bid", Type: "amount", Operation: activation.OpBid},
+				{Name: "keyword", Label: "Keyword", Type: "text", Required: true, Fixed: true},
+				{Name: "match", Label: "Match", Type: "select", Options: []string{"exact", "phrase", "broad"}, Fixed: true},
+				{Name: "status", Label: "Status", Type: "select", Options: []string{"enabled", "paused"}, Operation: activation.OpStatus},
+				{Name: "bid", Label: "Bid", Type: "amount", Operation: activation.OpBid},
 			}},
 			{Name: "budget", Title: "Shared budgets", Kind: activation.KindOther, Creates: true, Fields: []provider.ObjectField{{Name: "name", Label: "Name", Type: "text"}, {Name: "budget", Label: "Per day", Type: "amount"}}},
 		},
@@ -102,7 +108,7 @@ func (d *desk) Link(_ context.Context, s publishing.AccountSpec, user string) (a
 
 func (d *desk) Update(ctx context.Context, id activation.PublisherID, s publishing.AccountSpec, user string) (activation.PublisherAccount, error) {
 	if _, err := time.Parse("15:04", s.NightlyAt); err != nil {
-		return activation.PublisherAccount{}, &activation.Error{Kind: activation.Invalid, Code: "BADREQ-PUB-001", Field: "nightly_at", Message: "nightly_at: must be a time such as 20:00"} //nolint:nilerr // said in the message
+		return activation.PublisherAccount{}, &activation.Error{Kind: activation.Invalid, Code: "BADREQ-PUB-001", Field: "nightly_at", Message: "nightly_at: must be a time such as 20:00"}
 	}
 	d.mu.Lock()
 	d.note("update %s %s %s by %s", id, s.Name, s.NightlyAt, user)
@@ -326,8 +332,10 @@ func (d *desk) Entry(ctx context.Context, id activation.EntryID) (publishing.Ent
 	}
 	v := publishing.EntryView{Entry: all[0]}
 	if v.Status.Waits() && !v.IsParent() {
-		v.Place = &publishing.Position{Place: 100001, Released: v.Status == activation.EntryQueued, Why: "behind #1041: 100,000 deletes by upload", Seconds: 4000, DecidedBy: "object",
-			Behind: []publishing.Behind{{Text: "100,000 deletes by upload", Count: 100000, First: upload}}, Before: &activation.Entry{ID: 1041, Text: "Delete 100,000 ads"}}
+		v.Place = &publishing.Position{
+			Place: 100001, Released: v.Status == activation.EntryQueued, Why: "behind #1041: 100,000 deletes by upload", Seconds: 4000, DecidedBy: "object",
+			Behind: []publishing.Behind{{Text: "100,000 deletes by upload", Count: 100000, First: upload}}, Before: &activation.Entry{ID: 1041, Text: "Delete 100,000 ads"},
+		}
 	}
 	return v, nil
 }

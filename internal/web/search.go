@@ -1,8 +1,10 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"usher/internal/activation"
@@ -41,7 +43,7 @@ type found struct {
 func (c *Console) search(v visit) (view, error) {
 	p := searchPage{Query: v.get("q")}
 	if p.Query != "" {
-		for _, find := range []func(visit, string) (foundGroup, error){c.findPages, c.findJobs, c.findAudiences, c.findDestinations, c.findAuthorizations} {
+		for _, find := range []func(visit, string) (foundGroup, error){c.findPages, c.findEntry, c.findJobs, c.findAudiences, c.findDestinations, c.findPublishers, c.findAuthorizations} {
 			g, err := find(v, p.Query)
 			if err != nil {
 				return view{}, err
@@ -123,6 +125,42 @@ func (c *Console) findDestinations(v visit, query string) (foundGroup, error) {
 		}
 	}
 	return g.cut("/destinations"), nil
+}
+
+func (c *Console) findPublishers(v visit, query string) (foundGroup, error) {
+	g := foundGroup{Title: "Publishers"}
+	if c.Publishing == nil {
+		return g, nil
+	}
+	all, err := c.Publishing.Accounts(v.Context())
+	if err != nil {
+		return g, err
+	}
+	for _, a := range all {
+		if fits(query, a.Name, a.Account) {
+			g.Found = append(g.Found, found{link{publisherPath(a.ID), a.Name}, c.logo(a.Provider), "Account " + a.Account, nil})
+		}
+	}
+	return g.cut("/publishers"), nil
+}
+
+// findEntry finds the change that is asked for by its number, as 1041 or #1041.
+func (c *Console) findEntry(v visit, query string) (foundGroup, error) {
+	g := foundGroup{Title: "Activity log"}
+	n, err := strconv.ParseInt(strings.TrimPrefix(query, "#"), 10, 64)
+	if err != nil || c.Publishing == nil {
+		return g, nil //nolint:nilerr // it is no number: none is meant
+	}
+	e, err := c.Publishing.Entry(v.Context(), activation.EntryID(n))
+	if errors.Is(err, activation.ErrNotFound) {
+		return g, nil
+	}
+	if err != nil {
+		return g, err
+	}
+	state := entryChip(e.Entry)
+	g.Found = []found{{link{entryPath(e.ID), e.Text}, originIcon(e.Origin), numbered(e.ID), &state}}
+	return g, nil
 }
 
 func (c *Console) findAuthorizations(v visit, query string) (foundGroup, error) {

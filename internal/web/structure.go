@@ -250,8 +250,10 @@ func labelOf(f provider.ObjectField) string {
 
 // gridColumns are the columns of a type beside name and status, which come first.
 func gridColumns(t provider.ObjectType, currency string) (out []gridColumn) {
+	_, named := t.Field(activation.FieldName)
 	for _, f := range t.Fields {
-		if f.Name == activation.FieldName || f.Name == activation.FieldStatus {
+		// What a keyword is, is what it is called.
+		if f.Name == activation.FieldName || f.Name == activation.FieldStatus || f.Name == "keyword" && !named {
 			continue
 		}
 		col := gridColumn{f, labelOf(f), f.Type == "amount" || f.Type == "number"}

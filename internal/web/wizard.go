@@ -187,7 +187,10 @@ func (c *Console) providerStep(v visit, p *wizardPage, given answers) {
 	category := v.get("category")
 	counts := map[string]int64{}
 	for _, d := range c.Providers {
-		categories := categoriesOf(d)
+		categories := slices.DeleteFunc(categoriesOf(d), func(one string) bool { return one == string(provider.Editing) })
+		if len(categories) == 0 {
+			continue // its jobs are made by linking an account
+		}
 		for _, one := range categories {
 			counts[one]++
 		}
@@ -216,7 +219,8 @@ func categoriesOf(d provider.Definition) (out []string) {
 
 func typeStep(p *wizardPage, given answers, def provider.Definition) {
 	p.Title, p.Sub = "What should it do with "+def.Title+"?", "Each type has its own settings and limits."
-	for _, w := range def.Workflows {
+	offered := slices.DeleteFunc(slices.Clone(def.Workflows), func(w provider.Workflow) bool { return w.Direction == provider.Editing })
+	for _, w := range offered {
 		how := []string{}
 		for _, one := range []struct {
 			may  bool
@@ -228,7 +232,7 @@ func typeStep(p *wizardPage, given answers, def provider.Definition) {
 		}
 		p.Tiles = append(p.Tiles, tile{
 			Name: "type", Value: w.Name, Title: w.Title, Text: w.Description, Tag: sentenceWord(string(w.Direction)) + " · " + strings.Join(how, ", "),
-			Chosen: given.get("type") == w.Name || len(def.Workflows) == 1,
+			Chosen: given.get("type") == w.Name || len(offered) == 1,
 		})
 	}
 }
