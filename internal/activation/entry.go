@@ -78,6 +78,7 @@ func (o Operation) rank() int {
 		return 0
 	case OpCreate:
 		return 1
+	case OpEdit, OpBid, OpGeo, OpStatus, OpDelete, OpUpload:
 	}
 	return 2
 }

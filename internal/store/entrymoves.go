@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"usher/internal/activation"
 )
@@ -431,6 +430,3 @@ func (t *tx) recomputeOf(account activation.PublisherID, ids []activation.EntryI
 	}
 	return t.recompute(account, refs, nil)
 }
-
-// number names an entry as people do.
-func number(id activation.EntryID) string { return "#" + strconv.FormatInt(int64(id), 10) }

@@ -313,7 +313,7 @@ func moving(w *world) {
 	w.equal(int64(0), n)
 	w.equal(int64(2), w.moved(activation.CommandPost, child.ID, camp.ID).Done)
 	w.equal([]activation.EntryID{camp.ID, child.ID, again.ID}, w.head(a))
-	claimed, err = w.ClaimEntries(ctx, p, a.ID, []activation.EntryID{camp.ID})
+	_, err = w.ClaimEntries(ctx, p, a.ID, []activation.EntryID{camp.ID})
 	w.ok(err)
 	w.ok(w.SettleEntries(ctx, p, a.ID, []activation.EntryOutcome{{Entry: camp.ID, Status: activation.EntryFailed, ErrorCode: "META-100"}}))
 	w.equal("PUB-NEEDS-001", w.anEntry(child.ID).ErrorCode)
