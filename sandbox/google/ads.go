@@ -88,6 +88,7 @@ type adsAccount struct {
 	journal   []AdsEffect
 	changes   []protoreflect.Message
 	costs     []AdsCost
+	place     *time.Location // by TimeZone
 	day       time.Time
 	spent     int // operations of that day
 }
@@ -137,11 +138,14 @@ func (a *adsAccount) next() int64 {
 }
 
 func (a *adsAccount) zone() *time.Location {
-	z, err := time.LoadLocation(a.is.TimeZone)
-	if err != nil {
-		return time.UTC
+	if a.place == nil {
+		z, err := time.LoadLocation(a.is.TimeZone)
+		if err != nil {
+			z = time.UTC
+		}
+		a.place = z
 	}
-	return z
+	return a.place
 }
 
 // of returns the resources of a kind by their numbers.

@@ -53,7 +53,7 @@ func NewCampaigns(d provider.Deps) (provider.Publisher, error) {
 	g := &account{http: d.HTTP, log: d.Log, now: d.Now, tokens: d.Tokens}
 	c := &campaigns{http: d.HTTP, log: d.Log, now: d.Now, token: g.token, forget: d.Tokens.Refused, developer: d.Auth[developerTokenField]}
 	setting := func(name string) string {
-		return strings.TrimSpace(provider.Setting(publishing().Fields, d.Config, name))
+		return strings.TrimSpace(provider.Setting(accountFields(), d.Config, name))
 	}
 	if c.customer = strings.ReplaceAll(strings.TrimSpace(d.Account), "-", ""); !customerPattern.MatchString(c.customer) {
 		return nil, adsInvalid("account", "the account must be a customer id: digits, with or without hyphens between them")

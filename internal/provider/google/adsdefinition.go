@@ -2,6 +2,7 @@ package google
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"usher/internal/activation"
@@ -109,29 +110,36 @@ func postWorkflow() provider.Workflow {
 	}
 }
 
+// declared is publishing, made once for those who ask for each edit and row.
+var declared = sync.OnceValue(publishing)
+
 // publishing is what can be edited at Google Ads.
 func publishing() *provider.Publishing {
 	return &provider.Publishing{
 		Sync: workflowSync, Post: workflowPost,
 		AccountHelp: "The customer id of the Google Ads account: ten digits, with or without hyphens, at the top right of Google Ads. Not that of a manager account.",
-		Fields: []provider.Field{
-			{
-				Name: loginCustomerField, Label: "Manager account", Type: "string", Example: "111-222-3333",
-				Help: "The customer id of the manager account through which the user reaches the account. Empty = the user is one of the account itself.",
-			},
-			{
-				Name: apiVersionField, Label: "API version", Type: "select", Default: apiVersions[0], Options: apiVersions,
-				Help: "The version of the Google Ads API that is spoken.",
-			},
-		},
-		Objects:  []provider.ObjectType{campaignType(), adGroupType(), adType(), keywordType(), budgetType(), locationType(), negativeType()},
-		MaxEdits: maxEdits,
+		Fields:      accountFields(),
+		Objects:     []provider.ObjectType{campaignType(), adGroupType(), adType(), keywordType(), budgetType(), locationType(), negativeType()},
+		MaxEdits:    maxEdits,
 		// Google names no time; what it accepted shows in queries within seconds.
 		Settles: 2 * time.Minute,
 		// Clicks found to be invalid are credited for days (support.google.com/google-ads/answer/2549122),
 		// conversions come late.
 		CostDays: 30,
 		New:      NewCampaigns,
+	}
+}
+
+func accountFields() []provider.Field {
+	return []provider.Field{
+		{
+			Name: loginCustomerField, Label: "Manager account", Type: "string", Example: "111-222-3333",
+			Help: "The customer id of the manager account through which the user reaches the account. Empty = the user is one of the account itself.",
+		},
+		{
+			Name: apiVersionField, Label: "API version", Type: "select", Default: apiVersions[0], Options: apiVersions,
+			Help: "The version of the Google Ads API that is spoken.",
+		},
 	}
 }
 

@@ -164,7 +164,7 @@ func (w *writer) create(collection string) {
 	if negative := set[fieldNegative]; (e.Type == typeKeyword || e.Type == typeLocation) && negative == "" {
 		w.values[fieldNegative] = "false"
 	}
-	t, _ := publishing().Object(e.Type)
+	t, _ := declared().Object(e.Type)
 	if _, has := t.Field(activation.FieldStatus); has && set[activation.FieldStatus] == "" {
 		set[activation.FieldStatus] = activation.StatusEnabled
 		w.values[activation.FieldStatus] = activation.StatusEnabled
@@ -179,7 +179,7 @@ func (w *writer) create(collection string) {
 
 // change fills body and mask of an update.
 func (w *writer) change() {
-	t, _ := publishing().Object(w.e.Type)
+	t, _ := declared().Object(w.e.Type)
 	if w.e.Type == typeCampaign {
 		w.changeBudget()
 		w.changeBidding()

@@ -204,7 +204,7 @@ func budgetState(_ *campaigns, r *adsRow) provider.ObjectState {
 
 // channels are Google's words for types of campaigns that are not ours.
 func channelOf(v string) string {
-	t := campaignType()
+	t, _ := declared().Object(typeCampaign)
 	f, _ := t.Field(fieldChannel)
 	if w := wordOf(v); slices.Contains(f.Options, w) {
 		return w

@@ -433,7 +433,7 @@ func numbered(prefix string, most int) []string {
 
 // faultyField is the field of the object that the error is about, "" = it names none.
 func faultyField(e provider.Edit, path []pathElement) string {
-	t, _ := publishing().Object(e.Type)
+	t, _ := declared().Object(e.Type)
 	for _, p := range slices.Backward(path) {
 		names := faulty[p.Name]
 		at := 0

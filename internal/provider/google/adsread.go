@@ -176,7 +176,7 @@ func (p part) like(creates []provider.Edit) string {
 // likeness is what a create and the object that it makes have in common: type,
 // parent, and the name, or what can't be changed afterwards.
 func likeness(typ string, parent activation.ObjectRef, values map[string]string) string {
-	t, _ := publishing().Object(typ)
+	t, _ := declared().Object(typ)
 	var b strings.Builder
 	b.WriteString(typ + "\x00" + parent.ID)
 	for _, f := range t.Fields {
