@@ -47,6 +47,14 @@ const historyLimit = 100
 // history, the newest first.
 func (d *Desk) Object(ctx context.Context, id activation.PublisherID, ref activation.ObjectRef) (ObjectView, error) {
 	o, err := d.cfg.Store.Object(ctx, id, ref)
+	if create, ok := activation.CreatedBy(ref.ID); ok && errors.Is(err, activation.ErrNotFound) {
+		born, lookErr := d.born(ctx, id, []activation.EntryID{create})
+		if lookErr != nil || born[ref.ID] == "" {
+			return ObjectView{}, errors.Join(err, lookErr)
+		}
+		ref.ID = born[ref.ID]
+		o, err = d.cfg.Store.Object(ctx, id, ref)
+	}
 	if err != nil {
 		return ObjectView{}, err
 	}
@@ -104,6 +112,10 @@ func (d *Desk) edit(ctx context.Context, id activation.PublisherID, edits []Edit
 	var result EditResult
 	err = d.again(func() error {
 		p, err := d.newPlanner(account, false)
+		if err != nil {
+			return err
+		}
+		edits, err := d.bornEdits(ctx, id, edits)
 		if err != nil {
 			return err
 		}

@@ -36,6 +36,7 @@ const (
 	envPatient  = "USHER_TEST_PATIENT" // leases of 10 s, of which 8 s are there to let go
 	envGuard    = "USHER_TEST_GUARD"   // per cent
 	envParts    = "USHER_TEST_PARTS"   // rows of one load of an import
+	envHasty    = "USHER_TEST_HASTY"   // publishers settle at once and take few edits in a call
 )
 
 func TestMain(m *testing.M) {
@@ -72,6 +73,9 @@ func child(dir string) error {
 	}
 	if os.Getenv(envPatient) != "" {
 		opt.LeaseTTL, opt.StopWithin = 10*time.Second, 4*time.Second
+	}
+	if os.Getenv(envHasty) != "" {
+		opt.Providers = hasty()
 	}
 	cfg.DatabaseURL = config.Secret(os.Getenv(envDatabase))
 	s, err := server.Open(ctx, cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), opt)
