@@ -256,18 +256,42 @@ func (d *Desk) traffic(ctx context.Context, account activation.PublisherAccount,
 		w.detail[m.Object] = inputsInWords(s, m)
 	}
 	for part := range slices.Chunk(edits, writeChunk) {
-		result, err := d.edit(ctx, account.ID, part, w)
-		if err != nil {
-			return err
-		}
-		if len(result.Problems) > 0 {
-			return &activation.Error{Kind: activation.Internal, Code: result.Problems[0].Code, Message: "bids were refused: " + result.Problems[0].Message}
-		}
-		for _, e := range result.Entries {
-			made[at[e.Object]].Entry = e.ID
+		for len(part) > 0 {
+			result, err := d.edit(ctx, account.ID, part, w)
+			if err != nil {
+				return err
+			}
+			for _, e := range result.Entries {
+				made[at[e.Object]].Entry = e.ID
+			}
+			part = refused(part, result.Problems, func(ref activation.ObjectRef, why string) {
+				m := &made[at[ref]]
+				m.New, m.Why = m.Old, why
+			})
 		}
 	}
 	return nil
+}
+
+// refused are the edits that remain to be made where some can't be, such as those of an
+// object that somebody deletes just now; none where all are made. One of them does not
+// keep the others back, nor the night.
+func refused(edits []EditSpec, problems []Problem, tell func(ref activation.ObjectRef, why string)) (rest []EditSpec) {
+	if len(problems) == 0 {
+		return nil
+	}
+	why := map[int]string{}
+	for _, p := range problems {
+		why[p.Index] = p.Message
+	}
+	for i, e := range edits {
+		if w, bad := why[i]; bad {
+			tell(activation.ObjectRef{Kind: e.Kind, ID: e.ID}, w)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	return rest
 }
 
 func bidEdit(ref activation.ObjectRef, bid float64) EditSpec {

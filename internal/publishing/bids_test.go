@@ -106,6 +106,24 @@ func TestBidding(t *testing.T) {
 	if made, err = o.RunStrategy(t.Context(), o.account.ID, s.ID, "ann"); err != nil || !slices.Equal(inShort(made), []string{"23 0.33>0.39 step of 20 %"}) {
 		t.Errorf("%q, %v", inShort(made), err)
 	}
+	// A bid that can't be set is told, and keeps no other back.
+	cancel()
+	s.Within = nil
+	s, err = o.PutStrategy(t.Context(), s, "ann")
+	o.ok(err)
+	o.ok(o.store.SaveCosts(t.Context(), o.account.ID, []activation.Cost{spend(activation.KindGroup, "21", "2026-11-22", "EUR", 10, 900, 0)}))
+	gone := false
+	o.between = func() {
+		if gone {
+			return
+		}
+		gone = true
+		o.edit(activation.SendNightly, publishing.EditSpec{Action: publishing.ActionDelete, Kind: activation.KindGroup, ID: "22"})
+	}
+	if made, err = o.RunStrategy(t.Context(), o.account.ID, s.ID, "ann"); err != nil || o.local(red, "bid") != "0.5" || !slices.Contains(inShort(made), "22 1.25>1.25 a waiting entry deletes ad group “Blue”; cancel that entry first") {
+		t.Errorf("%q, %v, %s", inShort(made), err, o.local(red, "bid"))
+	}
+	o.between = nil
 	o.ok(o.DeleteStrategy(t.Context(), o.account.ID, s.ID, "ann"))
 	if all, err := o.Strategies(t.Context(), o.account.ID); err != nil || len(all) != 0 {
 		t.Errorf("%v, %v", all, err)

@@ -214,7 +214,7 @@ func (r *rowReader) values(s subject, row *fileRow, cells []string) {
 			continue
 		}
 		row.headers[c.header] = c.header
-		if t := first2(c.idOf, c.nameOf); t != nil {
+		if t := eitherType(c.idOf, c.nameOf); t != nil {
 			r.bad(s, CodeField, c.header, "the row is about a %s, which lies in no %s", row.typ.Name, t.Name)
 		} else {
 			r.bad(s, CodeField, c.header, "objects of the type %s have no such field", row.typ.Name)
@@ -228,7 +228,7 @@ func (r *rowReader) values(s subject, row *fileRow, cells []string) {
 	}
 }
 
-func first2(a, b *provider.ObjectType) *provider.ObjectType {
+func eitherType(a, b *provider.ObjectType) *provider.ObjectType {
 	if a != nil {
 		return a
 	}
