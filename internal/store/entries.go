@@ -243,7 +243,7 @@ func (t *tx) entryPage(q activation.EntryQuery, limit int) ([]entryCursor, error
 	if q.Posting {
 		statuses = slices.DeleteFunc(slices.Clone(statuses), func(s activation.EntryStatus) bool { return !s.Waits() })
 	}
-	whole := !q.Posting && !q.Top && (q.Publisher == "" && len(q.Statuses) == 0 || len(q.IDs) > 0 || q.Object.ID != "" || !q.EndedSince.IsZero())
+	whole := !q.Posting && !q.Top && (q.Publisher == "" && len(q.Statuses) == 0 && q.Parent == 0 || len(q.IDs) > 0 || q.Object.ID != "" || !q.EndedSince.IsZero())
 	if q.Publisher == "" && !whole && q.Parent == 0 {
 		rows, err := t.query(`SELECT id FROM publishers ORDER BY id`)
 		if accounts, err = collect(rows, err, func(r scanner) (id activation.PublisherID, err error) { return id, r.Scan(&id) }); err != nil {
