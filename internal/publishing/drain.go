@@ -90,11 +90,11 @@ func (w *worker) call(ctx context.Context, entries []activation.Entry, objects m
 	if err := w.claim(ctx, entries[:n]); err != nil {
 		return err
 	}
-	w.p.Count(countPosted, int64(n))
 	answers, err := w.post(ctx, edits)
 	if err != nil {
 		return w.callFailed(ctx, edits, err)
 	}
+	w.p.Count(countPosted, int64(n))
 	w.most = min(w.most*2, w.maxEdits())
 	return w.settleCall(ctx, entries[:n], edits, answers)
 }

@@ -393,7 +393,12 @@ func TestStopInMidCall(t *testing.T) {
 		}
 		w.is(made[0].ID, "processing")
 		w.ok(w.ReleasePass(w.ctx(), p, time.Time{}))
+		cut, read := time.Now(), time.Time{}
+		f.asked = func(string) error { read = time.Now(); return nil }
 		w.drained(a)
+		if waited := read.Sub(cut); waited < 30*time.Second {
+			t.Errorf("it was read back after %v, and its effect may come for 30 s", waited)
+		}
 		w.is(made[0].ID, "done")
 		once(t, f.tookEffect())
 	})
