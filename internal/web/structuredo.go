@@ -207,7 +207,7 @@ func (c *Console) multiView(v visit, head publisherTab, p multiPage, m multi, t 
 			p.Hidden = append(p.Hidden, hidden{"id", text})
 		}
 	}
-	p.SendSays = "With the nightly sync is at " + nightly(head.PublisherAccount) + "."
+	p.SendSays = "The nightly sync is at " + nightly(head.PublisherAccount) + "."
 	out := publisherView("multi", head, p.Title, p)
 	out.Crumbs = append(out.Crumbs, link{p.Back, orText(t.Title, t.Name)})
 	return out
