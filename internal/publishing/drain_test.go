@@ -301,7 +301,7 @@ func TestHeadBlocks(t *testing.T) {
 		_, _, _, kb, _ := fb.tree()
 		w.read(a)
 		w.read(b)
-		until := time.Now().Add(3 * time.Hour)
+		until := time.Now().Add(10 * time.Minute)
 		fa.do(func() {
 			fa.judge = func(e provider.Edit) (provider.EditOutcome, bool) {
 				return provider.EditOutcome{State: provider.EditLater, Text: "Too many edits today.", Until: until}, e.Object == ga && time.Now().Before(until)
@@ -320,21 +320,21 @@ func TestHeadBlocks(t *testing.T) {
 		if p.Place != 2 || p.DecidedBy != "object" || !strings.Contains(p.Blocked, "takes nothing until") {
 			t.Errorf("position %+v", p)
 		}
-		time.Sleep(3 * time.Hour)
+		time.Sleep(10 * time.Minute)
 		w.is(made[0].ID, "done")
 		w.is(made[1].ID, "done")
 
 		fa.do(func() { fa.before = func([]provider.Edit) error { return errDown } })
 		made = w.write(a, edit(ka, activation.OpBid, "bid", "4"))
 		other = w.write(b, edit(kb, activation.OpBid, "bid", "4"))
-		time.Sleep(time.Minute)
+		time.Sleep(45 * time.Second)
 		w.is(other[0].ID, "done")
 		w.is(made[0].ID, "queued")
 		if p, err = w.desk(w.Store).Position(w.ctx(), made[0].ID); err != nil || !strings.Contains(p.Blocked, "FAR-DOWN the publisher is down") {
 			t.Errorf("position %+v, %v", p, err)
 		}
 		fa.do(func() { fa.before = nil })
-		time.Sleep(10 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		w.is(made[0].ID, "done")
 		stop()
 		once(t, fa.tookEffect())
