@@ -47,6 +47,7 @@ type adAccount struct {
 	*process
 	far     *far
 	id      activation.PublisherID
+	post    activation.JobID
 	account string
 	r       *rand.Rand
 	objects []*advertised
@@ -88,7 +89,10 @@ func TestKillPosting(t *testing.T) {
 				}
 			}
 		}
-		time.Sleep(time.Duration(a.r.IntN(400)) * time.Millisecond)
+		for moment := time.Now().Add(time.Duration(a.r.IntN(500)) * time.Millisecond); time.Now().Before(moment); {
+			ask(a.process, a.post) // it may sleep because of a cut
+			time.Sleep(20 * time.Millisecond)
+		}
 		a.kill()
 		a.process = start(t, dir, far, "", envHasty+"=1")
 		if i%10 == 9 {
@@ -112,10 +116,14 @@ func quoted(s string) json.RawMessage {
 // link makes credentials and the account, and reads its structure.
 func (a *adAccount) link() {
 	a.t.Helper()
-	var auth, made struct{ ID string }
+	var auth struct{ ID string }
+	var made struct {
+		ID   string
+		Post activation.JobID `json:"post_job"`
+	}
 	a.must(http.MethodPost, "/v2/auth/meta", map[string]any{"label": "sandbox", "config": map[string]string{"access_token": meta.DefaultToken, "base_url": "http://" + a.far.addr + "/meta"}}, &auth)
 	a.must(http.MethodPost, "/v2/publisher", map[string]any{"name": "Shop", "provider": "meta", "auth_id": auth.ID, "account": a.account}, &made)
-	a.id = activation.PublisherID(made.ID)
+	a.id, a.post = activation.PublisherID(made.ID), made.Post
 	a.must(http.MethodPost, "/v2/publisher/"+made.ID+"/sync", nil, nil)
 	a.eventually("the structure is read", time.Minute, func() (bool, string) {
 		var all []activation.PublisherObject
@@ -184,6 +192,7 @@ func (a *adAccount) create() {
 func (a *adAccount) settled() {
 	a.t.Helper()
 	a.eventually("everything is posted", 3*time.Minute, func() (bool, string) {
+		ask(a.process, a.post)
 		var counts map[activation.EntryStatus]int64
 		a.must(http.MethodGet, "/v2/entry/count", nil, &counts)
 		return counts[activation.EntryHeld]+counts[activation.EntryToBeSent]+counts[activation.EntryQueued]+counts[activation.EntryProcessing] == 0, fmt.Sprint(counts)
