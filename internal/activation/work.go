@@ -8,4 +8,6 @@ type Work struct {
 	// Lease names what must be held while the work is done, such as "auth:<id>".
 	// Works of one lease are never done by two nodes at once. "" = none needed.
 	Lease string
+	// Alone: of the works of this lease, which all say so, one is done at a time.
+	Alone bool
 }

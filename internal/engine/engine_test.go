@@ -295,6 +295,27 @@ func TestSlowLeaseDelaysNobody(t *testing.T) {
 	})
 }
 
+// TestAlone: works that want their lease for themselves are done one after the other,
+// those of other leases beside them.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tr, ls := newTruth(), newLeases()
+		for i := range 6 {
+			tr.add(engine.Work{Kind: "run", ID: fmt.Sprint("a", i), Lease: "account:a", Alone: true})
+			tr.add(engine.Work{Kind: "run", ID: fmt.Sprint("b", i), Lease: "account:b", Alone: true})
+		}
+		_, stop := start(t, engine.Config{Node: "n1", Leases: ls, Concurrency: 4}, &worker{node: "n1", truth: tr, takes: fixed(time.Second)})
+		time.Sleep(8 * time.Second)
+		if left, _ := tr.snapshot(); left != 0 || tr.most["account:a"] != 1 || tr.most["account:b"] != 1 {
+			t.Fatalf("%d works left; most at once: %v, want 1 each", left, tr.most)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestStopNamesWorkThatDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

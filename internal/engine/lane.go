@@ -10,6 +10,7 @@ import (
 // other.
 type lane struct {
 	lease string
+	alone bool            // its works are done one after the other
 	held  context.Context // set while the lease is held
 	queue []task          // in order of arrival
 	known map[Work]bool   // waiting or being done
@@ -28,7 +29,7 @@ func (e *Engine) dispatch(ctx context.Context, w Worker, due Work) {
 	defer e.mu.Unlock()
 	l := e.lanes[due.Lease]
 	if l == nil {
-		l = &lane{lease: due.Lease, known: map[Work]bool{}, idle: make(chan struct{}, 1)}
+		l = &lane{lease: due.Lease, alone: due.Alone, known: map[Work]bool{}, idle: make(chan struct{}, 1)}
 		e.lanes[due.Lease] = l
 		e.open.Go(func() { e.serve(ctx, l) })
 	}
@@ -81,8 +82,11 @@ func (e *Engine) refill(held context.Context, l *lane) bool {
 // fill starts a slot for each waiting work, as long as there are slots and the
 // lease is held. e.mu is held.
 func (e *Engine) fill(l *lane) {
-	held := l.held
-	for n := len(l.queue); n > 0 && l.slots < e.cfg.Concurrency && held.Err() == nil; n-- {
+	held, slots := l.held, e.cfg.Concurrency
+	if l.alone {
+		slots = 1
+	}
+	for n := len(l.queue); n > 0 && l.slots < slots && held.Err() == nil; n-- {
 		l.slots++
 		go e.work(held, l) // drain waits for it
 	}

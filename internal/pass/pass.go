@@ -158,10 +158,17 @@ func (w *Worker) Due(ctx context.Context, limit int) ([]activation.Work, error) 
 			}
 		}
 		if wanted && err == nil {
-			works = append(works, activation.Work{Kind: Kind, ID: string(d.Job.ID), Lease: w.leaseOf(d.Job)})
+			works = append(works, activation.Work{Kind: Kind, ID: string(d.Job.ID), Lease: w.leaseOf(d.Job), Alone: w.alone(d.Job)})
 		}
 	}
 	return works, nil
+}
+
+// alone reports whether a job's passes and those of others with its lease exclude
+// each other.
+func (w *Worker) alone(j activation.Job) bool {
+	_, ok := w.runners[j.Workflow].(Leaser)
+	return ok
 }
 
 func (w *Worker) leaseOf(j activation.Job) string {
