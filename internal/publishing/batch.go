@@ -134,6 +134,7 @@ const codeRefused = "PUB-REFUSED"
 // whatever the publisher says of it: its own words are about an object that is not there.
 func outcomesOf(entries []activation.Entry, edits []provider.Edit, answers []provider.EditOutcome) (known []activation.EntryOutcome) {
 	missing := map[string]activation.EntryStatus{} // of creates by the id they had; "" = not known
+	made := map[string]string{}                    // the ids of what was created, by those they had
 	for i, edit := range edits {
 		out, ok := outcomeOf(edit, answers[i])
 		for _, id := range idsOf(entries[i]) {
@@ -153,14 +154,34 @@ func outcomesOf(entries []activation.Entry, edits []provider.Edit, answers []pro
 		if !ok {
 			out.Status = ""
 		}
-		if edit.Operation == activation.OpCreate && out.Status != activation.EntryDone {
+		switch {
+		case edit.Operation == activation.OpCreate && out.Status == activation.EntryDone:
+			made[edit.Object.ID] = out.ID
+		case edit.Operation == activation.OpCreate:
 			missing[edit.Object.ID] = out.Status
 		}
 		if ok {
+			realIDs(entries[i], edit, out.Confirmed, made)
 			known = append(known, out)
 		}
 	}
 	return known
+}
+
+// realIDs calls what was created in the same call by its id at the publisher, in the
+// values of an object that refers to it. Where that id is not known, the value stays
+// what it was until it is read.
+func realIDs(e activation.Entry, edit provider.Edit, confirmed, made map[string]string) {
+	for _, c := range e.Changes {
+		if _, waits := activation.CreatedBy(confirmed[c.Field]); !c.Object || !waits {
+			continue
+		}
+		if id := cmp.Or(made[confirmed[c.Field]], edit.Have[c.Field]); id != "" {
+			confirmed[c.Field] = id
+		} else {
+			delete(confirmed, c.Field)
+		}
+	}
 }
 
 // outcomeOf is what the log keeps of an edit's outcome; ok is false when that is not

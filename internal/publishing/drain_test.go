@@ -125,6 +125,12 @@ func TestUnknownIsReadBack(t *testing.T) {
 			return []activation.Entry{edit(keyword, activation.OpEdit, "name", "boots")}
 		},
 		"bid": func() []activation.Entry { return []activation.Entry{edit(keyword, activation.OpBid, "bid", "1.404")} },
+		"yen": func() []activation.Entry { return []activation.Entry{edit(keyword, activation.OpBid, "bid", "2.4")} },
+		"refers": func() []activation.Entry {
+			budget := edit(campaign, activation.OpEdit, "shared_budget", activation.PendingObjectID(0))
+			budget.Changes[0].Object = true
+			return []activation.Entry{create(activation.KindOther, activation.ObjectRef{}, "Summer"), budget}
+		},
 		"geo": func() []activation.Entry {
 			return []activation.Entry{edit(campaign, activation.OpGeo, "places", "DE,AT")}
 		},
@@ -139,10 +145,13 @@ func TestUnknownIsReadBack(t *testing.T) {
 			t.Run(what+" cut "+when, func(t *testing.T) {
 				test(t, func(w *world) {
 					f := newFar()
+					if what == "yen" {
+						f.currency = "JPY"
+					}
 					a := w.link("shop", f)
 					f.tree()
 					w.read(a)
-					f.round = what == "bid"
+					f.round = what == "bid" || what == "yen"
 					cut := cutOnce()
 					switch when {
 					case "before":

@@ -41,8 +41,10 @@ type far struct {
 	costs   []activation.Cost
 	// names: a second object of a name below the same parent is refused.
 	names bool
-	// round makes amounts of hundredths.
+	// round makes amounts of hundredths, or of whole units of a currency that has none.
 	round bool
+	// currency is that of the account, "" = EUR.
+	currency string
 }
 
 func newFar() *far {
@@ -188,7 +190,7 @@ func (f *far) apply(e provider.Edit, made map[string]string) provider.EditOutcom
 		}
 		return id
 	}
-	e.Parent.ID = theirs(e.Parent.ID)
+	e.Parent.ID, e.Set = theirs(e.Parent.ID), maps.Clone(e.Set)
 	for name, v := range e.Set {
 		e.Set[name] = theirs(v)
 	}
@@ -221,7 +223,11 @@ func (f *far) apply(e provider.Edit, made map[string]string) provider.EditOutcom
 	values := map[string]string{}
 	for name, v := range e.Set {
 		if amount, err := strconv.ParseFloat(v, 64); f.round && name == activation.FieldBid && err == nil {
-			v = strconv.FormatFloat(amount, 'f', 2, 64)
+			digits := 2
+			if f.currency == "JPY" {
+				digits = 0
+			}
+			v = strconv.FormatFloat(amount, 'f', digits, 64)
 			values[name] = v
 		}
 		o.Fields[name] = v

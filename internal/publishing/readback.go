@@ -109,12 +109,17 @@ func (w *worker) judge(ctx context.Context, taken []activation.Entry) (out []act
 	if err != nil {
 		return nil, err
 	}
-	changed, err := w.judgeEdits(ctx, edits)
+	changed, err := w.judgeEdits(ctx, edits, made)
 	return slices.Concat(out, made, changed), err
 }
 
-// judgeEdits reads the objects of edits back and compares.
-func (w *worker) judgeEdits(ctx context.Context, edits []activation.Entry) (out []activation.EntryOutcome, err error) {
+// judgeEdits reads the objects of edits back and compares. made is what became of the
+// creates of the same call, which the edits may refer to.
+func (w *worker) judgeEdits(ctx context.Context, edits []activation.Entry, made []activation.EntryOutcome) (out []activation.EntryOutcome, err error) {
+	ids := map[string]string{}
+	for _, o := range made {
+		ids[activation.NewObjectID(o.Entry)] = o.ID
+	}
 	err = inParts(edits, readAtOnce, func(part []activation.Entry) error {
 		var refs []activation.ObjectRef
 		for _, e := range part {
@@ -135,8 +140,14 @@ func (w *worker) judgeEdits(ctx context.Context, edits []activation.Entry) (out 
 			if o, ok := found[e.Object]; ok {
 				now = &o
 			}
+			e.Changes = slices.Clone(e.Changes)
+			for i, c := range e.Changes {
+				if id := ids[c.After]; c.Object && id != "" {
+					e.Changes[i].After = id
+				}
+			}
 			declared, _ := w.declared.Object(cmp.Or(had[e.Object].Type, e.Type))
-			out = append(out, judgeEdit(e, declared, had[e.Object].Confirmed, now))
+			out = append(out, judgeEdit(e, declared, w.account.Currency, had[e.Object].Confirmed, now))
 		}
 		return nil
 	})
@@ -159,7 +170,7 @@ func (w *worker) readObjects(ctx context.Context, refs []activation.ObjectRef) (
 
 // judgeEdit says what became of an edit or a delete whose outcome was unknown. had are
 // the values that the object had when it was sent, now is the object as it is.
-func judgeEdit(e activation.Entry, declared provider.ObjectType, had map[string]string, now *provider.ObjectState) activation.EntryOutcome {
+func judgeEdit(e activation.Entry, declared provider.ObjectType, currency string, had map[string]string, now *provider.ObjectState) activation.EntryOutcome {
 	out := activation.EntryOutcome{Entry: e.ID, Answer: "read back"}
 	if e.Operation == activation.OpDelete {
 		if now == nil {
@@ -183,7 +194,7 @@ func judgeEdit(e activation.Entry, declared provider.ObjectType, had map[string]
 		case readAs(field, got, c.After):
 			isNew++
 		case readAs(field, got, had[c.Field]):
-		case rounded(field, got, c.After):
+		case rounded(field, currency, got, c.After):
 			isNew++
 		default:
 			theirs[c.Field] = got
@@ -241,15 +252,23 @@ func listOf(v string) []string {
 	return out
 }
 
-// rounded reports whether an amount is what another one is when it is rounded to
-// hundredths, as publishers bill.
-func rounded(field provider.ObjectField, got, asked string) bool {
+// roughly are the currencies that some publisher counts in whole units although they
+// have smaller ones.
+var roughly = []string{"COP", "CRC", "HUF", "IDR", "TWD"}
+
+// rounded reports whether an amount is what another one is when it is rounded to what
+// publishers bill in the currency: whole units, or hundredths.
+func rounded(field provider.ObjectField, currency, got, asked string) bool {
 	if field.Type != "amount" {
 		return false
 	}
+	half := 0.005
+	if slices.Contains(whole, currency) || slices.Contains(roughly, currency) {
+		half = 0.5
+	}
 	x, errX := strconv.ParseFloat(got, 64)
 	y, errY := strconv.ParseFloat(asked, 64)
-	return errX == nil && errY == nil && math.Abs(x-y) <= 0.005+1e-9
+	return errX == nil && errY == nil && math.Abs(x-y) <= half+1e-9
 }
 
 // judgeCreates looks for what creates made, parents first. One that is found is done;

@@ -1,6 +1,7 @@
 package publishing_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func (w *world) ctx() context.Context { return w.t.Context() }
 func (w *world) link(name string, f *far) activation.PublisherAccount {
 	w.t.Helper()
 	a, err := w.CreatePublisher(w.ctx(), activation.PublisherAccount{
-		Name: name, Provider: "farads", Authorization: w.auth, Account: name, Currency: "EUR", Timezone: "Europe/Berlin", NightlyAt: "20:00",
+		Name: name, Provider: "farads", Authorization: w.auth, Account: name, Currency: cmp.Or(f.currency, "EUR"), Timezone: "Europe/Berlin", NightlyAt: "20:00",
 	}, "farads_sync", "farads_post", "ann")
 	w.ok(err)
 	w.mu.Lock()
