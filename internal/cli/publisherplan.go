@@ -109,7 +109,7 @@ func (a *app) scheduleSet(use string, args cobra.PositionalArgs) *cobra.Command 
 		},
 	}
 	if strings.HasPrefix(use, "edit") {
-		c.Short, c.Example = "Change a scheduled operation; what is left out stays", ""
+		c.Short, c.Example = "Change a scheduled operation; what is left out stays", "  usher publisher schedule edit ID SCHEDULE --hour 7"
 	}
 	c.Flags().StringVar(&object, "object", "", "what is paused or resumed, as kind:id")
 	c.Flags().StringVar(&action, "action", "", "pause or resume")
@@ -140,6 +140,7 @@ func (a *app) publisherStrategyCommand() *cobra.Command {
 	}
 	run := &cobra.Command{
 		Use: "run ID STRATEGY", Short: "Calculate bids now; in the mode traffic they become entries", Args: cobra.ExactArgs(2),
+		Example: "  usher publisher strategy run ID STRATEGY",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.proposals(cmd, http.MethodPost, publisherPath(args[0], "strategy", args[1], "run"))
 		},
