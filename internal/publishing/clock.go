@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 const (
 	// clockEvery is how often scheduled operations are looked at.
 	clockEvery = 10 * time.Second
-	// dueAtOnce is how many of them are taken in one look.
+	// dueAtOnce is how many of them are asked for first; there are seldom more.
 	dueAtOnce = 100
 )
 
@@ -37,29 +38,60 @@ func (d *Desk) Run(ctx context.Context) error {
 }
 
 // runSchedules writes the entries of all operations whose hour has come. One that
-// can't be written does not hold up the others.
+// can't be written does not hold up the others. Where several of an object were missed,
+// the one whose hour came last has the last word.
 func (d *Desk) runSchedules(ctx context.Context) error {
-	for ctx.Err() == nil {
-		due, err := d.cfg.Store.DueSchedules(ctx, d.cfg.Now(), dueAtOnce)
-		if err != nil {
-			return err
-		}
-		done := 0
-		for _, s := range due {
-			switch err := d.operate(ctx, s); {
-			case err == nil:
-				done++
-			case errors.Is(err, activation.ErrConflict): // another node was first
-				done++
-			default:
-				d.cfg.Log.ErrorContext(ctx, "writing a scheduled operation", "publisher_id", s.Publisher, "schedule_id", s.ID, "error", err)
-			}
-		}
-		if len(due) < dueAtOnce || done == 0 {
+	due, err := d.due(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range due {
+		if ctx.Err() != nil {
 			return nil
+		}
+		if err := d.operate(ctx, s.ScheduledOperation); err != nil && !errors.Is(err, activation.ErrConflict) { // else another node was first
+			d.cfg.Log.ErrorContext(ctx, "writing a scheduled operation", "publisher_id", s.Publisher, "schedule_id", s.ID, "error", err)
 		}
 	}
 	return nil
+}
+
+// dueOperation is a scheduled operation with the last of its hours that have come.
+type dueOperation struct {
+	activation.ScheduledOperation
+	last time.Time
+}
+
+// due are all operations whose hour has come, in the order of the last of those hours.
+func (d *Desk) due(ctx context.Context) ([]dueOperation, error) {
+	now := d.cfg.Now()
+	var all []activation.ScheduledOperation
+	for limit := dueAtOnce; ; limit *= 2 {
+		var err error
+		if all, err = d.cfg.Store.DueSchedules(ctx, now, limit); err != nil {
+			return nil, err
+		}
+		if len(all) < limit {
+			break
+		}
+	}
+	zones := map[activation.PublisherID]*time.Location{}
+	out := make([]dueOperation, len(all))
+	for i, s := range all {
+		if zones[s.Publisher] == nil {
+			account, err := d.cfg.Store.Publisher(ctx, s.Publisher)
+			if err != nil && !errors.Is(err, activation.ErrNotFound) {
+				return nil, err
+			}
+			zones[s.Publisher] = location(account)
+		}
+		out[i] = dueOperation{s, s.At}
+		for next := s.At; !next.IsZero() && !next.After(now); next = following(s, zones[s.Publisher], next) {
+			out[i].last = next
+		}
+	}
+	slices.SortStableFunc(out, func(a, b dueOperation) int { return a.last.Compare(b.last) })
+	return out, nil
 }
 
 // operate writes the entry of a scheduled operation and moves the operation on, in one

@@ -268,6 +268,9 @@ func (w *worker) sync(ctx context.Context, e activation.Entry) error {
 		return err
 	}
 	answer, err := w.read(ctx, e.Detail[DetailWhat])
+	if err != nil && w.inVain(ctx, e, err) {
+		return w.settle(ctx, []activation.EntryOutcome{{Entry: e.ID, Status: activation.EntryFailed, ErrorCode: activation.CodeOf(err), ErrorText: activation.SafeMessage(err)}})
+	}
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, activation.ErrFenced) {
 			back := activation.EntryOutcome{Entry: e.ID, Status: activation.EntryQueued, ErrorCode: activation.CodeOf(err), ErrorText: activation.SafeMessage(err)}
@@ -278,6 +281,16 @@ func (w *worker) sync(ctx context.Context, e activation.Entry) error {
 		return err
 	}
 	return w.settle(ctx, []activation.EntryOutcome{{Entry: e.ID, Status: activation.EntryDone, Answer: answer}})
+}
+
+// inVain reports whether a reading that somebody asked for fails, so that it holds up
+// nothing behind it: what will be refused again, and costs, on which no edit depends.
+func (w *worker) inVain(ctx context.Context, e activation.Entry, err error) bool {
+	if e.Detail[DetailWhat] == ReadReport || !fromPublisher(ctx, err) {
+		return false
+	}
+	kind := activation.KindOf(err)
+	return !kind.Retryable() || e.Detail[DetailWhat] == ReadCosts && kind == activation.Unavailable
 }
 
 // inParts calls fn with n of all at a time.

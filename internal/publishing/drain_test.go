@@ -11,6 +11,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/provider"
+	"usher/internal/publishing"
 )
 
 // TestFailedCreateFailsWhatNeedsIt refuses a create: what refers to it fails with a
@@ -298,6 +299,40 @@ func TestRefusedWhole(t *testing.T) {
 			t.Errorf("took effect %v, want %v", got, want)
 		}
 	})
+}
+
+// TestReadingInVain: a reading of costs that can't be had, and a structure that is
+// refused, hold up nothing; a publisher that is down when it is to be read does.
+func TestReadingInVain(t *testing.T) {
+	refused := &activation.Error{Kind: activation.Invalid, Code: "FAR-REPORT", Message: "no such report"}
+	for _, c := range []struct {
+		what, want string
+		err        error
+	}{
+		{publishing.ReadCosts, "failed FAR-DOWN", errDown},
+		{publishing.ReadCosts, "failed FAR-REPORT", refused},
+		{publishing.ReadStructure, "failed FAR-REPORT", refused},
+		{publishing.ReadStructure, "queued FAR-DOWN", errDown},
+	} {
+		test(t, func(w *world) {
+			f := newFar()
+			a := w.link("shop", f)
+			_, _, _, keyword, _ := f.tree()
+			w.read(a)
+			f.do(func() { f.asked = func(string) error { return c.err } })
+			e, err := w.desk(w.Store).Sync(w.ctx(), a.ID, c.what, "ann")
+			w.ok(err)
+			behind := w.write(a, edit(keyword, activation.OpBid, "bid", "2"))[0].ID
+			_, err = w.pass(a.PostJob, w.Store)
+			w.is(e.ID, c.want)
+			if strings.HasPrefix(c.want, "failed") {
+				w.ok(err)
+				w.is(behind, "done")
+			} else {
+				w.is(behind, "queued")
+			}
+		})
+	}
 }
 
 // TestHeadBlocks: an edit that the publisher takes only later, and an account that is

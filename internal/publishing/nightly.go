@@ -107,9 +107,13 @@ func (w *worker) stepRead(ctx context.Context, n *activation.Nightly) error {
 }
 
 // stepDecide calculates bids; conflicts were flagged by the reading. Bids that can't be
-// calculated keep nobody's edits back.
-func (w *worker) stepDecide(ctx context.Context, _ *activation.Nightly) error {
-	err := w.runTraffic(ctx, w.account)
+// calculated keep nobody's edits back. Without tonight's costs there are none.
+func (w *worker) stepDecide(ctx context.Context, n *activation.Nightly) error {
+	account, err := w.cfg.Store.Publisher(ctx, w.account.ID)
+	if err != nil || account.CostAt.Before(n.Begun.Truncate(time.Microsecond)) {
+		return err
+	}
+	err = w.runTraffic(ctx, account)
 	var e *activation.Error
 	if err == nil || ctx.Err() != nil || !errors.As(err, &e) {
 		return err

@@ -183,6 +183,60 @@ func TestNightlyGoesOnAfterAnError(t *testing.T) {
 	}
 }
 
+// TestNightlyWithoutCosts: a publisher whose report can't be had for days keeps no edit
+// back for longer than an hour and a bit, and no bid is calculated from what is missing.
+func TestNightlyWithoutCosts(t *testing.T) {
+	for name, down := range map[string]*activation.Error{
+		"down":    errDown,
+		"refused": {Kind: activation.Invalid, Code: "FAR-REPORT", Message: "no such report"},
+		"later":   {Kind: activation.WaitUntil, Code: "FAR-LATER", Message: "not today", Until: time.Date(2000, 2, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test(t, func(w *world) {
+				v := newEvening(w)
+				_, err := w.PutStrategy(w.ctx(), activation.Strategy{
+					Publisher: v.a.ID, Name: "bids", Goal: "cpa", Kind: activation.KindKeyword, Target: 1, Mode: "traffic", Floor: 0.01, Ceiling: 100,
+					Overrides: []activation.BidOverride{{Object: v.keyword, Bid: 5, Until: "2999-01-01"}},
+				}, "ann")
+				w.ok(err)
+				v.f.do(func() {
+					v.f.asked = func(what string) error {
+						if what == "costs" {
+							return down
+						}
+						return nil
+					}
+				})
+				begun := time.Date(2000, 1, 1, 19, 0, 0, 0, time.UTC) // 20:00 in Berlin
+				var p *progress
+				for err = error(down); err != nil; {
+					if p, err = w.pass(v.a.SyncJob, w.Store); time.Since(begun) > 3*time.Hour {
+						t.Fatal("the edits still wait")
+					}
+				}
+				w.is(v.bid, "done")
+				w.is(v.ours, "held conflict")
+				if len(p.notes) != 1 || !strings.HasPrefix(p.notes[0], "warn "+down.Code+" the costs can't be read") {
+					t.Errorf("notes %v", p.notes)
+				}
+				if took := time.Since(begun); name == "down" && took < time.Hour || name != "down" && took > time.Minute {
+					t.Errorf("the edits went after %v", took)
+				}
+				if got := v.f.field(v.keyword, "bid"); got != "2" {
+					t.Errorf("the bid is %s, calculated without costs", got)
+				}
+				v.f.do(func() { v.f.asked = nil })
+				time.Sleep(24 * time.Hour)
+				_, err = w.pass(v.a.SyncJob, w.Store)
+				w.ok(err)
+				if got := v.f.field(v.keyword, "bid"); got != "5" {
+					t.Errorf("the bid is %s the night after", got)
+				}
+			})
+		})
+	}
+}
+
 // TestNightlyAtItsHour: at 20:00 in the account's zone, once a day; one that was missed
 // is made up for once when a node starts.
 func TestNightlyAtItsHour(t *testing.T) {
@@ -325,6 +379,29 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("and then at %v, want %v", at(weekly.ID), want)
 		}
 		stop()
+	})
+}
+
+// TestMissedSchedules: of what was missed the last has the last word, whichever was
+// missed first.
+func TestMissedSchedules(t *testing.T) {
+	test(t, func(w *world) {
+		f := newFar()
+		a := w.link("shop", f)
+		campaign, _, _, _, _ := f.tree()
+		w.read(a)
+		d := w.desk(w.Store)
+		for action, hour := range map[string]int{"pause": 22, "resume": 6} {
+			_, err := d.PutSchedule(w.ctx(), activation.ScheduledOperation{Publisher: a.ID, Object: campaign, Action: action, Days: []int{1, 2, 3, 4, 5, 6, 7}, Hour: hour}, "ann")
+			w.ok(err)
+		}
+		time.Sleep(time.Until(time.Date(2000, 1, 3, 22, 0, 0, 0, time.UTC))) // no node until 23:00 two days later
+		stop := w.node("a")
+		time.Sleep(time.Minute)
+		stop()
+		if n := len(effectsOf(w, a, activation.OriginScheduled)); n != 1 || f.field(campaign, "status") != "paused" {
+			t.Errorf("%d entries, and at 23:00 it is %s", n, f.field(campaign, "status"))
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package publishing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,6 +32,8 @@ const (
 	// changesOverlap is how much of the time before is asked for again, since a
 	// publisher tells of a change some minutes after it.
 	changesOverlap = time.Hour
+	// costPatience is how long the nightly sync waits for a cost report that can't be had.
+	costPatience = time.Hour
 )
 
 // read does one reading and says in words what it brought.
@@ -42,7 +45,7 @@ func (w *worker) read(ctx context.Context, what string) (answer string, err erro
 	case ReadCosts:
 		return w.readCosts(ctx)
 	case ReadReport:
-		costs, err := w.readCosts(ctx)
+		costs, err := w.nightlyCosts(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -57,6 +60,36 @@ func (w *worker) read(ctx context.Context, what string) (answer string, err erro
 		return "", err
 	}
 	return readWords(read), nil
+}
+
+// nightlyCosts reads the cost report. One that can't be had keeps nobody's edits back for
+// longer than costPatience: the next night reads the days that were missed.
+func (w *worker) nightlyCosts(ctx context.Context) (answer string, err error) {
+	answer, err = w.readCosts(ctx)
+	if err == nil || !fromPublisher(ctx, err) {
+		return answer, err
+	}
+	n, nightlyErr := w.cfg.Store.Nightly(ctx, w.account.ID)
+	if nightlyErr != nil {
+		return "", nightlyErr
+	}
+	again := w.cfg.Now()
+	var e *activation.Error
+	if errors.As(err, &e) && e.Until.After(again) {
+		again = e.Until
+	}
+	if activation.KindOf(err).Retryable() && again.Sub(n.Begun) < costPatience {
+		return "", err
+	}
+	answer = "no costs: " + activation.SafeMessage(err)
+	return answer, w.p.Note(ctx, "warn", activation.CodeOf(err), "the costs can't be read; the sync goes on without them, bids are not calculated, and the next one reads what is missing: "+activation.SafeMessage(err))
+}
+
+// fromPublisher reports whether an error is what the publisher says, and not about our
+// own store, the credentials or a pass that ends.
+func fromPublisher(ctx context.Context, err error) bool {
+	var e *activation.Error
+	return ctx.Err() == nil && errors.As(err, &e) && e.Kind != activation.Unauthorized && !errors.Is(err, activation.ErrFenced) && !errors.Is(err, activation.ErrNotFound)
 }
 
 // readWords says what a reading of the structure found.
