@@ -42,7 +42,8 @@ func (a *app) demoCommand() *cobra.Command {
 work out what each customer is worth and where he lives, make three audiences,
 send them to Meta's stand-in, change some of the people and send again. Then
 compare, member by member, what the stand-in holds with what a program that
-shares no code with the server says it should hold. Then keep serving.`,
+shares no code with the server says it should hold. Then edit campaigns at
+Google's stand-in by a file, in order. Then keep serving.`,
 		Example: `  usher demo
   usher demo --once --data ./adventureworks`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -183,7 +184,13 @@ func (d *demo) story(ctx context.Context, first, second, network string) error {
 	if err := d.settle(ctx, "second run", 2, first, second); err != nil {
 		return err
 	}
-	return d.live(ctx)
+	if err := d.live(ctx); err != nil {
+		return err
+	}
+	if err := d.campaigns(ctx, network); err != nil {
+		return fmt.Errorf("edit campaigns: %w", err)
+	}
+	return nil
 }
 
 // demoSchema is what the shop's files mean.
