@@ -45,6 +45,10 @@ type EntryQuery struct {
 	Posting bool
 	After   string
 	Limit   int
+	// Most is how many entries are looked at for one page by what has no index (text,
+	// origin, kind, operation, time), 0 = all. A page that ended so has a cursor to go on
+	// from, however few it found.
+	Most int
 }
 
 // EntryWrite is more about one writing of entries.

@@ -79,7 +79,7 @@ func (a *API) entries(h huma.API) {
 	huma.Register(h, route("GET /v2/entry", Viewer, "list-entries", "The Activity Log: newest first, or what waits of one account in the order of posting", publishersTag), func(ctx context.Context, in *struct {
 		EntryFilter
 		Order string `query:"order" enum:"newest,posting" default:"newest"`
-		Start string `query:"start" doc:"_next of the page before"`
+		Start string `query:"start" doc:"_next of the page before; a page may have few entries, or none, and a _next: so far was searched"`
 		Limit int    `query:"limit" default:"50" minimum:"1" maximum:"1000"`
 	},
 	) (*reply[[]activation.Entry], error) {

@@ -8,10 +8,18 @@ import (
 	"usher/internal/pass"
 )
 
-// Entries returns a page of the Activity Log, and the cursor of the next one or "".
+// mostSearched is how many entries are looked at for one page by filters that no index
+// has, so that a page of a very long log is there at once; its cursor goes on from there.
+const mostSearched = 10_000
+
+// Entries returns a page of the Activity Log, and the cursor of the next one or "". A
+// page of what is rare may have few entries, or none, and a cursor yet.
 func (d *Desk) Entries(ctx context.Context, q activation.EntryQuery) (page []activation.Entry, next string, err error) {
 	if q.Posting && q.Publisher == "" {
 		return nil, "", badRequest("publisher", "the order of posting is that of one account; name it")
+	}
+	if q.Most == 0 {
+		q.Most = mostSearched
 	}
 	return d.cfg.Store.Entries(ctx, q)
 }

@@ -55,10 +55,12 @@ type entryTally struct {
 	account activation.PublisherID
 	n       map[activation.EntryStatus]int64
 	parents map[activation.EntryID]map[activation.EntryStatus]int64
+	// stretches of the order of what is released are counted again.
+	stretches map[int64]bool
 }
 
 func newTally(account activation.PublisherID) *entryTally {
-	return &entryTally{account: account, n: map[activation.EntryStatus]int64{}, parents: map[activation.EntryID]map[activation.EntryStatus]int64{}}
+	return &entryTally{account: account, n: map[activation.EntryStatus]int64{}, parents: map[activation.EntryID]map[activation.EntryStatus]int64{}, stretches: map[int64]bool{}}
 }
 
 // move counts an entry of a parent (0 = none) that goes from one status to another; ""
@@ -79,8 +81,12 @@ func (c *entryTally) move(parent activation.EntryID, from, to activation.EntrySt
 	}
 }
 
-// tallied stores what was gathered; parents get the status that their children make.
+// tallied stores what was gathered, when all entries have their status and place;
+// parents get the status that their children make.
 func (t *tx) tallied(c *entryTally) error {
+	if err := t.countStretches(c); err != nil {
+		return err
+	}
 	for _, status := range slices.Sorted(maps.Keys(c.n)) {
 		if c.n[status] == 0 {
 			continue
@@ -202,15 +208,16 @@ func (s *Store) Entries(ctx context.Context, q activation.EntryQuery) (page []ac
 	var keys []entryCursor
 	err = s.view(ctx, func(t *tx) error {
 		page, next = nil, ""
-		if keys, err = t.entryPage(q, limit+1); err != nil {
+		var until *entryCursor
+		if keys, until, err = t.entryPage(q, limit+1); err != nil {
 			return err
 		}
 		if len(keys) > limit {
 			keys = keys[:limit]
-			next = cursorOf(keys[limit-1])
-			if !q.Posting {
-				next = cursorOf(entryCursor{ID: keys[limit-1].ID})
-			}
+			until = &keys[limit-1]
+		}
+		if until != nil {
+			next = cursorOf(*until)
 		}
 		at := make(map[activation.EntryID]int, len(keys))
 		wanted := make([]activation.EntryID, len(keys))
@@ -227,13 +234,32 @@ func (s *Store) Entries(ctx context.Context, q activation.EntryQuery) (page []ac
 	return page, next, nil
 }
 
+// searched reports whether entries of q are found by looking at each, and not in an
+// index.
+func searched(q activation.EntryQuery) bool {
+	few := len(q.IDs) > 0 || q.Object.ID != "" || !q.EndedSince.IsZero() || q.Posting && q.Publisher == ""
+	return !few && (q.Text != "" || len(q.Origins)+len(q.Kinds)+len(q.Ops) > 0 || !q.Since.IsZero() || !q.Until.IsZero())
+}
+
+// indexed is the part of q that an index has.
+func indexed(q activation.EntryQuery) activation.EntryQuery {
+	q.Text, q.Origins, q.Kinds, q.Ops, q.Since, q.Until = "", nil, nil, nil, time.Time{}, time.Time{}
+	return q
+}
+
+// entryRange is the part of a list that is read: what comes after one entry, up to and
+// with another.
+type entryRange struct{ after, until *entryCursor }
+
 // entryPage finds the entries of a page in indexes alone, for each account and status
-// by itself, since they are in the order of an index only so.
-func (t *tx) entryPage(q activation.EntryQuery, limit int) ([]entryCursor, error) {
-	var c entryCursor
+// by itself, since they are in the order of an index only so. until is where it ended
+// because it had looked at as many as it may, nil = it did not.
+func (t *tx) entryPage(q activation.EntryQuery, limit int) (out []entryCursor, until *entryCursor, err error) {
+	var from entryRange
 	if q.After != "" {
-		if err := readCursor(q.After, &c); err != nil {
-			return nil, err
+		from.after = &entryCursor{}
+		if err := readCursor(q.After, from.after); err != nil {
+			return nil, nil, err
 		}
 	}
 	accounts, statuses := []activation.PublisherID{q.Publisher}, q.Statuses
@@ -247,36 +273,60 @@ func (t *tx) entryPage(q activation.EntryQuery, limit int) ([]entryCursor, error
 	if q.Publisher == "" && !whole && q.Parent == 0 {
 		rows, err := t.query(`SELECT id FROM publishers ORDER BY id`)
 		if accounts, err = collect(rows, err, func(r scanner) (id activation.PublisherID, err error) { return id, r.Scan(&id) }); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if whole {
 		statuses = nil
 	}
-	var out []entryCursor
 	for _, account := range accounts {
-		some, err := t.entryKeys(q, account, statuses, c, limit)
+		part := from
+		if q.Most > 0 && searched(q) {
+			last, err := t.entryKeys(indexed(q), account, statuses, from, 1, max(1, q.Most/len(accounts))-1)
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(last) > 0 {
+				part.until = &last[0]
+				if until == nil || until.ID < last[0].ID {
+					until = &last[0]
+				}
+			}
+		}
+		some, err := t.entryKeys(q, account, statuses, part, limit, 0)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out = append(out, some...)
 	}
 	if len(accounts) > 1 {
+		if until != nil { // what is beyond it in one account may not be all there is
+			out = slices.DeleteFunc(out, func(k entryCursor) bool { return k.ID < until.ID })
+		}
 		slices.SortFunc(out, func(a, b entryCursor) int { return int(b.ID - a.ID) })
 		out = out[:min(limit, len(out))]
 	}
-	return out, nil
+	return out, until, nil
 }
 
-// entryKeys are the first entries of one account, or of all (""), of these statuses, or
-// of those that q says (nil).
-func (t *tx) entryKeys(q activation.EntryQuery, account activation.PublisherID, statuses []activation.EntryStatus, c entryCursor, limit int) ([]entryCursor, error) {
-	order, back := `e.id DESC`, `s.id DESC`
+// entryKeys are the first entries in a range, but skip, of one account, or of all (""),
+// of these statuses, or of those that q says (nil).
+func (t *tx) entryKeys(q activation.EntryQuery, account activation.PublisherID, statuses []activation.EntryStatus, within entryRange, limit, skip int) ([]entryCursor, error) {
+	columns, order, back := `e.id, 0 AS place, 0 AS place_before`, `e.id DESC`, `s.id DESC`
 	if q.Posting {
-		order, back = `e.place, e.place_before`, `s.place, s.place_before`
+		columns, order, back = `e.id, e.place, e.place_before`, `e.place, e.place_before`, `s.place, s.place_before`
+	}
+	bound := func(w *where, sign, back string, c *entryCursor) {
+		switch {
+		case c == nil:
+		case q.Posting:
+			w.add("(e.place, e.place_before) "+sign+" ($%d, $%d)", c.Place, c.Before)
+		default:
+			w.add("e.id "+back+" $%d", int64(c.ID))
+		}
 	}
 	var w where
-	one := func(status activation.EntryStatus) string {
+	one := func(status activation.EntryStatus, most int) string {
 		w.conditions = nil
 		if q.Parent == 0 {
 			equal(&w, "e.publisher_id", account)
@@ -292,18 +342,13 @@ func (t *tx) entryKeys(q activation.EntryQuery, account activation.PublisherID, 
 			w.conditions = append(w.conditions, `e.status IN `+waitingStatuses+` AND e.operation <> 'upload'`) // as the index says it
 		}
 		entryConditions(&w, q)
-		switch {
-		case q.After == "":
-		case q.Posting:
-			w.add("(e.place, e.place_before) > ($%d, $%d)", c.Place, c.Before)
-		default:
-			w.add("e.id < $%d", int64(c.ID))
-		}
-		return `SELECT e.id, e.place, e.place_before FROM entries e` + w.sql() + ` ORDER BY ` + order + ` LIMIT ` + w.next(limit)
+		bound(&w, ">", "<", within.after)
+		bound(&w, "<=", ">=", within.until)
+		return `SELECT ` + columns + ` FROM entries e` + w.sql() + ` ORDER BY ` + order + ` LIMIT ` + w.next(most)
 	}
 	var text string
 	if statuses == nil {
-		text = one("")
+		text = one("", limit) + ` OFFSET ` + w.next(skip)
 	} else {
 		if len(statuses) == 0 {
 			return nil, nil
@@ -313,9 +358,9 @@ func (t *tx) entryKeys(q activation.EntryQuery, account activation.PublisherID, 
 			if !slices.Contains(activation.EntryStatuses, status) {
 				return nil, invalid("status", "there is no status %q of entries", status)
 			}
-			parts[i] = `SELECT * FROM (` + one(status) + `) AS p` + strconv.Itoa(i)
+			parts[i] = `SELECT * FROM (` + one(status, limit+skip) + `) AS p` + strconv.Itoa(i)
 		}
-		text = `SELECT s.id, s.place, s.place_before FROM (` + strings.Join(parts, ` UNION ALL `) + `) AS s ORDER BY ` + back + ` LIMIT ` + w.next(limit)
+		text = `SELECT s.id, s.place, s.place_before FROM (` + strings.Join(parts, ` UNION ALL `) + `) AS s ORDER BY ` + back + ` LIMIT ` + w.next(limit) + ` OFFSET ` + w.next(skip)
 	}
 	rows, err := t.query(text, w.args...)
 	return collect(rows, err, func(r scanner) (k entryCursor, err error) { return k, r.Scan(&k.ID, &k.Place, &k.Before) })

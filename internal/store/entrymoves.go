@@ -334,14 +334,14 @@ func (m *move) queue(nodes []*entryNode) error {
 		return err
 	}
 	if len(anew) > 0 {
-		if err := m.t.join(waitingOrder, linkedOf(nodes)); err != nil {
+		if err := m.t.join(m.tally, waitingOrder, linkedOf(nodes)); err != nil {
 			return err
 		}
 		if err := m.t.recomputeOf(m.account.ID, anew); err != nil {
 			return err
 		}
 	}
-	if err := m.t.join(releasedOrder, linkedOf(nodes)); err != nil {
+	if err := m.t.join(m.tally, releasedOrder, linkedOf(nodes)); err != nil {
 		return err
 	}
 	m.out.Publishers = append(m.out.Publishers, m.account.ID)
@@ -400,7 +400,7 @@ func (m *move) cancel(dryRun bool) error {
 		return err
 	}
 	all := append(m.moving, also...)
-	if err := m.t.leave(waitingOrder, linkedOf(all)); err != nil {
+	if err := m.t.leave(m.tally, waitingOrder, linkedOf(all)); err != nil {
 		return err
 	}
 	gone := make([]activation.EntryID, len(all))

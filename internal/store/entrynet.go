@@ -144,8 +144,18 @@ func (t *tx) restatus(c *entryTally, nodes []*entryNode, to activation.EntryStat
 		set = `ended_at = $3`
 	}
 	ids := make([]activation.EntryID, len(nodes))
+	var leaving []activation.EntryID
 	for i, n := range nodes {
 		ids[i] = n.id
+		if n.status == activation.EntryQueued {
+			leaving = append(leaving, n.id)
+		}
+		if to == activation.EntryQueued {
+			c.turned(n.own)
+		}
+	}
+	if err := t.turnedOf(c, leaving); err != nil {
+		return err
 	}
 	err := inChunks(3, ids, func(marks string, args []any) error {
 		_, err := t.exec(`UPDATE entries SET status = $1, reason = $2, `+set+` WHERE id IN `+marks, append([]any{to, reason, t.micros()}, args...)...)

@@ -73,7 +73,7 @@ func (t *tx) needed(o entryOrder, members map[activation.EntryID]*placed, from [
 
 // join puts entries into an order that they were not in; their status says already
 // that they are. Nothing that is in it needs them yet, but they among each other may.
-func (t *tx) join(o entryOrder, fresh []*placed) error {
+func (t *tx) join(c *entryTally, o entryOrder, fresh []*placed) error {
 	members := make(map[activation.EntryID]*placed, len(fresh))
 	for _, p := range fresh {
 		p.place, p.before = p.own, 0
@@ -104,7 +104,7 @@ func (t *tx) join(o entryOrder, fresh []*placed) error {
 	for root, pulled := range units {
 		lineUp(members[rootOf(root)], pulled)
 	}
-	return t.savePlaces(o, members)
+	return t.savePlaces(c, o, members)
 }
 
 // lineUp gives those that an entry pulls their places in front of it.
@@ -135,13 +135,17 @@ func unpacked(p *placed) activation.Entry {
 }
 
 // savePlaces stores the places that have changed.
-func (t *tx) savePlaces(o entryOrder, members map[activation.EntryID]*placed) error {
+func (t *tx) savePlaces(c *entryTally, o entryOrder, members map[activation.EntryID]*placed) error {
 	for _, p := range members {
 		if p.was == [2]int64{p.place, p.before} {
 			continue
 		}
 		if _, err := t.exec(`UPDATE entries SET `+o.place+` = $1, `+o.before+` = $2 WHERE id = $3`, p.place, p.before, p.id); err != nil {
 			return err
+		}
+		if o == releasedOrder {
+			c.turned(p.was[0])
+			c.turned(p.place)
 		}
 		p.was = [2]int64{p.place, p.before}
 	}
@@ -151,7 +155,7 @@ func (t *tx) savePlaces(o entryOrder, members map[activation.EntryID]*placed) er
 // leave takes entries out of an order; their status says already that they are not in
 // it. What they had pulled goes to whoever needs it next, or to its own place. Only
 // those that need something are given.
-func (t *tx) leave(o entryOrder, gone []*placed) error {
+func (t *tx) leave(c *entryTally, o entryOrder, gone []*placed) error {
 	roots := make(map[int64]bool, len(gone))
 	for _, p := range gone {
 		roots[p.own] = true
@@ -177,12 +181,12 @@ func (t *tx) leave(o entryOrder, gone []*placed) error {
 			p.place = *first
 			units[p.place] = true
 		}
-		if err := t.savePlaces(o, map[activation.EntryID]*placed{p.id: p}); err != nil {
+		if err := t.savePlaces(c, o, map[activation.EntryID]*placed{p.id: p}); err != nil {
 			return err
 		}
 	}
 	for place := range units {
-		if err := t.lineUpUnit(o, place); err != nil {
+		if err := t.lineUpUnit(c, o, place); err != nil {
 			return err
 		}
 	}
@@ -190,7 +194,7 @@ func (t *tx) leave(o entryOrder, gone []*placed) error {
 }
 
 // lineUpUnit gives all that are in the place of one entry their places in front of it.
-func (t *tx) lineUpUnit(o entryOrder, place int64) error {
+func (t *tx) lineUpUnit(c *entryTally, o entryOrder, place int64) error {
 	root, err := t.placedIn(o, []activation.EntryID{rootOf(place)})
 	if err != nil || len(root) == 0 {
 		return err
@@ -206,5 +210,5 @@ func (t *tx) lineUpUnit(o entryOrder, place int64) error {
 		}
 	}
 	lineUp(root[0], pulled)
-	return t.savePlaces(o, members)
+	return t.savePlaces(c, o, members)
 }

@@ -43,6 +43,18 @@ func (t *tx) processing(id activation.PublisherID, limit int) ([]activation.Entr
 	return collect(rows, err, scanEntry)
 }
 
+// queueKey is as much of a queued entry as the index of the order has.
+type queueKey struct {
+	id, parent activation.EntryID
+	turn       int64
+}
+
+// queueKeys finds the head of the order in its index alone.
+func (t *tx) queueKeys(id activation.PublisherID, limit int) ([]queueKey, error) {
+	rows, err := t.query(`SELECT e.id, coalesce(e.parent_id, 0), e.turn FROM entries e WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.operation <> 'upload' ORDER BY e.turn, e.turn_before LIMIT $2`, id, limit)
+	return collect(rows, err, func(r scanner) (k queueKey, err error) { return k, r.Scan(&k.id, &k.parent, &k.turn) })
+}
+
 // queueHead reads queued entries from the head of the order.
 func (t *tx) queueHead(id activation.PublisherID, limit int) ([]activation.Entry, error) {
 	rows, err := t.query(`SELECT `+entryColumns+` FROM entries e WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.operation <> 'upload' ORDER BY e.turn, e.turn_before LIMIT $2`, id, limit)
@@ -82,11 +94,11 @@ func (s *Store) ClaimEntries(ctx context.Context, p activation.Pass, id activati
 		if len(busy) > 0 {
 			return conflict("entry #%d is under way, and what became of it is not known", busy[0].ID)
 		}
-		head, err := t.queueHead(id, len(entries))
+		head, err := t.queueKeys(id, len(entries))
 		if err != nil {
 			return err
 		}
-		if !slices.EqualFunc(head, entries, func(e activation.Entry, id activation.EntryID) bool { return e.ID == id }) {
+		if !slices.EqualFunc(head, entries, func(k queueKey, id activation.EntryID) bool { return k.id == id }) {
 			return conflict("what is sent next has changed")
 		}
 		var batch int64
@@ -94,12 +106,13 @@ func (s *Store) ClaimEntries(ctx context.Context, p activation.Pass, id activati
 			return fmt.Errorf("number the call: %w", err)
 		}
 		tally := newTally(id)
-		for i, e := range head {
+		for i, k := range head {
 			if _, err := t.exec(`UPDATE entries SET status = 'processing', attempt = attempt + 1, batch = $1, batch_place = $2, pass_id = $3, pass_attempt = $4, posted_at = $5, answer = '', request_id = '' WHERE id = $6`,
-				batch, i, p.ID, p.Attempt, t.micros(), int64(e.ID)); err != nil {
+				batch, i, p.ID, p.Attempt, t.micros(), int64(k.id)); err != nil {
 				return err
 			}
-			tally.move(e.Parent, e.Status, activation.EntryProcessing)
+			tally.move(k.parent, activation.EntryQueued, activation.EntryProcessing)
+			tally.turned(k.turn)
 		}
 		if err := t.tallied(tally); err != nil {
 			return err
@@ -135,13 +148,7 @@ func (s *Store) EntriesAhead(ctx context.Context, id activation.EntryID) (out []
 		if out, err = t.underWay(at.entry); err != nil || at.entry.Status == activation.EntryProcessing {
 			return err
 		}
-		rows, err := t.query(`SELECT e.origin, e.kind, e.operation, coalesce(e.parent_id, 0), min(e.id), count(*) FROM entries e
-			WHERE e.publisher_id = $1 AND e.status = 'queued' AND e.operation <> 'upload' AND (e.turn, e.turn_before) < ($2, $3)
-			GROUP BY e.origin, e.kind, e.operation, e.parent_id ORDER BY min(e.turn), min(e.id)`, at.entry.Publisher, at.turn, at.before)
-		groups, err := collect(rows, err, func(r scanner) (g activation.AheadGroup, err error) {
-			g.Status = activation.EntryQueued
-			return g, r.Scan(&g.Origin, &g.Kind, &g.Operation, &g.Parent, &g.First, &g.Count)
-		})
+		groups, err := t.queuedAhead(at.entry.Publisher, at.turn, at.before)
 		out = append(out, groups...)
 		for _, e := range at.along {
 			if !at.queued[e.ID] {

@@ -58,6 +58,9 @@ func (s *Store) SettleEntries(ctx context.Context, p activation.Pass, id activat
 		if st.tally.n[activation.EntryQueued] > 0 {
 			t.Enqueue(WakePass, string(a.PostJob))
 		}
+		if err := t.turnedOf(st.tally, ids); err != nil {
+			return err
+		}
 		return t.tallied(st.tally)
 	})
 }
@@ -283,8 +286,8 @@ func (st *settling) follow() error {
 		return err
 	}
 	failed = append(failed, st.ended...)
-	if err := t.leave(waitingOrder, linkedOf(failed)); err != nil {
+	if err := t.leave(st.tally, waitingOrder, linkedOf(failed)); err != nil {
 		return err
 	}
-	return t.leave(releasedOrder, linkedOf(slices.Concat(failed, back, st.left)))
+	return t.leave(st.tally, releasedOrder, linkedOf(slices.Concat(failed, back, st.left)))
 }

@@ -131,6 +131,9 @@ func (wr *writing) write(given []activation.Entry) ([]activation.Entry, error) {
 	fresh := map[activation.ObjectRef][]activation.Entry{}
 	for _, e := range entries {
 		wr.tally.move(e.Parent, "", e.Status)
+		if e.Status == activation.EntryQueued {
+			wr.tally.turned(packed(e.Key()))
+		}
 		for _, need := range e.Refers {
 			refers = append(refers, []any{wr.account.ID, int64(need), int64(e.ID)})
 		}
@@ -292,7 +295,7 @@ func (wr *writing) end() error {
 			return invalid("refers", "an entry of the writing needs one that is not in it")
 		}
 	}
-	if err := t.join(waitingOrder, wr.linked); err != nil {
+	if err := t.join(wr.tally, waitingOrder, wr.linked); err != nil {
 		return err
 	}
 	if err := wr.release(); err != nil {
@@ -382,7 +385,7 @@ func (wr *writing) release() error {
 	for _, p := range joins {
 		p.was = [2]int64{p.own, 0}
 	}
-	return wr.t.join(releasedOrder, joins)
+	return wr.t.join(wr.tally, releasedOrder, joins)
 }
 
 func (wr *writing) parentID() activation.EntryID {

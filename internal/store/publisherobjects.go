@@ -161,13 +161,17 @@ func createAmong(entries []activation.Entry) (activation.Entry, bool) {
 	return activation.Entry{}, false
 }
 
-// waitingEntries adds what waits of each object.
+// waitingEntries adds what waits of each object, as far as its local values, conflicts
+// and the two orders need it.
 func (t *tx) waitingEntries(id activation.PublisherID, refs []activation.ObjectRef, to map[activation.ObjectRef][]activation.Entry) error {
 	for kind, ids := range byKind(refs) {
 		err := inChunks(2, ids, func(marks string, args []any) error {
-			rows, err := t.query(`SELECT `+entryColumns+` FROM entries e WHERE e.publisher_id = $1 AND e.kind = $2 AND e.object_id IN `+marks+` AND e.status IN `+waitingStatuses+` AND e.operation <> 'upload'`,
+			rows, err := t.query(`SELECT e.id, e.publisher_id, coalesce(e.parent_id, 0), e.status, e.reason, e.origin, e.operation, e.kind, e.object_id, e.type, e.parent_kind, e.parent_object, e.changes, e.refers
+				FROM entries e WHERE e.publisher_id = $1 AND e.kind = $2 AND e.object_id IN `+marks+` AND e.status IN `+waitingStatuses+` AND e.operation <> 'upload'`,
 				append([]any{id, kind}, args...)...)
-			some, err := collect(rows, err, scanEntry)
+			some, err := collect(rows, err, func(r scanner) (e activation.Entry, err error) {
+				return e, r.Scan(&e.ID, &e.Publisher, &e.Parent, &e.Status, &e.Reason, &e.Origin, &e.Operation, &e.Object.Kind, &e.Object.ID, &e.Type, &e.ObjectParent.Kind, &e.ObjectParent.ID, sparse{&e.Changes}, sparse{&e.Refers})
+			})
 			for _, e := range some {
 				to[e.Object] = append(to[e.Object], e)
 			}

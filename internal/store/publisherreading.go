@@ -222,7 +222,7 @@ func (t *tx) flag(id activation.PublisherID, flagged map[activation.EntryID]*act
 	if err := t.restatus(tally, nodes, activation.EntryHeld, activation.ReasonConflict); err != nil {
 		return 0, err
 	}
-	if err := t.leave(releasedOrder, linkedOf(left)); err != nil {
+	if err := t.leave(tally, releasedOrder, linkedOf(left)); err != nil {
 		return 0, err
 	}
 	return int64(len(nodes)), t.tallied(tally)

@@ -135,6 +135,21 @@ CREATE TABLE entry_counts (
   PRIMARY KEY (publisher_id, status)
 );
 
+-- What is queued, counted in stretches of as many keys of the order (turn) each, in
+-- groups; so that what is ahead of an entry is told without counting all of it.
+CREATE TABLE entry_queue (
+  publisher_id TEXT NOT NULL REFERENCES publishers (id) ON DELETE CASCADE,
+  stretch      BIGINT NOT NULL,
+  origin       TEXT NOT NULL,
+  kind         TEXT NOT NULL,
+  operation    TEXT NOT NULL,
+  parent_id    BIGINT NOT NULL,
+  n            BIGINT NOT NULL,
+  first_turn   BIGINT NOT NULL,
+  first_id     BIGINT NOT NULL,
+  PRIMARY KEY (publisher_id, stretch, origin, kind, operation, parent_id)
+);
+
 CREATE TABLE publisher_schedules (
   id           TEXT PRIMARY KEY,
   publisher_id TEXT NOT NULL REFERENCES publishers (id) ON DELETE CASCADE,

@@ -65,6 +65,9 @@ func BenchLog(b *testing.B, env Env, run func(statements ...string)) {
 		FROM entries e, %s WHERE e.id = %d`, objects, series, like.ID),
 		fmt.Sprintf(`UPDATE entry_ids SET last = %d`, to), fmt.Sprintf(`UPDATE entry_counts SET n = %d WHERE status = 'queued'`, n),
 		fmt.Sprintf(`UPDATE entries SET children = '{"queued":%d}' WHERE id = %d`, n, like.Parent))
+	run(fmt.Sprintf(`INSERT INTO entry_queue (publisher_id, stretch, origin, kind, operation, parent_id, n, first_turn, first_id)
+		SELECT e.publisher_id, e.turn / 1024, e.origin, e.kind, e.operation, e.parent_id, count(*), min(e.turn), min(e.id) FROM entries e WHERE e.id > %d AND e.turn / 1024 > (SELECT max(stretch) FROM entry_queue)
+		GROUP BY e.publisher_id, e.turn / 1024, e.origin, e.kind, e.operation, e.parent_id`, like.ID))
 	last := w.write(a, edit("1", "bid", "1.00", "9.00", activation.EntryQueued))[0].ID
 	b.Run("head of 1000", func(b *testing.B) {
 		for b.Loop() {
@@ -92,7 +95,10 @@ func BenchLog(b *testing.B, env Env, run func(statements ...string)) {
 		{"page deep in the order of posting", activation.EntryQuery{Publisher: a.ID, Posting: true, After: w.cursor(a)}},
 		{"page of an upload", activation.EntryQuery{Parent: like.Parent}},
 		{"page of an object", activation.EntryQuery{Publisher: a.ID, Object: group("1")}},
-		{"page of a text that few have", activation.EntryQuery{Publisher: a.ID, Text: "Group 77 "}},
+		{"page of a text that few have", activation.EntryQuery{Publisher: a.ID, Text: "Group 77 ", Most: 10_000}},
+		{"page of a text that none has, of all", activation.EntryQuery{Text: "none of them", Most: 10_000}},
+		{"page of a kind that none has", activation.EntryQuery{Publisher: a.ID, Kinds: []activation.ObjectKind{activation.KindKeyword}, Most: 10_000}},
+		{"page of a kind in the order of posting", activation.EntryQuery{Publisher: a.ID, Posting: true, Kinds: []activation.ObjectKind{activation.KindKeyword}, Most: 10_000}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {

@@ -401,6 +401,7 @@ func (m *logMachine) compare(rt *rapid.T) {
 		rt.Fatalf("counts are %v, %v; want %v", got, err, counts)
 	}
 	m.compareOrder(rt)
+	m.compareSearch(rt)
 	m.compareObjects(rt)
 }
 
@@ -437,6 +438,63 @@ func (m *logMachine) compareOrder(rt *rapid.T) {
 	}
 }
 
+// grouped counts entries by key and upload, and says which is the first of each.
+func (m *logMachine) grouped(ids []activation.EntryID) map[string]string {
+	n, first := map[string]int{}, map[string]activation.EntryID{}
+	for _, id := range ids {
+		e := m.entries[id]
+		group := fmt.Sprint(e.Origin, e.Object.Kind, e.Operation, e.Parent)
+		if n[group]++; first[group] == 0 || id < first[group] {
+			first[group] = id
+		}
+	}
+	out := map[string]string{}
+	for group := range n {
+		out[group] = fmt.Sprint(n[group], " from ", first[group])
+	}
+	return out
+}
+
+// compareSearch finds entries by what no index has, looking at few at a time.
+func (m *logMachine) compareSearch(rt *rapid.T) {
+	q := activation.EntryQuery{Publisher: m.a.ID, Limit: 2, Most: rapid.IntRange(1, 4).Draw(rt, "most")}
+	q.Kinds = []activation.ObjectKind{rapid.SampledFrom(activation.ObjectKinds).Draw(rt, "kind")}
+	if rapid.Bool().Draw(rt, "of a status") {
+		q.Statuses = []activation.EntryStatus{rapid.SampledFrom([]activation.EntryStatus{isQueued, toBeSent, isFailed, isCancelled}).Draw(rt, "status")}
+	}
+	q.Posting = rapid.IntRange(0, 2).Draw(rt, "in order") == 0
+	which := func(e *activation.Entry) bool {
+		return slices.Contains(q.Kinds, e.Object.Kind) && (len(q.Statuses) == 0 || slices.Contains(q.Statuses, e.Status))
+	}
+	var want []activation.EntryID
+	if q.Posting {
+		all := m.ordered(func(e *activation.Entry) bool { return e.Status.Waits() })
+		want = slices.DeleteFunc(all, func(id activation.EntryID) bool { return !which(m.entries[id]) })
+	} else {
+		for id, e := range m.entries {
+			if which(e) {
+				want = append(want, id)
+			}
+		}
+		slices.Sort(want)
+		slices.Reverse(want)
+	}
+	var got []activation.EntryID
+	for pages := 0; ; pages++ {
+		page, next, err := m.w.Entries(m.ctx, q)
+		if err != nil || pages > 2*len(m.entries)+10 {
+			rt.Fatal(pages, " pages: ", err)
+		}
+		got = append(got, entryIDs(page)...)
+		if q.After = next; next == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		rt.Fatalf("found %v by %+v, want %v", got, q, want)
+	}
+}
+
 // compareAhead asks what goes before an entry that is not under way.
 func (m *logMachine) compareAhead(rt *rapid.T, id activation.EntryID) {
 	under := len(m.ordered(of(isProcessing)))
@@ -455,8 +513,17 @@ func (m *logMachine) compareAhead(rt *rapid.T, id activation.EntryID) {
 		rt.Fatal(err)
 	}
 	ahead := 0
+	queued := map[string]string{}
 	for _, g := range groups {
 		ahead += int(g.Count)
+		if g.Status == isQueued {
+			queued[fmt.Sprint(g.Origin, g.Kind, g.Operation, g.Parent)] = fmt.Sprint(g.Count, " from ", g.First)
+		}
+	}
+	if at >= 0 && e.Status == isQueued {
+		if want := m.grouped(order[:at]); !maps.Equal(queued, want) {
+			rt.Fatalf("ahead of %d are %v, want %v", id, queued, want)
+		}
 	}
 	if ahead != at+under {
 		rt.Fatalf("%d are ahead of %d (%v), want %d: %v", ahead, id, groups, at+under, order)
