@@ -20,8 +20,8 @@ func TestEdit(t *testing.T) {
 		set(bags, "budget=20.50", "status=paused"), // as it is
 		publishing.EditSpec{Action: publishing.ActionSet, Kind: activation.KindOther, ID: "71", Fields: map[string]string{"bid_adjustment": "1.2"}},
 		publishing.EditSpec{Action: publishing.ActionDelete, Kind: activation.KindKeyword, ID: "53", Client: "mine-7"},
-		publishing.EditSpec{Action: publishing.ActionSet, Kind: activation.KindCampaign, ID: "13", Clear: []string{"labels", "start_date"}, Fields: map[string]string{"name": "Twin one"}},
-		publishing.EditSpec{Action: publishing.ActionCreate, Kind: activation.KindCampaign, Fields: map[string]string{"name": "Hats", "budget": "010.0", "channel": "Display_Only", "labels": " x, y,,", "shared_budget": "Pool"}},
+		publishing.EditSpec{Action: publishing.ActionSet, Kind: activation.KindCampaign, ID: "13", Clear: []string{"labels", "start_date"}, Fields: map[string]string{"name": " Twin one"}},
+		publishing.EditSpec{Action: publishing.ActionCreate, Kind: activation.KindCampaign, Fields: map[string]string{"name": "Hats ", "budget": "010.0", "channel": "Display_Only", "labels": " x, y,,", "shared_budget": "Pool"}},
 		publishing.EditSpec{Action: publishing.ActionCreate, Kind: activation.KindGroup, Parent: ref(activation.KindCampaign, activation.PendingObjectID(7)), Fields: map[string]string{"name": "Straw", "rotate": "Yes"}},
 		publishing.EditSpec{Action: publishing.ActionCreate, Kind: activation.KindKeyword, Parent: ref(activation.KindGroup, activation.PendingObjectID(8)), Fields: map[string]string{"keyword": "straw hat", "match_type": "Exact"}},
 	)

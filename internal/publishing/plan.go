@@ -298,6 +298,9 @@ func (p *planner) unknown(s subject, t *provider.ObjectType) {
 // wrong.
 func (p *planner) change(ctx context.Context, s subject, f provider.ObjectField, before, value string, of *planned) (c activation.Change, ok bool, err error) {
 	c = activation.Change{Field: f.Name, Before: before}
+	if f.Name == identityOf(of.typ) {
+		value = strings.TrimSpace(value) // publishers do not keep it, and what is looked for by name would not be found
+	}
 	if value != "" {
 		text, wrong := canonical(f, p.account.Currency, value)
 		if wrong == "" && sameValue(f, before, text) {

@@ -24,22 +24,36 @@ func parentOf(e provider.Edit) string {
 }
 
 // Together is the longest run of edits of one type, in one parent, that all create,
-// all change or all delete: what one call of the API can hold.
+// all change or all delete: what one call of the API can hold. Who takes a name that
+// another gives up goes in a later call.
 func (p *publisher) Together(edits []provider.Edit) int {
 	if len(edits) == 0 {
 		return 1
 	}
 	head := edits[0]
 	most := p.limits[head.Type]
+	left := map[string]bool{nameLeft(head): true}
 	n := 1
 	for n < len(edits) && n < most {
 		e := edits[n]
 		if e.Type != head.Type || actionOf(e) != actionOf(head) || parentOf(e) != parentOf(head) || e.Parent.Kind != head.Parent.Kind {
 			break
 		}
+		if taken := e.Set[activation.FieldName]; taken != "" && left[strings.ToLower(taken)] {
+			break // it may take the name only once the other has given it up
+		}
+		left[nameLeft(e)] = true
 		n++
 	}
 	return n
+}
+
+// nameLeft is the name that an edit gives up, in small letters.
+func nameLeft(e provider.Edit) string {
+	if e.Set[activation.FieldName] == "" {
+		return ""
+	}
+	return strings.ToLower(e.Have[activation.FieldName])
 }
 
 // sending is one call of edits: what goes out of them, and where the answer of each

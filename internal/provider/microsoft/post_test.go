@@ -238,6 +238,11 @@ func TestTogether(t *testing.T) {
 			t.Fatalf("%d of %d travel together, want %d", n, len(edits), want)
 		}
 	})
+	had := fields{"name": "Spring"}
+	renamed := change("campaign", "8", had, fields{"name": "Summer"})
+	if n := p.Together([]provider.Edit{renamed, change("campaign", "9", nil, fields{"status": "paused"}), change("campaign", "10", nil, fields{"name": "spring"})}); n != 2 {
+		t.Errorf("%d travel together where the third takes the name that the first gives up", n)
+	}
 	if n := p.Together(nil); n != 1 {
 		t.Errorf("of none, %d", n)
 	}
