@@ -139,6 +139,8 @@ type CostQuery struct {
 	// Kind is the level that rows are of; Object one object, zero = all.
 	Kind   ObjectKind
 	Object ObjectRef
+	// Objects narrows it to some objects of Kind, by their ids; none = all.
+	Objects []string
 	// By is date, object or both ("").
 	By string
 	// Currency narrows it to rows in one; "" = all.

@@ -43,6 +43,11 @@ func (d *Desk) Objects(ctx context.Context, q activation.ObjectQuery) ([]activat
 // historyLimit is how many ended entries an object is shown with.
 const historyLimit = 100
 
+// ObjectsOf returns those of some objects that there are.
+func (d *Desk) ObjectsOf(ctx context.Context, id activation.PublisherID, refs []activation.ObjectRef) (map[activation.ObjectRef]activation.PublisherObject, error) {
+	return d.cfg.Store.ObjectsOf(ctx, id, refs)
+}
+
 // Object returns one object with what waits for it, in the order of posting, and its
 // history, the newest first.
 func (d *Desk) Object(ctx context.Context, id activation.PublisherID, ref activation.ObjectRef) (ObjectView, error) {

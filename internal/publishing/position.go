@@ -97,15 +97,20 @@ func (d *Desk) Next(ctx context.Context, id activation.PublisherID, limit int) (
 	if err != nil {
 		return nil, err
 	}
-	out := make([]NextEntry, len(head))
-	for i, e := range head {
+	return Reasons(head), nil
+}
+
+// Reasons says of entries that are in the order of posting why each is where it is.
+func Reasons(ordered []activation.Entry) []NextEntry {
+	out := make([]NextEntry, len(ordered))
+	for i, e := range ordered {
 		out[i] = NextEntry{Entry: e, Why: "it is the first in the order"}
 		if i > 0 {
-			out[i].DecidedBy = decidedBy(head[i-1], e)
-			out[i].Why = reason(out[i].DecidedBy, head[i-1], e)
+			out[i].DecidedBy = decidedBy(ordered[i-1], e)
+			out[i].Why = reason(out[i].DecidedBy, ordered[i-1], e)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // decidedBy is the first of the keys by which before goes in front of e; need, where

@@ -75,6 +75,7 @@ func (s *Store) Costs(ctx context.Context, q activation.CostQuery) (out []activa
 	if q.Object.ID != "" {
 		w.add("c.kind = $%d AND c.object_id = $%d", string(q.Object.Kind), q.Object.ID)
 	}
+	in(&w, "c.object_id", q.Objects)
 	if q.From != "" {
 		w.add("c.date >= $%d", q.From)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"usher/internal/activation"
@@ -68,7 +69,10 @@ type bulkBar struct {
 type postQueue struct {
 	Name, Logo, Path, All string
 	Rows                  []nextRow
-	More                  int64
+	// Later go out with the nightly sync at Nightly, where nobody posts them before.
+	Later   []nextRow
+	Nightly string
+	More    int64
 }
 
 type nextRow struct {
@@ -124,6 +128,9 @@ func (c *Console) activity(v visit, asked *askedMove) (view, error) {
 		return view{}, err
 	}
 	q := c.activityQuery(v, &p)
+	if q.Publisher == "" && len(accounts) == 1 {
+		q.Publisher = accounts[0].ID // there is one order
+	}
 	p.Order = v.get("view") == "order" && q.Publisher != ""
 	c.activityFilters(v, &p, accounts)
 	counts, err := c.Publishing.Counts(v.Context(), q.Publisher)
@@ -157,9 +164,9 @@ func (c *Console) activityRows(v visit, p *activityPage, q activation.EntryQuery
 	if p.Order {
 		q.Posting, q.Top = true, false
 		from, _ = strconv.ParseInt(v.get("from"), 10, 64)
-		p.Newest = activityHref(v, "view", "")
-	} else if q.Publisher != "" {
-		p.InOrder = activityHref(v, "view", "order")
+	}
+	if q.Publisher != "" {
+		p.Newest, p.InOrder = activityHref(v, "view", ""), activityHref(v, "view", "order")
 	}
 	page, next, err := c.Publishing.Entries(v.Context(), q)
 	if err != nil {
@@ -315,7 +322,10 @@ func (c *Console) activityBulk(v visit, p *activityPage, q activation.EntryQuery
 	p.Bulk = bulkBar{To: to, CSRF: v.who.CSRF, Withheld: v.press("", "", "").Withheld}
 	if len(p.Rows) > 0 {
 		p.Bulk.Matching = "All that match"
-		if counted := len(q.Origins)+len(q.Kinds) == 0 && q.Text == "" && q.Parent == 0 && q.Object.ID == "" && q.Since.IsZero() && q.Until.IsZero() && v.get("operation") == ""; counted {
+		if p.Order {
+			n := counts[activation.EntryHeld] + counts[activation.EntryToBeSent] + counts[activation.EntryQueued] + counts[activation.EntryProcessing]
+			p.Bulk.Matching = "All " + num(n) + " that wait"
+		} else if counted := len(q.Origins)+len(q.Kinds) == 0 && q.Text == "" && q.Parent == 0 && q.Object.ID == "" && q.Since.IsZero() && q.Until.IsZero() && v.get("operation") == ""; counted {
 			n := counts[activation.EntryStatus(p.Status)]
 			if p.Status == "" {
 				n = p.Total
@@ -333,7 +343,7 @@ func (c *Console) activityBulk(v visit, p *activityPage, q activation.EntryQuery
 func (c *Console) entryRow(e activation.Entry, accounts []activation.PublisherAccount) entryRow {
 	row := entryRow{Entry: e, Path: entryPath(e.ID), Chip: entryChip(e), OriginIcon: originIcon(e.Origin), OriginText: originWord(e.Origin), ObjectWord: objectWord(e), OperationWord: operationWord(e.Operation), Logo: "world"}
 	if e.Origin == activation.OriginUser && e.By != "" {
-		row.OriginText = e.By
+		row.OriginText = byWord(e.By)
 	}
 	for _, a := range accounts {
 		if a.ID == e.Publisher {
@@ -348,6 +358,14 @@ func (c *Console) entryRow(e activation.Entry, accounts []activation.PublisherAc
 		row.Done, row.Failed = e.Children[activation.EntryDone], e.Children[activation.EntryFailed]
 	}
 	return row
+}
+
+// byWord is who did something: a person's name, or a token's as such.
+func byWord(by string) string {
+	if name, ok := strings.CutPrefix(by, "token:"); ok {
+		return "Token “" + name + "”"
+	}
+	return by
 }
 
 // postQueues are what is sent next, of one account or of those that have something
@@ -365,14 +383,30 @@ func (c *Console) postQueues(v visit, accounts []activation.PublisherAccount, on
 		if err != nil {
 			return nil, err
 		}
-		queue := postQueue{Name: a.Name, Logo: c.logo(a.Provider), Path: publisherPath(a.ID), All: "/activity?publisher=" + url.QueryEscape(string(a.ID)) + "&view=order"}
+		queue := postQueue{Nightly: nightly(a), Name: a.Name, Logo: c.logo(a.Provider), Path: publisherPath(a.ID), All: "/activity?publisher=" + url.QueryEscape(string(a.ID)) + "&view=order"}
 		for _, n := range next {
 			queue.Rows = append(queue.Rows, nextRow{n, entryPath(n.ID), whyTags(n)})
 		}
-		queue.More = max(0, waitingOf(a)-int64(len(next)))
+		if a.Waiting[activation.EntryToBeSent] > 0 && len(next) < nextShown {
+			if queue.Later, err = c.later(v, a.ID, nextShown-len(next)); err != nil {
+				return nil, err
+			}
+		}
+		queue.More = max(0, waitingOf(a)-int64(len(queue.Rows)+len(queue.Later)))
 		out = append(out, queue)
 	}
 	return out, nil
+}
+
+// later are the first entries that nobody released yet, in the order in which they go
+// out.
+func (c *Console) later(v visit, id activation.PublisherID, limit int) (out []nextRow, err error) {
+	page, _, err := c.Publishing.Entries(v.Context(), activation.EntryQuery{Publisher: id, Posting: true, Limit: entriesPerPage})
+	page = slices.DeleteFunc(page, func(e activation.Entry) bool { return e.Status != activation.EntryToBeSent })
+	for _, n := range publishing.Reasons(page[:min(limit, len(page))]) {
+		out = append(out, nextRow{n, entryPath(n.ID), whyTags(n)})
+	}
+	return out, err
 }
 
 // whyTags are the keys of an entry's place, of which one decided.

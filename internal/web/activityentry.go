@@ -92,8 +92,8 @@ func (c *Console) entryPage(v visit, e publishing.EntryView) (*entryPage, error)
 		p.Fix = helpPath(tracking.Page(e.ErrorCode))
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Detail)) {
-		if e.IsParent() && (name == "columns" || name == "problems") {
-			continue // they are in the error file
+		if e.IsParent() && (name == "columns" || name == "problems") || e.Operation == activation.OpSync && name == publishing.DetailWhat {
+			continue // they are in the error file; what is read is in the title
 		}
 		p.Detail = append(p.Detail, pair{sentenceWord(strings.ReplaceAll(name, "_", " ")), e.Detail[name]})
 	}

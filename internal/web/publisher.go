@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -288,6 +289,14 @@ func (d *costDay) add(o costDay) {
 // said puts the sums into words.
 func (d costDay) said() costDay {
 	d.Cost, d.Draw = amountText(d.micros), strconv.FormatFloat(float64(d.micros)/1e6, 'f', 2, 64)
-	d.Conversions, d.Value = strconv.FormatFloat(d.conversions, 'f', -1, 64), amountText(int64(d.value*1e6))
+	d.Conversions, d.Value = conversionsText(d.conversions), amountText(int64(d.value*1e6))
 	return d
+}
+
+// conversionsText is a number of conversions, of which publishers give parts too.
+func conversionsText(n float64) string {
+	if n == math.Trunc(n) {
+		return num(int64(n))
+	}
+	return amountText(int64(math.Round(n * 1e6)))
 }

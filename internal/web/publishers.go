@@ -86,7 +86,7 @@ func (c *Console) jobsOf(v visit, a activation.PublisherAccount) ([]jobState, er
 		if err != nil {
 			return nil, err
 		}
-		state := jobState{link: link{jobPath(j.ID), j.Name}, Chip: jobChip(j), Title: one.title, LastRunAt: j.LastRunAt, NextRun: j.NextRunAt}
+		state := jobState{link: link{jobPath(j.ID), one.title + " job"}, Chip: jobChip(j), Title: one.title, LastRunAt: j.LastRunAt, NextRun: j.NextRunAt}
 		if !j.FailingSince.IsZero() || j.State == activation.JobFailed {
 			passes, err := c.Store.Passes(v.Context(), j.ID, 0, 1)
 			if err != nil {
@@ -224,7 +224,12 @@ func (c *Console) linkAccount(v visit) (view, error) {
 	if wrong != nil {
 		return c.linkForm(v, name, wrong)
 	}
-	return view{To: publisherPath(a.ID), Said: flash{"ok", "Linked “" + a.Name + "”: " + cmp.Or(a.Currency, "no currency yet") + ", " + cmp.Or(a.Timezone, "no time zone yet") + ". Its structure is read now."}}, nil
+	for _, what := range []string{publishing.ReadStructure, publishing.ReadCosts} { // not only in the night
+		if _, err := c.Publishing.Sync(v.Context(), a.ID, what, v.who.Name); err != nil {
+			return refused(publisherPath(a.ID), err)
+		}
+	}
+	return view{To: publisherPath(a.ID), Said: flash{"ok", "Linked “" + a.Name + "”: " + cmp.Or(a.Currency, "no currency yet") + ", " + cmp.Or(a.Timezone, "no time zone yet") + ". Its structure and its costs are read now."}}, nil
 }
 
 // wrongOf is wrongFields, and tells what the publisher refuses in the form as well.

@@ -3,10 +3,10 @@ package web
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +42,7 @@ type PublisherAccounts interface {
 type PublisherEdits interface {
 	Objects(ctx context.Context, q activation.ObjectQuery) ([]activation.PublisherObject, string, error)
 	Object(ctx context.Context, id activation.PublisherID, ref activation.ObjectRef) (publishing.ObjectView, error)
+	ObjectsOf(ctx context.Context, id activation.PublisherID, refs []activation.ObjectRef) (map[activation.ObjectRef]activation.PublisherObject, error)
 	Edit(ctx context.Context, id activation.PublisherID, edits []publishing.EditSpec, send activation.Send, source, user string) (publishing.EditResult, error)
 	Preview(ctx context.Context, id activation.PublisherID, name string, body io.Reader) (publishing.UploadPreview, error)
 	Upload(ctx context.Context, id activation.PublisherID, name string, body io.Reader, send activation.Send, skipErrors bool, user string) (publishing.UploadPreview, error)
@@ -342,11 +343,38 @@ func bidText(f float64) string {
 // numbered is the id of an entry as people say it: #1041.
 func numbered(id activation.EntryID) string { return "#" + strconv.FormatInt(int64(id), 10) }
 
+// enumWord is a value that a publisher chose from its own list, such as
+// responsive_search_ad.
+var enumWord = regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`)
+
+// choiceWord is one of several values as people read it: manual_cpc is Manual CPC.
+func choiceWord(value string) string {
+	words := strings.Split(value, "_")
+	for i, w := range words {
+		if slices.Contains([]string{"cpa", "cpc", "cpm", "cpv", "roas", "url"}, w) {
+			words[i] = strings.ToUpper(w)
+		}
+	}
+	return sentenceWord(strings.Join(words, " "))
+}
+
+// shownAmount is an amount with two digits or more behind the point, so that those of
+// a column compare at a glance.
+func shownAmount(value string) string {
+	whole, cents, _ := strings.Cut(value, ".")
+	if value == "" || len(cents) > 1 {
+		return value
+	}
+	return whole + "." + (cents + "00")[:2]
+}
+
 // shownValue is a value as people read it: choices are words.
 func shownValue(f provider.ObjectField, value string) string {
 	switch {
-	case f.Type == "select":
-		return sentenceWord(strings.ReplaceAll(value, "_", " "))
+	case f.Type == "select" || f.Shown && f.Type == "text" && enumWord.MatchString(value):
+		return choiceWord(value)
+	case f.Type == "amount":
+		return shownAmount(value)
 	case f.Type == "bool" && value == "true":
 		return "Yes"
 	case f.Type == "bool" && value == "false":
@@ -380,21 +408,18 @@ func upTo[T any](limit int, page func(after string) ([]T, string, error)) (out [
 // objectNames are the names of objects by ref; of one that is gone, its id.
 func (c *Console) objectNames(ctx context.Context, id activation.PublisherID, refs []activation.ObjectRef) (map[activation.ObjectRef]string, error) {
 	out := map[activation.ObjectRef]string{}
+	var asked []activation.ObjectRef
 	for _, ref := range refs {
-		if _, ok := out[ref]; ok || ref.ID == "" {
-			continue
-		}
-		o, err := c.Publishing.Object(ctx, id, ref)
-		switch {
-		case errors.Is(err, activation.ErrNotFound):
+		if _, ok := out[ref]; !ok && ref.ID != "" {
 			out[ref] = ref.ID
-		case err != nil:
-			return nil, err
-		default:
-			out[ref] = o.Name()
+			asked = append(asked, ref)
 		}
 	}
-	return out, nil
+	there, err := c.Publishing.ObjectsOf(ctx, id, asked)
+	for ref, o := range there {
+		out[ref] = o.Name()
+	}
+	return out, err
 }
 
 // publishers are the providers whose campaigns can be edited.

@@ -172,6 +172,16 @@ func (d *desk) Objects(_ context.Context, q activation.ObjectQuery) (out []activ
 	return out, next, nil
 }
 
+func (d *desk) ObjectsOf(ctx context.Context, id activation.PublisherID, refs []activation.ObjectRef) (map[activation.ObjectRef]activation.PublisherObject, error) {
+	out := map[activation.ObjectRef]activation.PublisherObject{}
+	for _, ref := range refs {
+		if o, err := d.Object(ctx, id, ref); err == nil {
+			out[ref] = o.PublisherObject
+		}
+	}
+	return out, nil
+}
+
 func (d *desk) Object(_ context.Context, id activation.PublisherID, ref activation.ObjectRef) (publishing.ObjectView, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -504,6 +514,14 @@ func (d *desk) Costs(_ context.Context, q activation.CostQuery) (publishing.Cost
 			continue
 		}
 		r.Rows[0].Clicks, r.Rows[0].Micros, r.Rows[0].Conversions = r.Rows[0].Clicks+row.Clicks, r.Rows[0].Micros+row.Micros, r.Rows[0].Conversions+row.Conversions
+	}
+	if len(q.Objects) > 0 && len(r.Rows) == 1 {
+		sum := r.Rows[0]
+		r.Rows = nil
+		for _, id := range q.Objects {
+			sum.Object = activation.ObjectRef{Kind: q.Kind, ID: id}
+			r.Rows = append(r.Rows, sum)
+		}
 	}
 	return r, nil
 }

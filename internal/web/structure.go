@@ -1,9 +1,11 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"usher/internal/activation"
@@ -18,6 +20,8 @@ const (
 	multiLimit = publishing.MaxEdits
 	// costDays is how far back the grid's costs go.
 	costDays = 7
+	// numberedShown is how many of numbered fields, such as headlines, the grid shows.
+	numberedShown = 3
 )
 
 type structurePage struct {
@@ -63,6 +67,8 @@ type gridRow struct {
 	Chip                chip
 	New                 bool
 	Cells               []gridCell
+	// Named and State are the name and the status, which can be edited too.
+	Named, State gridCell
 	Cost                costDay
 	Spent               bool
 	ParentName          string
@@ -76,7 +82,7 @@ type gridRow struct {
 type gridCell struct {
 	Name, Label, Value, Was string
 	Differs                 bool
-	Right, Tight            bool
+	Right, Tight, Wide      bool
 	// Href opens the cell, "" where it can't be edited; Link leads to the object that
 	// the value names.
 	Href, Link string
@@ -253,7 +259,7 @@ func gridColumns(t provider.ObjectType, currency string) (out []gridColumn) {
 	_, named := t.Field(activation.FieldName)
 	for _, f := range t.Fields {
 		// What a keyword is, is what it is called.
-		if f.Name == activation.FieldName || f.Name == activation.FieldStatus || f.Name == "keyword" && !named {
+		if f.Name == activation.FieldName || f.Name == activation.FieldStatus || f.Name == "keyword" && !named || beyondGrid(f.Name) {
 			continue
 		}
 		col := gridColumn{f, labelOf(f), f.Type == "amount" || f.Type == "number"}
@@ -263,6 +269,14 @@ func gridColumns(t provider.ObjectType, currency string) (out []gridColumn) {
 		out = append(out, col)
 	}
 	return out
+}
+
+// beyondGrid reports whether a field is one of a long row of the same sort, such as the
+// fourth headline: the grid has the first ones, the page of the object all.
+func beyondGrid(name string) bool {
+	i := strings.LastIndexByte(name, '_')
+	n, err := strconv.Atoi(name[i+1:])
+	return i > 0 && err == nil && n > numberedShown
 }
 
 // gridRows makes the rows of a page, with what each object cost lately.
@@ -284,29 +298,36 @@ func (c *Console) gridRows(v visit, p *structurePage, page []activation.Publishe
 	for i, o := range page {
 		out[i] = c.gridRow(v, p, o)
 		out[i].ParentName, out[i].Wrong = names[o.Parent], wrong[o.ObjectRef]
-		if err := c.rowCost(v, p, &out[i]); err != nil {
-			return nil, err
-		}
 	}
-	return out, nil
+	return out, c.rowCosts(v, p, out)
 }
 
-// rowCost is what an object cost in the last days, in the account's currency.
-func (c *Console) rowCost(v visit, p *structurePage, row *gridRow) error {
-	if p.Type.Kind == activation.KindOther || row.New {
+// rowCosts are what the objects of a page cost in the last days, in the account's
+// currency, asked for at once.
+func (c *Console) rowCosts(v visit, p *structurePage, rows []gridRow) error {
+	at := map[string]int{}
+	for i, row := range rows {
+		if !row.New {
+			at[row.ObjectRef.ID] = i
+		}
+	}
+	if p.Type.Kind == activation.KindOther || len(at) == 0 {
 		return nil
 	}
 	report, err := c.Publishing.Costs(v.Context(), activation.CostQuery{
-		Publisher: p.PublisherAccount.ID, From: p.CostFrom, Until: p.CostTo, Kind: row.Kind, Object: row.ObjectRef, By: "object", Currency: p.Currency, Limit: 1,
+		Publisher: p.PublisherAccount.ID, From: p.CostFrom, Until: p.CostTo, Kind: p.Type.Kind, Objects: slices.Sorted(maps.Keys(at)), By: "object", Currency: p.Currency,
 	})
 	if err != nil {
 		return err
 	}
 	for _, r := range report.Rows {
-		row.Cost.add(costDay{Impressions: r.Impressions, Clicks: r.Clicks, micros: r.Micros, conversions: r.Conversions, value: r.Value})
-		row.Spent = true
+		i, ok := at[r.Object.ID]
+		if !ok {
+			continue
+		}
+		day := costDay{Impressions: r.Impressions, Clicks: r.Clicks, micros: r.Micros, conversions: r.Conversions, value: r.Value}
+		rows[i].Cost, rows[i].Spent = day.said(), true
 	}
-	row.Cost = row.Cost.said()
 	return nil
 }
 
@@ -317,6 +338,12 @@ func (c *Console) gridRow(v visit, p *structurePage, o activation.PublisherObjec
 		Chip: objectChip(o), New: o.Confirmed == nil, Ticks: p.Withheld == "",
 	}
 	open := v.get("edit")
+	if f, ok := p.Type.Field(activation.FieldName); ok {
+		row.Named = c.gridCell(v, p, o, gridColumn{ObjectField: f}, open)
+	}
+	if f, ok := p.Type.Field(activation.FieldStatus); ok {
+		row.State = c.gridCell(v, p, o, gridColumn{ObjectField: f}, open)
+	}
 	for _, col := range p.Columns {
 		row.Cells = append(row.Cells, c.gridCell(v, p, o, col, open))
 	}
@@ -352,12 +379,12 @@ func objectChip(o activation.PublisherObject) chip {
 	case "":
 		return chip{"line", "info-circle", "No status", false}
 	}
-	return chip{"line", "info-circle", sentenceWord(strings.ReplaceAll(o.Local[activation.FieldStatus], "_", " ")), false}
+	return chip{"line", "info-circle", choiceWord(o.Local[activation.FieldStatus]), false}
 }
 
 func (c *Console) gridCell(v visit, p *structurePage, o activation.PublisherObject, col gridColumn, open string) gridCell {
 	f := col.ObjectField
-	cell := gridCell{Name: f.Name, Label: labelOf(f), Value: shownValue(f, o.Local[f.Name]), Right: col.Right, Tight: col.Right || f.Type == "date" || f.Type == "time"}
+	cell := gridCell{Name: f.Name, Label: labelOf(f), Value: shownValue(f, o.Local[f.Name]), Right: col.Right, Tight: col.Right || f.Type == "date" || f.Type == "time", Wide: f.Type == "text" || f.Type == "url"}
 	if was := o.Confirmed[f.Name]; o.Confirmed != nil && was != o.Local[f.Name] {
 		cell.Was, cell.Differs = shownValue(f, was), true
 	}
@@ -407,7 +434,7 @@ func objectField(f provider.ObjectField, value, wrong string) field {
 			out.Options = append(out.Options, option{value, orText(value, "–"), true})
 		}
 		for _, o := range f.Options {
-			out.Options = append(out.Options, option{o, sentenceWord(strings.ReplaceAll(o, "_", " ")), o == value})
+			out.Options = append(out.Options, option{o, choiceWord(o), o == value})
 		}
 	case "bool":
 		out.Type, out.Options = "select", choose([]option{{"", "–", false}, {"true", "Yes", false}, {"false", "No", false}}, value)

@@ -562,6 +562,11 @@ func costs(w *world) {
 	w.equal(int64(107), rows[0].Micros)
 	w.equal("Group 1", rows[0].Name)
 	w.equal(1.0, rows[0].Conversions)
+	rows, err = w.Costs(ctx, activation.CostQuery{Publisher: a.ID, Kind: activation.KindGroup, Objects: []string{"2", "3"}, By: "object", Currency: "EUR"})
+	w.ok(err)
+	w.equal(1, len(rows)) // only what is asked for
+	w.equal("2", rows[0].Object.ID)
+	w.equal(int64(50), rows[0].Micros)
 	rows, err = w.Costs(ctx, activation.CostQuery{Publisher: a.ID, By: "date", Currency: "EUR", From: "2026-11-20", Until: "2026-11-20"})
 	w.ok(err)
 	w.equal(1, len(rows))
