@@ -95,7 +95,7 @@ type Posting interface {
 	// returns it in the order of its call: its outcome is unknown.
 	TakeOverEntries(ctx context.Context, p activation.Pass, id activation.PublisherID, limit int) ([]activation.Entry, error)
 	// QueueHead returns up to limit queued entries from the head of the order, with the
-	// objects they are about; it changes nothing.
+	// objects they are about, without their local values; it changes nothing.
 	QueueHead(ctx context.Context, id activation.PublisherID, limit int) ([]activation.Entry, map[activation.ObjectRef]activation.PublisherObject, error)
 	// ClaimEntries makes these entries processing, as one call: they must be the first of the
 	// order still, or it is ErrConflict and nothing is claimed. It returns them as they

@@ -62,7 +62,8 @@ func (t *tx) queueHead(id activation.PublisherID, limit int) ([]activation.Entry
 }
 
 // QueueHead returns up to limit queued entries from the head of the order, with the
-// objects that they are about. It changes nothing.
+// objects that they are about as the publisher has them, without local values: this is
+// read anew for every call. It changes nothing.
 func (s *Store) QueueHead(ctx context.Context, id activation.PublisherID, limit int) (head []activation.Entry, objects map[activation.ObjectRef]activation.PublisherObject, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		if head, err = t.queueHead(id, limit); err != nil {
@@ -72,8 +73,7 @@ func (s *Store) QueueHead(ctx context.Context, id activation.PublisherID, limit 
 		for i, e := range head {
 			refs[i] = e.Object
 		}
-		rows, err := t.objectRows(id, refs)
-		objects = plain(rows)
+		objects, err = t.confirmedObjects(id, refs)
 		return err
 	})
 	if err != nil {

@@ -52,7 +52,7 @@ func (s *Store) SettleEntries(ctx context.Context, p activation.Pass, id activat
 		if err := st.follow(); err != nil {
 			return err
 		}
-		if err := t.recomputeRows(id, st.refs, st.have, nil); err != nil {
+		if err := t.recomputeRows(id, st.refs, st.have, nil, false); err != nil {
 			return err
 		}
 		if st.tally.n[activation.EntryQueued] > 0 {

@@ -51,6 +51,28 @@ func (t *tx) objectRows(id activation.PublisherID, refs []activation.ObjectRef) 
 	return out, nil
 }
 
+// confirmedObjects returns those of refs that there are, as the publisher has them.
+func (t *tx) confirmedObjects(id activation.PublisherID, refs []activation.ObjectRef) (map[activation.ObjectRef]activation.PublisherObject, error) {
+	out := make(map[activation.ObjectRef]activation.PublisherObject, len(refs))
+	for kind, ids := range byKind(refs) {
+		err := inChunks(2, ids, func(marks string, args []any) error {
+			rows, err := t.query(`SELECT o.id, o.type, coalesce(o.confirmed, '{}'), o.removed FROM publisher_objects o WHERE o.publisher_id = $1 AND o.kind = $2 AND o.id IN `+marks, append([]any{id, kind}, args...)...)
+			some, err := collect(rows, err, func(r scanner) (o activation.PublisherObject, err error) {
+				o.Publisher, o.Kind = id, kind
+				return o, r.Scan(&o.ID, &o.Type, sparse{&o.Confirmed}, &o.Removed)
+			})
+			for _, o := range some {
+				out[o.ObjectRef] = o
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // byKind sorts ids by the kind of their object, each once. The account is none.
 func byKind(refs []activation.ObjectRef) map[activation.ObjectKind][]string {
 	ids := map[activation.ObjectKind][]string{}
@@ -74,8 +96,18 @@ func plain(rows map[activation.ObjectRef]objectRow) map[activation.ObjectRef]act
 	return out
 }
 
-// saveObjectRows stores objects whole.
-func (t *tx) saveObjectRows(id activation.PublisherID, objects []objectRow) error {
+const (
+	insertObjects = `INSERT INTO publisher_objects (publisher_id, kind, id, type, parent_kind, parent_id, name, status, confirmed, local, waiting, removed, deleted, confirmed_at, seen)`
+	// wholeObject stores all of an object, localObject what follows from what waits of
+	// it; that leaves most indexes alone.
+	wholeObject = ` ON CONFLICT (publisher_id, kind, id) DO UPDATE SET type = excluded.type, parent_kind = excluded.parent_kind, parent_id = excluded.parent_id, name = excluded.name, status = excluded.status,
+			confirmed = excluded.confirmed, local = excluded.local, waiting = excluded.waiting, removed = excluded.removed, deleted = excluded.deleted, confirmed_at = excluded.confirmed_at, seen = excluded.seen`
+	localObject = ` ON CONFLICT (publisher_id, kind, id) DO UPDATE SET status = excluded.status, local = excluded.local, waiting = excluded.waiting, deleted = excluded.deleted`
+)
+
+// saveObjectRows stores objects, of those that are there what the last part of the
+// statement says.
+func (t *tx) saveObjectRows(id activation.PublisherID, objects []objectRow, statement string) error {
 	rows := make([][]any, 0, len(objects))
 	for _, o := range objects {
 		var confirmed any
@@ -87,9 +119,7 @@ func (t *tx) saveObjectRows(id activation.PublisherID, objects []objectRow) erro
 			o.Waiting, o.Removed, o.Deleted, at(o.ConfirmedAt), o.seen,
 		})
 	}
-	return t.insertAll(`INSERT INTO publisher_objects (publisher_id, kind, id, type, parent_kind, parent_id, name, status, confirmed, local, waiting, removed, deleted, confirmed_at, seen)`,
-		` ON CONFLICT (publisher_id, kind, id) DO UPDATE SET type = excluded.type, parent_kind = excluded.parent_kind, parent_id = excluded.parent_id, name = excluded.name, status = excluded.status,
-			confirmed = excluded.confirmed, local = excluded.local, waiting = excluded.waiting, removed = excluded.removed, deleted = excluded.deleted, confirmed_at = excluded.confirmed_at, seen = excluded.seen`, rows)
+	return t.insertAll(insertObjects, statement, rows)
 }
 
 // recompute brings the local values of objects, and how many entries of each wait, up
@@ -100,10 +130,11 @@ func (t *tx) recompute(id activation.PublisherID, refs []activation.ObjectRef, f
 	if err != nil {
 		return err
 	}
-	return t.recomputeRows(id, refs, have, fresh)
+	return t.recomputeRows(id, refs, have, fresh, true)
 }
 
-func (t *tx) recomputeRows(id activation.PublisherID, refs []activation.ObjectRef, have map[activation.ObjectRef]objectRow, fresh map[activation.ObjectRef][]activation.Entry) error {
+// recomputeRows does it for objects as they were read, or as they are to be stored.
+func (t *tx) recomputeRows(id activation.PublisherID, refs []activation.ObjectRef, have map[activation.ObjectRef]objectRow, fresh map[activation.ObjectRef][]activation.Entry, asRead bool) error {
 	waiting := map[activation.ObjectRef][]activation.Entry{}
 	var look []activation.ObjectRef
 	for _, ref := range refs {
@@ -116,12 +147,13 @@ func (t *tx) recomputeRows(id activation.PublisherID, refs []activation.ObjectRe
 	if err := t.waitingEntries(id, look, waiting); err != nil {
 		return err
 	}
-	return t.saveLocal(id, refs, have, waiting)
+	return t.saveLocal(id, refs, have, waiting, asRead)
 }
 
-// saveLocal stores objects with what is local of them, of which this waits.
-func (t *tx) saveLocal(id activation.PublisherID, refs []activation.ObjectRef, have map[activation.ObjectRef]objectRow, waiting map[activation.ObjectRef][]activation.Entry) error {
-	var save []objectRow
+// saveLocal stores objects with what is local of them, of which this waits. asRead:
+// nothing else of them has changed.
+func (t *tx) saveLocal(id activation.PublisherID, refs []activation.ObjectRef, have map[activation.ObjectRef]objectRow, waiting map[activation.ObjectRef][]activation.Entry, asRead bool) error {
+	var save, whole []objectRow
 	done := make(map[activation.ObjectRef]bool, len(refs))
 	for _, ref := range refs {
 		if done[ref] || ref.Kind == "" {
@@ -147,9 +179,16 @@ func (t *tx) saveLocal(id activation.PublisherID, refs []activation.ObjectRef, h
 		}
 		o.Local, o.Deleted = activation.LocalValues(o.Confirmed, waiting[ref])
 		o.Waiting = int64(len(waiting[ref]))
-		save = append(save, o)
+		if asRead && there && o.Confirmed != nil && o.name == strings.ToLower(o.Name()) {
+			save = append(save, o)
+		} else {
+			whole = append(whole, o)
+		}
 	}
-	return t.saveObjectRows(id, save)
+	if err := t.saveObjectRows(id, whole, wholeObject); err != nil {
+		return err
+	}
+	return t.saveObjectRows(id, save, localObject)
 }
 
 func createAmong(entries []activation.Entry) (activation.Entry, bool) {

@@ -122,7 +122,7 @@ func (t *tx) readObjects(id activation.PublisherID, reading int64, seen []activa
 		return err
 	}
 	read.Conflicts += n
-	return t.saveLocal(id, refs, have, waiting)
+	return t.saveLocal(id, refs, have, waiting, false)
 }
 
 // open are the entries of an object that are not sent yet, in the order of posting;

@@ -41,7 +41,7 @@ func Open(ctx context.Context, path string, opt Options) (*store.Store, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	write := sql.OpenDB(connector{&sqlite.Driver{}, dsn(path, "rwc", "_txlock=immediate")})
+	write := sql.OpenDB(connector{&sqlite.Driver{}, dsn(path, "rwc", "_txlock=immediate&_pragma=cache_size(-32768)")})
 	write.SetMaxOpenConns(1)
 	if err := migrations.SQLite(ctx, write); err != nil {
 		return nil, errors.Join(fmt.Errorf("open control store %q: %w", path, err), write.Close())

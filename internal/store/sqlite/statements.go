@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"modernc.org/sqlite"
 )
@@ -66,7 +68,7 @@ func (c *conn) take(ctx context.Context, text string) (statement, error) {
 		delete(c.idle, text)
 		return s, nil
 	}
-	made, err := c.PrepareContext(ctx, text)
+	made, err := c.PrepareContext(ctx, unnamed(text))
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +78,24 @@ func (c *conn) take(ctx context.Context, text string) (statement, error) {
 		return nil, fmt.Errorf("a statement is a %T, which cannot do all that is needed", made)
 	}
 	return s, nil
+}
+
+// unnamed takes the names off the parameters of a text that has them all once and in
+// their order, such as the rows of an INSERT: the driver looks for each name among all
+// of them, which of many takes longer than the statement.
+func unnamed(text string) string {
+	parts := strings.Split(text, "$")
+	var b strings.Builder
+	b.WriteString(parts[0])
+	for i, part := range parts[1:] {
+		rest, ok := strings.CutPrefix(part, strconv.Itoa(i+1))
+		if !ok || rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+			return text
+		}
+		b.WriteByte('?')
+		b.WriteString(rest)
+	}
+	return b.String()
 }
 
 // give takes a statement back that its user is done with. One that has failed

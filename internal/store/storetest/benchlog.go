@@ -76,6 +76,12 @@ func BenchLog(b *testing.B, env Env, run func(statements ...string)) {
 			w.equal(1000, len(head))
 		}
 	})
+	b.Run("choice of 1", func(b *testing.B) { // the place of the next batch; the others read it too
+		for b.Loop() {
+			_, _, err := w.QueueHead(ctx, a.ID, 1)
+			w.ok(err)
+		}
+	})
 	b.Run("head of 50", func(b *testing.B) {
 		for b.Loop() {
 			_, _, err := w.QueueHead(ctx, a.ID, 50)

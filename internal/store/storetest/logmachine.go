@@ -412,8 +412,12 @@ func (m *logMachine) compareOrder(rt *rapid.T) {
 		rt.Fatalf("queued are %v, %v; want %v", entryIDs(head), err, queue)
 	}
 	for _, e := range head {
-		if _, ok := objects[e.Object]; !ok {
+		o, ok := objects[e.Object]
+		if !ok {
 			rt.Fatalf("the object of %d is not with it", e.ID)
+		}
+		if their := m.objects[e.Object]; their != nil && (!maps.Equal(o.Confirmed, their.values) || o.Removed != their.removed) {
+			rt.Fatalf("the object of %d is %v, removed %v; the publisher has %v", e.ID, o.Confirmed, o.Removed, their)
 		}
 	}
 	var waiting []activation.EntryID
