@@ -39,7 +39,7 @@ func (m *meddler) SettleEntries(ctx context.Context, p activation.Pass, id activ
 func TestPeopleAtWork(t *testing.T) {
 	seeds := uint64(8)
 	if raceEnabled {
-		seeds = 2
+		seeds = 1
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

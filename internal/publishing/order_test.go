@@ -293,7 +293,7 @@ func (s *story) goneNow() map[activation.ObjectRef]bool {
 func TestRandomHistories(t *testing.T) {
 	seeds := uint64(12)
 	if raceEnabled {
-		seeds = 3
+		seeds = 2
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

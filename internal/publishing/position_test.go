@@ -16,7 +16,7 @@ import (
 func TestLargeUploadAhead(t *testing.T) {
 	many := 100_000
 	if raceEnabled {
-		many = 3_000
+		many = 1_000
 	}
 	test(t, func(w *world) {
 		f := newFar()
@@ -48,7 +48,7 @@ func TestLargeUploadAhead(t *testing.T) {
 		if p.Place != int64(many)+2 || !p.Released || p.Seconds != -1 || p.Blocked != "" || p.DecidedBy != "object" || p.Before == nil || p.Before.ID != later.ID {
 			t.Errorf("position %+v", p)
 		}
-		number := map[int]string{100_000: "100,000", 3_000: "3,000"}[many]
+		number := map[int]string{100_000: "100,000", 1_000: "1,000"}[many]
 		want := fmt.Sprintf("behind #%d: %s deletes by upload, #%d: 1 edit; creatives go before keywords", upload, number, later.ID)
 		if p.Why != want {
 			t.Errorf("it says %q, want %q", p.Why, want)

@@ -20,6 +20,9 @@ var uploadRows = flag.Int("upload-rows", 2500, "rows of the long upload")
 // how long it took and judges only what is there.
 func TestAnUploadOfManyRows(t *testing.T) {
 	n := *uploadRows
+	if raceEnabled {
+		n /= 4
+	}
 	o := openOffice(t)
 	all := []activation.PublisherObject{
 		thing(activation.KindCampaign, "11", "campaign", activation.ObjectRef{}, "name=Shoes", "status=enabled", "budget=50", "channel=search"),
