@@ -200,23 +200,34 @@ func (c *Console) activityRows(v visit, p *activityPage, q activation.EntryQuery
 	return nil
 }
 
-// places are where the queued entries of a page stand in the queues of their
-// accounts, as far as those are looked at.
+// places are where the entries of a page stand in the queues of their accounts, as far
+// as those are looked at: what is released in the queue, what is to be sent as if it
+// were released now.
 func (c *Console) places(v visit, page []activation.Entry) (map[activation.EntryID]int64, error) {
 	out := map[activation.EntryID]int64{}
-	var looked []activation.PublisherID
+	type asked struct {
+		account activation.PublisherID
+		status  activation.EntryStatus
+	}
+	looked := map[asked]bool{}
 	for _, e := range page {
-		if e.Status != activation.EntryQueued || slices.Contains(looked, e.Publisher) {
+		of := asked{e.Publisher, e.Status}
+		if e.IsParent() || looked[of] || e.Status != activation.EntryQueued && e.Status != activation.EntryToBeSent {
 			continue
 		}
-		looked = append(looked, e.Publisher)
-		next, err := c.Publishing.Next(v.Context(), e.Publisher, entriesPerPage)
+		looked[of] = true
+		ahead, _, err := c.Publishing.Entries(v.Context(), activation.EntryQuery{Publisher: e.Publisher, Posting: true, Limit: entriesPerPage})
 		if err != nil {
 			return nil, err
 		}
-		for i, n := range next {
-			if n.Status == activation.EntryQueued {
-				out[n.ID] = int64(i) + 1
+		n := int64(0)
+		for _, a := range ahead {
+			released := a.Status == activation.EntryQueued || a.Status == activation.EntryProcessing
+			if !released && (a.Status != activation.EntryToBeSent || e.Status == activation.EntryQueued) {
+				continue // it goes out later, or not before somebody says so
+			}
+			if n++; a.Status == e.Status {
+				out[a.ID] = n
 			}
 		}
 	}

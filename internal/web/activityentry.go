@@ -223,8 +223,8 @@ func (c *Console) editRows(e activation.Entry, accounts []activation.PublisherAc
 			continue
 		}
 		if t, ok := declared.Object(e.Type); ok {
-			if f, ok := t.Field(ch.Field); ok && f.Label != "" {
-				out[i].Label = f.Label
+			if f, ok := t.Field(ch.Field); ok {
+				out[i] = editRow{labelOf(f), shownValue(f, ch.Before), shownValue(f, ch.After), shownValue(f, ch.Theirs)}
 			}
 		}
 	}

@@ -203,7 +203,7 @@ func testMoves(t *testing.T, w *publishWorld, b *browser) {
 
 func testEntry(t *testing.T, w *publishWorld, b *browser) {
 	wantPage(t, b, "/activity/1038", "The publisher has another value by now", "48.00", "55.00", "Overwrite with ours", "Take theirs")
-	wantPage(t, b, "/activity/1030", "BADREQ-PUB-002", "Budget amount is below the minimum of 0.01.", "req-9f2", "Retry")
+	wantPage(t, b, "/activity/1030", "BADREQ-PUB-002", "Budget amount is below the minimum of 0.01", "req-9f2", "Retry")
 	wantPage(t, b, "/activity/1033", "Place 100,001 of its account", "Behind #1041: 100,000 deletes by upload", "in about 1 h 10 min", "Directly behind", "100,000")
 	wantPage(t, b, "/activity/1040", "Bidding", "210.00", "Conversions")
 	wantPage(t, b, "/activity/1041", "Upload", "Cancelled <b", "/activity/1041/errors.csv")

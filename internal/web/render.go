@@ -38,7 +38,7 @@ func parseTemplates() templates {
 
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"asset": asset, "num": num, "utc": utc, "day": func(t time.Time) string { return t.UTC().Format(time.DateOnly) }, "iso": iso, "clock": clock, "dur": dur, "sentence": sentence, "icon": iconOf, "iconSpin": spinningIcon, "help": helpPath, "pct": pct, "value": valueText, "lower": lower, "word": sentenceWord,
+		"asset": asset, "num": num, "utc": utc, "day": func(t time.Time) string { return t.UTC().Format(time.DateOnly) }, "iso": iso, "clock": clock, "dur": dur, "sentence": sentence, "icon": iconOf, "iconSpin": spinningIcon, "help": helpPath, "pct": pct, "value": valueText, "lower": lower, "word": sentenceWord, "by": byWord,
 	}
 }
 

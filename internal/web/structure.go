@@ -69,9 +69,9 @@ type gridRow struct {
 	Cells               []gridCell
 	// Named and State are the name and the status, which can be edited too.
 	Named, State gridCell
-	Cost                costDay
-	Spent               bool
-	ParentName          string
+	Cost         costDay
+	Spent        bool
+	ParentName   string
 	// Wrong is why an edit of the row was refused.
 	Wrong string
 	// Ticks: the row can be ticked.
