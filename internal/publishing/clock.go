@@ -47,7 +47,7 @@ func (d *Desk) runSchedules(ctx context.Context) error {
 	}
 	for _, s := range due {
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		if err := d.operate(ctx, s.ScheduledOperation); err != nil && !errors.Is(err, activation.ErrConflict) { // else another node was first
 			d.cfg.Log.ErrorContext(ctx, "writing a scheduled operation", "publisher_id", s.Publisher, "schedule_id", s.ID, "error", err)

@@ -334,6 +334,16 @@ func TestCampaignObjectMissing(t *testing.T) {
 	p, _ = openPublisher(t, replies(reply1(400, missing)), answer{status: 400, body: missing})
 	_, err = p.Read(context.Background(), []activation.ObjectRef{edit.Object})
 	wantError(t, err, activation.Invalid, "META-ACCOUNT")
+	for want, seen := range map[provider.EditState]answer{
+		provider.EditDone:    replies(reply1(400, missing)),
+		provider.EditRefused: replies(reply1(200, `{"id":"10","name":"A","status":"PAUSED"}`)),
+	} {
+		p, _ = openPublisher(t, answer{status: 400, body: missing}, answer{body: accountAnswer}, seen, answer{body: accountAnswer})
+		out, err = p.Post(context.Background(), []provider.Edit{{Operation: activation.OpDelete, Object: edit.Object, Type: typeCampaign}})
+		if err != nil || out[0].State != want {
+			t.Errorf("a delete, want %s: %+v %v", want, out, err)
+		}
+	}
 }
 
 // TestCampaignReadIsWholeOrAnError: what is not read must not pass for what is gone.

@@ -202,7 +202,8 @@ func (p *publisher) wait(s *posting, a outbound.Answer, err *activation.Error, e
 }
 
 // account100 settles "does not exist or may not be seen" (100/33): it is about the
-// object only if the account itself is there for this token.
+// object only if the account itself is there for this token. What was to be deleted and
+// is not shown either is gone, as it should be.
 func (p *publisher) account100(ctx context.Context, sent []posting) {
 	asked := false
 	var account error
@@ -216,11 +217,20 @@ func (p *publisher) account100(ctx context.Context, sent []posting) {
 			_, account = p.Check(ctx)
 		}
 		var e *activation.Error
-		if errors.As(account, &e) {
+		switch {
+		case errors.As(account, &e):
 			s.stops = e
 			s.outcome.State, s.outcome.Code, s.outcome.Text, s.outcome.Until = provider.EditLater, e.Code, e.Message, e.Until
+		case s.edit.Operation == activation.OpDelete && p.unseen(ctx, s.edit.Object):
+			s.outcome = provider.EditOutcome{State: provider.EditDone, Answer: "it was gone already", RequestID: s.outcome.RequestID}
 		}
 	}
+}
+
+// unseen reports whether Meta says that there is no such object.
+func (p *publisher) unseen(ctx context.Context, ref activation.ObjectRef) bool {
+	there, err := p.Read(ctx, []activation.ObjectRef{ref})
+	return err == nil && len(there) == 0
 }
 
 // permitted settles "you may not": it is about one edit, such as one that names a
