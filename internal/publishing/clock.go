@@ -46,10 +46,12 @@ func (d *Desk) runSchedules(ctx context.Context) error {
 		return err
 	}
 	for _, s := range due {
-		if ctx.Err() != nil {
-			break
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if err := d.operate(ctx, s.ScheduledOperation); err != nil && !errors.Is(err, activation.ErrConflict) { // else another node was first
+		switch err := d.operate(ctx, s.ScheduledOperation); {
+		case err == nil, errors.Is(err, activation.ErrConflict): // another node was first
+		default:
 			d.cfg.Log.ErrorContext(ctx, "writing a scheduled operation", "publisher_id", s.Publisher, "schedule_id", s.ID, "error", err)
 		}
 	}
