@@ -399,7 +399,7 @@ func (c *Console) postQueues(v visit, accounts []activation.PublisherAccount, on
 			queue.Rows = append(queue.Rows, nextRow{n, entryPath(n.ID), whyTags(n)})
 		}
 		if a.Waiting[activation.EntryToBeSent] > 0 && len(next) < nextShown {
-			if queue.Later, err = c.later(v, a.ID, nextShown-len(next)); err != nil {
+			if queue.Later, err = c.later(v, a.ID, next, nextShown-len(next)); err != nil {
 				return nil, err
 			}
 		}
@@ -410,11 +410,18 @@ func (c *Console) postQueues(v visit, accounts []activation.PublisherAccount, on
 }
 
 // later are the first entries that nobody released yet, in the order in which they go
-// out.
-func (c *Console) later(v visit, id activation.PublisherID, limit int) (out []nextRow, err error) {
+// out behind what is released.
+func (c *Console) later(v visit, id activation.PublisherID, released []publishing.NextEntry, limit int) (out []nextRow, err error) {
 	page, _, err := c.Publishing.Entries(v.Context(), activation.EntryQuery{Publisher: id, Posting: true, Limit: entriesPerPage})
 	page = slices.DeleteFunc(page, func(e activation.Entry) bool { return e.Status != activation.EntryToBeSent })
-	for _, n := range publishing.Reasons(page[:min(limit, len(page))]) {
+	page = page[:min(limit, len(page))]
+	if n := len(released); n > 0 {
+		page = slices.Insert(page, 0, released[n-1].Entry)
+	}
+	for i, n := range publishing.Reasons(page) {
+		if i == 0 && len(released) > 0 {
+			continue // it is shown already
+		}
 		out = append(out, nextRow{n, entryPath(n.ID), whyTags(n)})
 	}
 	return out, err
