@@ -110,7 +110,7 @@ func (a *app) publisherSet(use string, args cobra.PositionalArgs) *cobra.Command
 	var name, providerName, auth, account, nightly string
 	var settings []string
 	c := &cobra.Command{
-		Use: use, Short: "Link an account at an ad publisher, and print its id", Args: args,
+		Use: use, Short: "Link an account at an ad publisher, begin to read it, and print its id", Args: args,
 		Example: `  usher publisher link --name "Google DE" --provider google --auth ID --account 1234567890`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body := map[string]any{}
@@ -136,11 +136,16 @@ func (a *app) publisherSet(use string, args cobra.PositionalArgs) *cobra.Command
 			if _, err := a.client().Do(cmd.Context(), method, path, body, &out); err != nil {
 				return err
 			}
-			if len(args) == 0 {
-				_, err := fmt.Fprintln(a.out, out.ID)
-				return err
+			if len(args) == 1 {
+				return nil
 			}
-			return nil
+			for _, what := range []string{"structure", "costs"} { // else they are read in the first night
+				if _, err := a.client().Do(cmd.Context(), http.MethodPost, publisherPath(string(out.ID), "sync"), map[string]string{"what": what}, nil); err != nil {
+					return err
+				}
+			}
+			_, err := fmt.Fprintln(a.out, out.ID)
+			return err
 		},
 	}
 	if strings.HasPrefix(use, "edit") {
