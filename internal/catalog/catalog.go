@@ -111,9 +111,9 @@ type Config struct {
 	Providers []provider.Definition
 	Connect   Connector
 	// Prove tries jobs without a destination with other credentials.
-	Prove     Prover
-	Health    Health
-	Consents  Consents
+	Prove    Prover
+	Health   Health
+	Consents Consents
 	// Forget takes away what the data plane keeps of a job; nil = nothing is kept.
 	// It is done again before a job is purged, so what is lost here is not lost.
 	Forget func(ctx context.Context, id activation.JobID) error

@@ -23,10 +23,15 @@ type entryFilter struct {
 func filterFlags(c *cobra.Command) *entryFilter {
 	f := &entryFilter{text: map[string]*string{}}
 	for _, x := range [][3]string{
-		{"publisher", "publisher_id", "of one account, by id"}, {"status", "status", "held, to_be_sent, queued, processing, done, partial, failed or cancelled; several with commas"},
-		{"origin", "origin", "scheduled, user or system"}, {"kind", "kind", "campaign, group, creative, keyword or other"},
-		{"operation", "operation", "sync, create, edit, bid, geo, status, delete or upload"}, {"object", "object", "id of one object, with its one kind"},
-		{"text", "text", "within the text, or the name or id of the object"}, {"since", "since", "RFC 3339, or such as now-3d"}, {"until", "until", "the same"},
+		{"publisher", "publisher_id", "of one account, by id"},
+		{"status", "status", "held, to_be_sent, queued, processing, done, partial, failed or cancelled; several with commas"},
+		{"origin", "origin", "scheduled, user or system"},
+		{"kind", "kind", "campaign, group, creative, keyword or other"},
+		{"operation", "operation", "sync, create, edit, bid, geo, status, delete or upload"},
+		{"object", "object", "id of one object, with its one kind"},
+		{"text", "text", "within the text, or the name or id of the object"},
+		{"since", "since", "RFC 3339, or such as now-3d"},
+		{"until", "until", "the same"},
 	} {
 		f.text[x[1]] = c.Flags().String(x[0], "", x[2])
 	}

@@ -244,8 +244,13 @@ func (a *app) publisherCost() *cobra.Command {
 		},
 	}
 	for _, f := range [][2]string{
-		{"from", "first day, in the account's zone, such as 2026-11-01"}, {"until", "last day"}, {"kind", "campaign, group, creative or keyword"},
-		{"object", "id of one object"}, {"by", "date, object or both"}, {"currency", "needed where rows are in several"}, {"limit", "how many rows"},
+		{"from", "first day, in the account's zone, such as 2026-11-01"},
+		{"until", "last day"},
+		{"kind", "campaign, group, creative or keyword"},
+		{"object", "id of one object"},
+		{"by", "date, object or both"},
+		{"currency", "needed where rows are in several"},
+		{"limit", "how many rows"},
 	} {
 		q[f[0]] = c.Flags().String(f[0], "", f[1])
 	}
