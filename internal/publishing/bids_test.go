@@ -35,7 +35,7 @@ func inShort(made []activation.BidProposal) (out []string) {
 
 func TestBidding(t *testing.T) {
 	o := stocked(t)
-	o.ok(o.store.SaveCosts(t.Context(), o.account.ID, []activation.Cost{
+	o.ok(saveCosts(t, o, []activation.Cost{
 		// Today and the fifteenth day back do not count; other currencies never do.
 		spend(activation.KindGroup, "21", "2026-11-22", "EUR", 9000, 100, 0), spend(activation.KindGroup, "21", "2026-11-07", "EUR", 9000, 1, 0), spend(activation.KindGroup, "21", "2026-11-20", "USD", 9000, 1, 0),
 		spend(activation.KindGroup, "21", "2026-11-08", "EUR", 60, 6, 0), spend(activation.KindGroup, "21", "2026-11-21", "EUR", 50, 5, 0),
@@ -111,7 +111,7 @@ func TestBidding(t *testing.T) {
 	s.Within = nil
 	s, err = o.PutStrategy(t.Context(), s, "ann")
 	o.ok(err)
-	o.ok(o.store.SaveCosts(t.Context(), o.account.ID, []activation.Cost{spend(activation.KindGroup, "21", "2026-11-22", "EUR", 10, 900, 0)}))
+	o.ok(saveCosts(t, o, []activation.Cost{spend(activation.KindGroup, "21", "2026-11-22", "EUR", 10, 900, 0)}))
 	gone := false
 	o.between = func() {
 		if gone {
@@ -202,7 +202,7 @@ func TestWrongStrategiesNameTheirFields(t *testing.T) {
 // TestCosts: amounts of several currencies are never added up.
 func TestCosts(t *testing.T) {
 	o := stocked(t)
-	o.ok(o.store.SaveCosts(t.Context(), o.account.ID, []activation.Cost{
+	o.ok(saveCosts(t, o, []activation.Cost{
 		spend(activation.KindCampaign, "11", "2026-11-20", "EUR", 5, 1, 10), spend(activation.KindCampaign, "12", "2026-11-20", "EUR", 7, 0, 0), spend(activation.KindCampaign, "11", "2026-11-21", "EUR", 11, 2, 30),
 		spend(activation.KindGroup, "21", "2026-11-21", "EUR", 900, 0, 0), spend(activation.KindCampaign, "11", "2026-09-01", "EUR", 900, 0, 0),
 	}))
@@ -231,7 +231,7 @@ func TestCosts(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", tc.q, got, tc.want)
 		}
 	}
-	o.ok(o.store.SaveCosts(t.Context(), o.account.ID, []activation.Cost{spend(activation.KindCampaign, "13", "2026-11-21", "USD", 3, 0, 0)}))
+	o.ok(saveCosts(t, o, []activation.Cost{spend(activation.KindCampaign, "13", "2026-11-21", "USD", 3, 0, 0)}))
 	if got := rows(activation.CostQuery{By: "date"}); !slices.Equal(got, []string{"[EUR USD]"}) {
 		t.Errorf("two currencies: %q", got)
 	}
@@ -248,4 +248,14 @@ func TestCosts(t *testing.T) {
 	if _, err := o.Costs(t.Context(), activation.CostQuery{Publisher: o.account.ID, From: "2026-11-22", Until: "2026-11-20"}); activation.KindOf(err) != activation.Invalid {
 		t.Errorf("%v", err)
 	}
+}
+
+// saveCosts stores rows as a reading of their own.
+func saveCosts(t *testing.T, o *office, rows []activation.Cost) error {
+	t.Helper()
+	reading, err := o.store.BeginCosts(t.Context(), o.account.ID)
+	if err != nil {
+		return err
+	}
+	return o.store.SaveCosts(t.Context(), o.account.ID, reading, rows)
 }

@@ -85,10 +85,10 @@ func (m *mortal) SaveObjects(ctx context.Context, p activation.Pass, id activati
 	return r, err
 }
 
-func (m *mortal) SaveCosts(ctx context.Context, id activation.PublisherID, rows []activation.Cost) error {
-	return m.around(func() error { return m.Store.SaveCosts(ctx, id, rows) })
+func (m *mortal) SaveCosts(ctx context.Context, id activation.PublisherID, reading int64, rows []activation.Cost) error {
+	return m.around(func() error { return m.Store.SaveCosts(ctx, id, reading, rows) })
 }
 
-func (m *mortal) EndCosts(ctx context.Context, id activation.PublisherID, from, until string, at time.Time) error {
-	return m.around(func() error { return m.Store.EndCosts(ctx, id, from, until, at) })
+func (m *mortal) EndCosts(ctx context.Context, id activation.PublisherID, reading int64, from, until string, at time.Time) error {
+	return m.around(func() error { return m.Store.EndCosts(ctx, id, reading, from, until, at) })
 }

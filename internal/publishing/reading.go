@@ -212,6 +212,10 @@ func (w *worker) readAgain(ctx context.Context, refs []activation.ObjectRef, loo
 func (w *worker) readCosts(ctx context.Context) (answer string, err error) {
 	at := w.cfg.Now()
 	from, until := reportDays(w.account, w.declared.CostDays, at)
+	reading, err := w.cfg.Store.BeginCosts(ctx, w.account.ID)
+	if err != nil {
+		return "", err
+	}
 	var part []activation.Cost
 	var rows int64
 	save := func() error {
@@ -219,7 +223,7 @@ func (w *worker) readCosts(ctx context.Context) (answer string, err error) {
 			return nil
 		}
 		rows += int64(len(part))
-		err := w.cfg.Store.SaveCosts(ctx, w.account.ID, part)
+		err := w.cfg.Store.SaveCosts(ctx, w.account.ID, reading, part)
 		part = part[:0]
 		w.p.Moved()
 		return err
@@ -240,7 +244,7 @@ func (w *worker) readCosts(ctx context.Context) (answer string, err error) {
 		return "", err
 	}
 	w.p.Count("cost_rows", rows)
-	if err := w.cfg.Store.EndCosts(ctx, w.account.ID, from, until, at); err != nil {
+	if err := w.cfg.Store.EndCosts(ctx, w.account.ID, reading, from, until, at); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s of costs from %s to %s", count(rows, "row"), from, until), nil

@@ -131,10 +131,13 @@ type Plans interface {
 
 // Costs keeps cost reports.
 type Costs interface {
+	// BeginCosts begins a reading of costs and returns its number. Of two readings only
+	// the one that began last may store anything: the other's calls are ErrFenced.
+	BeginCosts(ctx context.Context, id activation.PublisherID) (reading int64, err error)
 	// SaveCosts stores rows, in place of what is there of their date and object.
-	SaveCosts(ctx context.Context, id activation.PublisherID, rows []activation.Cost) error
+	SaveCosts(ctx context.Context, id activation.PublisherID, reading int64, rows []activation.Cost) error
 	// EndCosts notes that costs were read whole, and deletes rows of these days that the
-	// reading since then did not bring (their object has none any more).
-	EndCosts(ctx context.Context, id activation.PublisherID, from, until string, at time.Time) error
+	// reading did not bring (their object has none any more).
+	EndCosts(ctx context.Context, id activation.PublisherID, reading int64, from, until string, at time.Time) error
 	Costs(ctx context.Context, q activation.CostQuery) ([]activation.CostRow, error)
 }

@@ -8,11 +8,26 @@ import (
 	"usher/internal/activation"
 )
 
-// SaveCosts stores rows, in place of what is there of their date and object.
-func (s *Store) SaveCosts(ctx context.Context, id activation.PublisherID, costs []activation.Cost) error {
+// BeginCosts begins a reading of costs and returns its number; what an earlier one
+// still brings is refused.
+func (s *Store) BeginCosts(ctx context.Context, id activation.PublisherID) (reading int64, err error) {
+	err = s.do(ctx, func(t *tx) error {
+		if _, err := t.publisher(id); err != nil {
+			return err
+		}
+		return t.row(`UPDATE publishers SET cost_reading = cost_reading + 1 WHERE id = $1 RETURNING cost_reading`, id).Scan(&reading)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("begin reading costs: %w", err)
+	}
+	return reading, nil
+}
+
+// SaveCosts stores rows of a reading, in place of what is there of their date and
+// object.
+func (s *Store) SaveCosts(ctx context.Context, id activation.PublisherID, reading int64, costs []activation.Cost) error {
 	err := s.do(ctx, func(t *tx) error {
-		reading, err := t.costReading(id)
-		if err != nil {
+		if err := t.costReading(id, reading); err != nil {
 			return err
 		}
 		rows := make([][]any, 0, len(costs))
@@ -37,26 +52,29 @@ func (s *Store) SaveCosts(ctx context.Context, id activation.PublisherID, costs 
 	return nil
 }
 
-// costReading is the number of the reading of costs that is under way.
-func (t *tx) costReading(id activation.PublisherID) (int64, error) {
+// costReading is nil when no later reading of the account's costs has begun.
+func (t *tx) costReading(id activation.PublisherID, reading int64) error {
 	if _, err := t.publisher(id); err != nil {
-		return 0, err
+		return err
 	}
-	return t.count(`SELECT cost_reading FROM publishers WHERE id = $1`, id)
+	last, err := t.count(`SELECT cost_reading FROM publishers WHERE id = $1`, id)
+	if err == nil && last != reading {
+		err = activation.ErrFenced
+	}
+	return err
 }
 
 // EndCosts notes that costs were read whole, and deletes rows of these days that were
-// not stored since the last time: their object has none any more.
-func (s *Store) EndCosts(ctx context.Context, id activation.PublisherID, from, until string, when time.Time) error {
+// not stored by this reading: their object has none any more.
+func (s *Store) EndCosts(ctx context.Context, id activation.PublisherID, reading int64, from, until string, when time.Time) error {
 	err := s.do(ctx, func(t *tx) error {
-		reading, err := t.costReading(id)
-		if err != nil {
+		if err := t.costReading(id, reading); err != nil {
 			return err
 		}
 		if _, err := t.exec(`DELETE FROM publisher_costs WHERE publisher_id = $1 AND date >= $2 AND date <= $3 AND reading < $4`, id, from, until, reading); err != nil {
 			return err
 		}
-		_, err = t.exec(`UPDATE publishers SET cost_at = $1, cost_reading = cost_reading + 1 WHERE id = $2`, at(when), id)
+		_, err := t.exec(`UPDATE publishers SET cost_at = $1 WHERE id = $2`, at(when), id)
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -554,8 +555,10 @@ func costs(w *world) {
 	cost := func(date, id, currency string, micros int64) activation.Cost {
 		return activation.Cost{Date: date, Object: group(id), Currency: currency, Impressions: 10, Clicks: 2, Micros: micros, Conversions: 0.5, Value: 1.25}
 	}
-	w.ok(w.SaveCosts(ctx, a.ID, []activation.Cost{cost("2026-11-20", "1", "EUR", 100), cost("2026-11-20", "2", "EUR", 50), cost("2026-11-21", "1", "EUR", 7), cost("2026-11-21", "2", "USD", 9)}))
-	w.ok(w.EndCosts(ctx, a.ID, "2026-11-20", "2026-11-21", w.clock.Now()))
+	first, err := w.BeginCosts(ctx, a.ID)
+	w.ok(err)
+	w.ok(w.SaveCosts(ctx, a.ID, first, []activation.Cost{cost("2026-11-20", "1", "EUR", 100), cost("2026-11-20", "2", "EUR", 50), cost("2026-11-21", "1", "EUR", 7), cost("2026-11-21", "2", "USD", 9)}))
+	w.ok(w.EndCosts(ctx, a.ID, first, "2026-11-20", "2026-11-21", w.clock.Now()))
 	rows, err := w.Costs(ctx, activation.CostQuery{Publisher: a.ID, By: "object"})
 	w.ok(err)
 	w.equal(3, len(rows)) // never summed across currencies
@@ -572,8 +575,14 @@ func costs(w *world) {
 	w.equal(1, len(rows))
 	w.equal(int64(150), rows[0].Micros)
 	// The next reading changes one and does not bring the other of that day.
-	w.ok(w.SaveCosts(ctx, a.ID, []activation.Cost{cost("2026-11-21", "1", "EUR", 8), cost("2026-11-21", "1", "EUR", 9)}))
-	w.ok(w.EndCosts(ctx, a.ID, "2026-11-21", "2026-11-21", w.clock.Now().Add(1e9)))
+	next, err := w.BeginCosts(ctx, a.ID)
+	w.ok(err)
+	w.ok(w.SaveCosts(ctx, a.ID, next, []activation.Cost{cost("2026-11-21", "1", "EUR", 8), cost("2026-11-21", "1", "EUR", 9)}))
+	// What a reading that is not the last still brings is refused.
+	for _, err := range []error{w.SaveCosts(ctx, a.ID, first, []activation.Cost{cost("2026-11-21", "1", "EUR", 1)}), w.EndCosts(ctx, a.ID, first, "2026-11-20", "2026-11-21", w.clock.Now())} {
+		w.equal(true, errors.Is(err, activation.ErrFenced))
+	}
+	w.ok(w.EndCosts(ctx, a.ID, next, "2026-11-21", "2026-11-21", w.clock.Now().Add(1e9)))
 	rows, err = w.Costs(ctx, activation.CostQuery{Publisher: a.ID})
 	w.ok(err)
 	w.equal(3, len(rows))
