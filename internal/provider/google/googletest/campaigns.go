@@ -73,7 +73,9 @@ func OpenCampaigns() (*Campaigns, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/google/", http.StripPrefix("/google", far))
 	n := &Network{faults: plan, google: far, server: httptest.NewServer(mux)}
-	n.tokens = &tokens{address: n.server.URL + "/google/token"}
+	n.Minter = &providertest.Minter{
+		Address: n.server.URL + "/google/token", Client: sandbox.DefaultClientID, Secret: sandbox.DefaultClientSecret, Refresh: sandbox.DefaultRefreshToken, Code: google.Codes()[0],
+	}
 	return &Campaigns{n}, nil
 }
 

@@ -3,8 +3,6 @@
 package googletest
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,11 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
-	"usher/internal/activation"
 	"usher/internal/matchkey"
 	"usher/internal/provider"
 	"usher/internal/provider/google"
@@ -97,7 +92,7 @@ func conversion(i int) map[string]string {
 
 // Network is the stand-in behind a server of its own.
 type Network struct {
-	*tokens
+	*providertest.Minter
 	faults *fault.Plan
 	google *sandbox.Network
 	server *httptest.Server
@@ -117,7 +112,9 @@ func Open() (*Network, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/google/", http.StripPrefix("/google", far))
 	n := &Network{faults: plan, google: far, server: httptest.NewServer(mux)}
-	n.tokens = &tokens{address: n.server.URL + "/google/token"}
+	n.Minter = &providertest.Minter{
+		Address: n.server.URL + "/google/token", Client: sandbox.DefaultClientID, Secret: sandbox.DefaultClientSecret, Refresh: sandbox.DefaultRefreshToken, Code: google.Codes()[0],
+	}
 	return n, nil
 }
 
@@ -136,65 +133,8 @@ func (n *Network) Deps() provider.Deps {
 		},
 		Account: "123-456-7890",
 		Config:  map[string]string{"login_account": manager, "ad_user_data": "CONSENT_GRANTED"},
-		Tokens:  n.tokens,
+		Tokens:  n.Minter,
 	}
-}
-
-// tokens mints access tokens at the stand-in's own address.
-type tokens struct {
-	address string
-	mu      sync.Mutex
-	token   string
-	minted  int
-}
-
-// Token returns the one there is, or another one.
-func (t *tokens) Token(ctx context.Context) (string, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := ctx.Err(); err != nil || t.token != "" {
-		return t.token, err
-	}
-	form := url.Values{
-		"grant_type": {"refresh_token"}, "client_id": {sandbox.DefaultClientID}, "client_secret": {sandbox.DefaultClientSecret},
-		"refresh_token": {sandbox.DefaultRefreshToken},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.address, strings.NewReader(form.Encode()))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Close = true
-	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var got struct {
-		Token string `json:"access_token"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Token == "" {
-		return "", &activation.Error{Kind: activation.Unauthorized, Code: google.Codes()[0], Message: "no token is minted"}
-	}
-	t.token = got.Token
-	t.minted++
-	return t.token, nil
-}
-
-// Refused forgets the token.
-func (t *tokens) Refused(token string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.token == token {
-		t.token = ""
-	}
-}
-
-// Minted is how many tokens were asked for.
-func (t *tokens) Minted() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.minted
 }
 
 // Hosts is the server's address.

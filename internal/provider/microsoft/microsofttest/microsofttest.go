@@ -3,7 +3,6 @@
 package microsofttest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"usher/internal/activation"
@@ -56,7 +54,7 @@ func Harness() providertest.PublisherHarness {
 
 // Network is the stand-in behind a server of its own.
 type Network struct {
-	*tokens
+	*providertest.Minter
 	faults    *fault.Plan
 	microsoft *sandbox.Network
 	server    *httptest.Server
@@ -72,7 +70,9 @@ func Open() (*Network, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/microsoft/", http.StripPrefix("/microsoft", far))
 	n := &Network{faults: plan, microsoft: far, server: httptest.NewServer(mux)}
-	n.tokens = &tokens{address: n.server.URL + "/microsoft/token"}
+	n.Minter = &providertest.Minter{
+		Address: n.server.URL + "/microsoft/token", Client: sandbox.DefaultClientID, Secret: sandbox.DefaultClientSecret, Refresh: sandbox.DefaultRefreshToken, Code: microsoft.Codes()[0],
+	}
 	return n, nil
 }
 
@@ -90,7 +90,7 @@ func (n *Network) Deps() provider.Deps {
 		},
 		Account: sandbox.DefaultAccount,
 		Config:  map[string]string{"customer_id": sandbox.DefaultCustomer, "report_poll": "5ms"},
-		Tokens:  n.tokens,
+		Tokens:  n.Minter,
 	}
 }
 
@@ -283,52 +283,4 @@ func (n *Network) Close() {
 	n.microsoft.Release()
 	n.server.Close()
 	_ = n.microsoft.Close() // it returns nil
-}
-
-// tokens mints them at the stand-in, as the vault does.
-type tokens struct {
-	address string
-	mu      sync.Mutex
-	token   string
-}
-
-// Token returns the one there is, or another one.
-func (t *tokens) Token(ctx context.Context) (string, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := ctx.Err(); err != nil || t.token != "" {
-		return t.token, err
-	}
-	form := url.Values{
-		"grant_type": {"refresh_token"}, "client_id": {sandbox.DefaultClientID}, "client_secret": {sandbox.DefaultClientSecret},
-		"refresh_token": {sandbox.DefaultRefreshToken},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.address, strings.NewReader(form.Encode()))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Close = true
-	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var got struct {
-		Token string `json:"access_token"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Token == "" {
-		return "", &activation.Error{Kind: activation.Unauthorized, Code: microsoft.Codes()[0], Message: "no token is minted"}
-	}
-	t.token = got.Token
-	return t.token, nil
-}
-
-// Refused forgets the token.
-func (t *tokens) Refused(token string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.token == token {
-		t.token = ""
-	}
 }
