@@ -177,6 +177,7 @@ type Delivery struct {
 	evaluated map[activation.AudienceID]time.Time
 	declared  map[activation.AudienceID]bool // conversion audiences the data plane was told of
 	readied   time.Time                      // when events that wait were last looked at
+	stumbles  map[activation.RunID]int       // attempts in a row that a fault of ours ended
 
 	reconciled time.Time // when targets to compare were last looked for
 	tried      map[activation.TargetID]time.Time
@@ -188,7 +189,7 @@ func New(cfg Config) *Delivery {
 	d := &Delivery{
 		node: cfg.Node, store: cfg.Store, ledger: cfg.Ledger, audiences: cfg.Audiences, events: cfg.Events, providers: cfg.Providers,
 		log: cfg.Log, now: cfg.Now, wake: cfg.Wake, room: cfg.Room, faults: cfg.Faults, set: cfg.Settings.withDefaults(),
-		reached: map[CrashPoint]int{}, slots: map[string]chan struct{}{}, evaluated: map[activation.AudienceID]time.Time{},
+		reached: map[CrashPoint]int{}, stumbles: map[activation.RunID]int{}, slots: map[string]chan struct{}{}, evaluated: map[activation.AudienceID]time.Time{},
 		drifts: cfg.Drifts, announce: cfg.Declare, declared: map[activation.AudienceID]bool{},
 		tried: map[activation.TargetID]time.Time{}, comparing: map[activation.TargetID]bool{},
 	}

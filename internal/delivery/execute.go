@@ -292,6 +292,8 @@ func (p *pause) Error() string { return "waits until " + p.until.UTC().Format(ti
 // is somebody else's by now.
 func (x *execution) leave(ctx context.Context, err, cause error) error {
 	var wait *pause
+	ours := false // the fault of neither the network nor whoever stopped us
+	defer func() { x.d.stumbled(x.run.ID, ours) }()
 	switch {
 	case err == nil, errors.Is(err, errHandedOver):
 		return nil
@@ -310,7 +312,28 @@ func (x *execution) leave(ctx context.Context, err, cause error) error {
 	case cause != nil:
 		return x.release(ctx, time.Time{})
 	}
-	return errors.Join(err, x.release(ctx, x.d.now().Add(longestTrouble)))
+	ours = true
+	return errors.Join(err, x.release(ctx, x.d.now().Add(x.d.stumble(x.run.ID))))
+}
+
+// stumble returns how long to leave a run alone after a fault of ours, a database
+// that was not to be reached say: a second, and twice as long each time it
+// happens again, up to longestTrouble.
+func (d *Delivery) stumble(id activation.RunID) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return min(shortestPause<<min(d.stumbles[id], 10), longestTrouble)
+}
+
+// stumbled notes how an attempt of a run ended, by a fault of ours or otherwise.
+func (d *Delivery) stumbled(id activation.RunID, ours bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if ours {
+		d.stumbles[id]++
+		return
+	}
+	delete(d.stumbles, id)
 }
 
 // release gives the run back; nobody works on it before the given time.

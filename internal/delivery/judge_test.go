@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,5 +102,27 @@ func TestPatience(t *testing.T) {
 	}
 	if waited < 45*time.Second || waited > time.Minute {
 		t.Errorf("gave up after %s, want about a minute", waited)
+	}
+}
+
+// After a fault of ours a run is tried again in a second, and ever later while
+// it happens again.
+func TestStumbles(t *testing.T) {
+	d := New(Config{})
+	var got []time.Duration
+	for range 8 {
+		got = append(got, d.stumble("r"))
+		d.stumbled("r", true)
+	}
+	s := time.Second
+	if want := []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 32 * s, time.Minute, time.Minute}; !slices.Equal(got, want) {
+		t.Errorf("pauses of %v, want %v", got, want)
+	}
+	if got := d.stumble("another"); got != s {
+		t.Errorf("another run pauses %s, want a second", got)
+	}
+	d.stumbled("r", false)
+	if got := d.stumble("r"); got != s || len(d.stumbles) != 0 {
+		t.Errorf("after an attempt without a fault: %s, %d noted", got, len(d.stumbles))
 	}
 }

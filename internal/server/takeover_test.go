@@ -210,6 +210,7 @@ func TestCutOff(t *testing.T) {
 	job := cutOff.declare(far)
 	cutOff.load(sh.all())
 	ask(cutOff, job)
+	time.Sleep(time.Duration(rand.New(rand.NewPCG(seed, 1)).IntN(400)) * time.Millisecond) // anywhere in its run
 	wire.cut()
 	other.eventually("the other one works", time.Minute, func() (bool, string) {
 		first, _, _ := cutOff.status("/readyz")
