@@ -151,17 +151,22 @@ func (w *Worker) Due(ctx context.Context, limit int) ([]activation.Work, error) 
 	}
 	var works []activation.Work
 	for _, d := range due {
-		wanted := d.Wanted
-		if !wanted {
-			if wanted, err = w.runners[d.Job.Workflow].Due(ctx, d.Job); err != nil {
-				w.cfg.Log.ErrorContext(ctx, "asking whether a job is due", "job_id", d.Job.ID, "error", err)
-			}
+		if !d.Wanted && !w.wants(ctx, d.Job) {
+			continue
 		}
-		if wanted && err == nil {
-			works = append(works, activation.Work{Kind: Kind, ID: string(d.Job.ID), Lease: w.leaseOf(d.Job), Alone: w.alone(d.Job)})
-		}
+		works = append(works, activation.Work{Kind: Kind, ID: string(d.Job.ID), Lease: w.leaseOf(d.Job), Alone: w.alone(d.Job)})
 	}
 	return works, nil
+}
+
+// wants reports whether the runner of a job has something to do for it.
+func (w *Worker) wants(ctx context.Context, j activation.Job) bool {
+	wanted, err := w.runners[j.Workflow].Due(ctx, j)
+	if err != nil {
+		w.cfg.Log.ErrorContext(ctx, "asking whether a job is due", "job_id", j.ID, "error", err)
+		return false
+	}
+	return wanted
 }
 
 // alone reports whether a job's passes and those of others with its lease exclude

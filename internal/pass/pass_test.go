@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -325,4 +326,49 @@ func TestSlowIsNotHung(t *testing.T) {
 		w.is(id, "sleepingschedule", "1.1 completed0", "[1.1]")
 		stop()
 	})
+}
+
+// moody says of each job, by its name, whether it has something to do.
+type moody struct{ runner }
+
+func (*moody) Due(_ context.Context, j activation.Job) (bool, error) {
+	if j.Name == "broken" {
+		return false, errors.New("no idea")
+	}
+	return j.Name == "busy", nil
+}
+
+// candidates is a store whose jobs are asked about.
+type candidates struct {
+	pass.Store
+	due []store.DuePass
+}
+
+func (c candidates) DuePasses(context.Context, []string, int) ([]store.DuePass, error) {
+	return c.due, nil
+}
+
+// A job that nobody can tell about holds up neither the one after it whose time
+// has come nor the one after that with something to do.
+func TestNobodyWaitsForABrokenJob(t *testing.T) {
+	job := func(name string, wanted bool) store.DuePass {
+		return store.DuePass{Job: activation.Job{ID: activation.JobID(name), Name: name, Workflow: "sftp_import"}, Wanted: wanted}
+	}
+	w, err := pass.New(pass.Config{Store: candidates{due: []store.DuePass{
+		job("broken", false), job("scheduled", true), job("idle", false), job("busy", false), job("broken", true),
+	}}, Runners: []pass.Runner{&moody{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	works, err := w.Due(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]string, 0, len(works))
+	for _, x := range works {
+		got = append(got, x.ID)
+	}
+	if want := []string{"scheduled", "busy", "broken"}; !slices.Equal(got, want) {
+		t.Errorf("due are %v, want %v", got, want)
+	}
 }
