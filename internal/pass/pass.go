@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"usher/internal/activation"
@@ -68,7 +69,7 @@ type Progress interface {
 // Store is what passes need of the control plane. store.Store has it.
 type Store interface {
 	Job(ctx context.Context, id activation.JobID) (activation.Job, error)
-	DuePasses(ctx context.Context, workflows []string, limit int) ([]store.DuePass, error)
+	DuePasses(ctx context.Context, workflows []string, after activation.JobID, limit int) ([]store.DuePass, error)
 	TakePass(ctx context.Context, id activation.JobID, node string, lease time.Duration) (activation.Pass, error)
 	RenewPass(ctx context.Context, p activation.Pass, lease time.Duration) error
 	CheckPass(ctx context.Context, p activation.Pass) error
@@ -105,6 +106,9 @@ type Worker struct {
 	cfg       Config
 	runners   map[string]Runner
 	workflows []string
+
+	mu   sync.Mutex
+	last activation.JobID // in real time that was asked about last; "" = all of them were
 }
 
 // New returns a worker for these runners. A workflow has one runner.
@@ -145,9 +149,15 @@ func (w *Worker) Kind() string { return Kind }
 // names, or else that of its authorization, or its own where it has none. A runner that cannot tell
 // whether one of its jobs has something to do does not hold up the others.
 func (w *Worker) Due(ctx context.Context, limit int) ([]activation.Work, error) {
-	due, err := w.cfg.Store.DuePasses(ctx, w.workflows, limit)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	due, err := w.cfg.Store.DuePasses(ctx, w.workflows, w.last, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list due passes: %w", err)
+	}
+	w.last = ""
+	if n := len(due); n > 0 && n == limit && !due[n-1].Wanted {
+		w.last = due[n-1].Job.ID // the next look begins behind it
 	}
 	var works []activation.Work
 	for _, d := range due {

@@ -341,10 +341,12 @@ func (*moody) Due(_ context.Context, j activation.Job) (bool, error) {
 // candidates is a store whose jobs are asked about.
 type candidates struct {
 	pass.Store
-	due []store.DuePass
+	due   []store.DuePass
+	after []activation.JobID // what each look began behind
 }
 
-func (c candidates) DuePasses(context.Context, []string, int) ([]store.DuePass, error) {
+func (c *candidates) DuePasses(_ context.Context, _ []string, after activation.JobID, _ int) ([]store.DuePass, error) {
+	c.after = append(c.after, after)
 	return c.due, nil
 }
 
@@ -354,7 +356,7 @@ func TestNobodyWaitsForABrokenJob(t *testing.T) {
 	job := func(name string, wanted bool) store.DuePass {
 		return store.DuePass{Job: activation.Job{ID: activation.JobID(name), Name: name, Workflow: "sftp_import"}, Wanted: wanted}
 	}
-	w, err := pass.New(pass.Config{Store: candidates{due: []store.DuePass{
+	w, err := pass.New(pass.Config{Store: &candidates{due: []store.DuePass{
 		job("broken", false), job("scheduled", true), job("idle", false), job("busy", false), job("broken", true),
 	}}, Runners: []pass.Runner{&moody{}}})
 	if err != nil {
@@ -370,5 +372,32 @@ func TestNobodyWaitsForABrokenJob(t *testing.T) {
 	}
 	if want := []string{"scheduled", "busy", "broken"}; !slices.Equal(got, want) {
 		t.Errorf("due are %v, want %v", got, want)
+	}
+}
+
+// Where more jobs in real time may have something to do than are listed at once,
+// each look goes on behind the last one.
+func TestEachIsAskedInTurn(t *testing.T) {
+	job := func(name string, wanted bool) store.DuePass {
+		return store.DuePass{Job: activation.Job{ID: activation.JobID(name), Name: name, Workflow: "sftp_import"}, Wanted: wanted}
+	}
+	c := &candidates{}
+	w, err := pass.New(pass.Config{Store: c, Runners: []pass.Runner{&moody{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range [][]store.DuePass{
+		{job("timed", true), job("a", false)}, // full
+		{job("b", false)},                     // the last of them
+		{job("timed", true), job("timed too", true)},
+		{},
+	} {
+		c.due = page
+		if _, err := w.Due(t.Context(), 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []activation.JobID{"", "a", "", ""}; !slices.Equal(c.after, want) {
+		t.Errorf("the looks began behind %q, want %q", c.after, want)
 	}
 }

@@ -46,9 +46,11 @@ type DuePass struct {
 }
 
 // DuePasses lists up to limit jobs of these workflows that have no targets and
-// may have a pass now, the longest neglected first: a pass of theirs is open and
-// nobody's, or their time has come, or they are in real time.
-func (s *Store) DuePasses(ctx context.Context, workflows []string, limit int) ([]DuePass, error) {
+// may have a pass now: first those of which a pass is open and nobody's or whose
+// time has come, the longest neglected first; then those in real time, by id
+// from the one after the given id on and around, so that each is asked in turn
+// where they are more than limit.
+func (s *Store) DuePasses(ctx context.Context, workflows []string, after activation.JobID, limit int) ([]DuePass, error) {
 	if len(workflows) == 0 {
 		return nil, nil
 	}
@@ -59,7 +61,8 @@ func (s *Store) DuePasses(ctx context.Context, workflows []string, limit int) ([
 		const wanted = `(p.id IS NOT NULL OR coalesce(j.due_at <= $1, FALSE) OR coalesce(j.next_at <= $1, FALSE))`
 		rows, err := t.query(`SELECT `+jobColumns+`, `+wanted+` FROM jobs j LEFT JOIN passes p ON p.job_id = j.id AND p.status = 'running'`+w.sql()+`
 			AND `+mayPass+` AND (p.id IS NULL OR (`+freePass+`)) AND (j.realtime OR `+wanted+`)
-			ORDER BY CASE WHEN `+wanted+` THEN 0 ELSE 1 END, coalesce(j.last_run_at, 0), j.id LIMIT `+w.next(limit), w.args...)
+			ORDER BY CASE WHEN `+wanted+` THEN 0 WHEN j.id > `+w.next(after)+` THEN 1 ELSE 2 END,
+				CASE WHEN `+wanted+` THEN coalesce(j.last_run_at, 0) ELSE 0 END, j.id LIMIT `+w.next(limit), w.args...)
 		out, err = collect(rows, err, func(r scanner) (DuePass, error) {
 			var d DuePass
 			var err error

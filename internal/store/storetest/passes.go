@@ -28,7 +28,7 @@ func (w *world) importJob(name string, change func(*activation.Job)) activation.
 // duePasses returns the ids of the jobs that may have a pass.
 func (w *world) duePasses() []activation.JobID {
 	w.t.Helper()
-	list, err := w.DuePasses(w.t.Context(), []string{"sftp_import"}, 100)
+	list, err := w.DuePasses(w.t.Context(), []string{"sftp_import"}, "", 100)
 	w.ok(err)
 	var out []activation.JobID
 	for _, d := range list {
@@ -81,7 +81,7 @@ func passing(w *world) {
 	ctx := w.t.Context()
 	j := w.importJob("nightly", nil)
 	w.equal([]activation.JobID{j.ID}, w.duePasses())
-	none, err := w.DuePasses(ctx, []string{"other"}, 10)
+	none, err := w.DuePasses(ctx, []string{"other"}, "", 10)
 	w.ok(err)
 	w.equal(0, len(none))
 
@@ -242,9 +242,36 @@ func passCommands(w *world) {
 	later.Schedule = activation.Schedule{Continuous: true}
 	w.ok(w.UpdateJob(ctx, later, "ann"))
 	w.equal("runnable", w.jobState(later.ID))
-	list2, err := w.DuePasses(ctx, []string{"sftp_import"}, 10)
+	list2, err := w.DuePasses(ctx, []string{"sftp_import"}, "", 10)
 	w.ok(err)
 	w.equal("1 false", fmt.Sprint(len(list2), " ", list2[0].Wanted)) // in real time: its runner knows
+}
+
+// passAsked: of more jobs in real time than are listed at once each is in turn,
+// behind those whose time has come.
+func passAsked(w *world) {
+	ctx := w.t.Context()
+	for n := range 5 {
+		w.importJob(fmt.Sprint("real time ", n), func(j *activation.Job) { j.Schedule = activation.Schedule{Continuous: true} })
+	}
+	for range 5 { // a new job's first pass is wanted
+		list, err := w.DuePasses(ctx, []string{"sftp_import"}, "", 1)
+		w.ok(err)
+		w.passed(list[0].Job.ID, "")
+	}
+	timed := w.importJob("timed", nil)
+	asked := map[activation.JobID]int{}
+	after := activation.JobID("")
+	for range 3 {
+		list, err := w.DuePasses(ctx, []string{"sftp_import"}, after, 3)
+		w.ok(err)
+		w.equal("3 true false", fmt.Sprint(len(list), " ", list[0].Wanted, " ", list[1].Wanted))
+		w.equal(timed.ID, list[0].Job.ID)
+		asked[list[1].Job.ID]++
+		asked[list[2].Job.ID]++
+		after = list[2].Job.ID
+	}
+	w.equal(5, len(asked))
 }
 
 // passParked: an authorization that does not work puts every job that uses it

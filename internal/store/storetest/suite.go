@@ -91,6 +91,7 @@ func Run(t *testing.T, env Env) {
 		{"passes", passing},
 		{"errors of passes", passErrors},
 		{"commands and passes", passCommands},
+		{"passes asked about", passAsked},
 		{"parked passes", passParked},
 		{"stalled passes", passStalled},
 		{"passes of two nodes", passRace},
