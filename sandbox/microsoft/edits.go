@@ -203,7 +203,7 @@ func (n *Network) add(k kind, parent string, row map[string]any) (string, *rowEr
 func (n *Network) update(k kind, parent, self string, row map[string]any) *rowError {
 	o, ok := n.tree.objects[self]
 	if !ok || o.Kind != k.name || o.Parent != parent {
-		return &rowError{code: 1030, word: "InvalidId", path: "Id", text: "There is no such object."}
+		return k.missing()
 	}
 	if e := k.look(row, false); e != nil {
 		return e
@@ -236,7 +236,7 @@ func (n *Network) remove(c *call, k kind, in *edit) (any, *apiError) {
 			o, ok := n.tree.objects[string(id)]
 			switch {
 			case !ok || o.Kind != k.name || o.Parent != parent:
-				return "", &rowError{code: 1030, word: "InvalidId", path: "Id", text: "There is no such object."}
+				return "", k.missing()
 			case k.name == "Budgets" && n.tree.used(o.ID):
 				return "", wrong("BudgetIsUsed", "Id")
 			}
@@ -277,11 +277,28 @@ func (o *outcome) row(c *call, i int, do func() (string, *rowError)) {
 		return
 	}
 	o.ids = append(o.ids, nil)
-	body := map[string]any{"Type": "BatchError", "Index": i, "Code": e.code, "ErrorCode": e.word, "Message": e.text, "Details": nil, "FieldPath": e.path}
+	body := e.body(i)
 	if o.kind.name == "CampaignCriterions" {
 		body = map[string]any{"Type": "BatchErrorCollection", "Index": i, "Code": nil, "ErrorCode": nil, "Message": nil, "BatchErrors": []any{body}}
 	}
 	o.errs = append(o.errs, body)
+}
+
+// body is the error of row i.
+func (e *rowError) body(i int) map[string]any {
+	return map[string]any{"Type": "BatchError", "Index": i, "Code": e.code, "ErrorCode": e.word, "Message": e.text, "Details": nil, "FieldPath": e.path}
+}
+
+// missing is the error of a row whose object is not there (guides/operation-error-codes;
+// the last two have no number of their own there).
+func (k kind) missing() *rowError {
+	e := map[string]rowError{
+		"Campaigns": {code: 1100, word: "CampaignServiceInvalidCampaignId"}, "AdGroups": {code: 1201, word: "CampaignServiceInvalidAdGroupId"},
+		"Ads": {code: 1308, word: "CampaignServiceInvalidAdId"}, "Keywords": {code: 1501, word: "CampaignServiceInvalidKeywordId"},
+		"Budgets": {code: 1044, word: "CampaignServiceEntityDoesNotExist"}, "CampaignCriterions": {code: 1044, word: "CampaignServiceEntityDoesNotExist"},
+	}[k.name]
+	e.path, e.text = "Id", "There is no such object."
+	return &e
 }
 
 func (o *outcome) body() any {
@@ -329,7 +346,7 @@ func (n *Network) query(c *call, k kind, how string, in *edit) (any, *apiError) 
 	}
 	all := how == "QueryBy"+k.within && k.name != "CampaignCriterions" && k.within != ""
 	everything := how == "QueryByIds" && in.ids(k) == nil && (k.name == "Budgets" || k.name == "CampaignCriterions")
-	list := []any{}
+	list, errs := []any{}, []any{}
 	switch {
 	case all && len(in.ids(k)) == 0, everything:
 		for _, o := range n.tree.siblings(k, parent) {
@@ -339,17 +356,23 @@ func (n *Network) query(c *call, k kind, how string, in *edit) (any, *apiError) 
 		if e := n.size(c, k, len(in.ids(k))); e != nil {
 			return nil, e
 		}
-		for _, id := range in.ids(k) {
+		if k.reads > 0 && len(in.ids(k)) > k.reads {
+			return nil, bad(k.name+"IdsArrayExceedsLimit", "There are more ids than a call takes.")
+		}
+		for i, id := range in.ids(k) {
 			if o, ok := n.tree.objects[string(id)]; ok && o.Kind == k.name && o.Parent == parent {
 				list = append(list, o.shown(&n.tree))
-			} else {
-				list = append(list, nil)
+				if k.name == "Campaigns" { // their errors are told place by place
+					errs = append(errs, nil)
+				}
+				continue
 			}
+			list, errs = append(list, nil), append(errs, k.missing().body(i))
 		}
 	default:
 		return nil, &apiError{http.StatusNotFound, 0, "NotFound", "There is no such query."}
 	}
-	return map[string]any{k.name: list, "PartialErrors": []any{}}, nil
+	return map[string]any{k.name: list, "PartialErrors": errs}, nil
 }
 
 // shown is an object as the API tells it. A campaign that shares a budget shows its

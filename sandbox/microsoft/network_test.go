@@ -163,8 +163,8 @@ func TestRows(t *testing.T) {
 		"another type":            {`{"Id":"%","CampaignType":"Search"}`, "CannotBeChanged"},
 		"a budget that is not":    {`{"Id":"%","BudgetId":"5"}`, "InvalidBudgetId"},
 		"two budgets":             {`{"Id":"%","BudgetId":"` + budget + `","DailyBudget":5}`, "CannotUpdateSharedBudget"},
-		"an object that is not":   {`{"Id":"5","Name":"B"}`, "InvalidId"},
-		"an object of another":    {`{"Id":"` + budget + `","Name":"B"}`, "InvalidId"},
+		"an object that is not":   {`{"Id":"5","Name":"B"}`, "InvalidCampaignId"},
+		"an object of another":    {`{"Id":"` + budget + `","Name":"B"}`, "InvalidCampaignId"},
 		"an object a second time": {`{"Id":"%","Name":"C"},{"Id":"%","Name":"D"}`, "DuplicateInRequest"},
 	} {
 		row := strings.ReplaceAll(tc.row, "%", c)

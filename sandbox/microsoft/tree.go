@@ -55,6 +55,8 @@ type kind struct {
 	// ids is the list of ids; within is the key of what they lie in, parent its
 	// resource.
 	ids, within, parent string
+	// reads is the most ids of a query, where it is less than of an edit (GetAdsByIds).
+	reads int
 	// fields are those that rows may have, with what is wrong with a value.
 	fields map[string]check
 	// required are those of an add.
@@ -231,7 +233,7 @@ var kinds = named(map[string]kind{
 		},
 	},
 	"Ads": {
-		ids: "AdIds", within: "AdGroupId", parent: "AdGroups", required: []string{"Type", "Headlines", "Descriptions", "FinalUrls"}, fixed: []string{},
+		ids: "AdIds", reads: 20, within: "AdGroupId", parent: "AdGroups", required: []string{"Type", "Headlines", "Descriptions", "FinalUrls"}, fixed: []string{},
 		fields: map[string]check{
 			"Type": oneOf("ResponsiveSearch"), "Status": status, "Headlines": assets(3, 15, 30), "Descriptions": assets(2, 4, 90), "FinalUrls": urls,
 			"Path1": textTo(15), "Path2": textTo(15),
@@ -266,8 +268,9 @@ type rowError struct {
 	text       string
 }
 
+// wrong is the error of a value, with a number that stands for no other error.
 func wrong(word, path string) *rowError {
-	return &rowError{code: 1000 + len(word), word: word, path: path, text: "The value is not valid."}
+	return &rowError{code: 9000 + len(word), word: word, path: path, text: "The value is not valid."}
 }
 
 // look checks the fields of a row.

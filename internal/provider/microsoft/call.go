@@ -103,9 +103,10 @@ func harmless(err error) error {
 // What may have been applied: an answer of the class Unavailable to a call that
 // changes something, because the server may have broken after its work, and a good
 // status whose body cannot be read. All else names a reason that comes before any
-// work.
+// work. A good status whose body is a fault is the fault.
 func (p *publisher) read(r request, a outbound.Answer, out any) error {
-	if a.Status/100 == 2 {
+	f, isObject := faultOf(a.Body)
+	if a.Status/100 == 2 && len(f.all()) == 0 {
 		if strings.HasPrefix(strings.TrimSpace(string(a.Body)), "{") && json.Unmarshal(a.Body, out) == nil {
 			return nil
 		}
@@ -113,7 +114,6 @@ func (p *publisher) read(r request, a outbound.Answer, out any) error {
 		err.MayHaveApplied = r.writes
 		return err
 	}
-	f, isObject := faultOf(a.Body)
 	kind, row := classify(a.Status, f, isObject)
 	err := kind.answered(a.Status, row)
 	err.RequestID = safeID(f.TrackingID)

@@ -175,8 +175,9 @@ func (r report) rows(file []byte, currency string, yield func(activation.Cost) e
 	if err != nil {
 		return broken()
 	}
-	defer func() { _ = in.Close() }() // it is only read
-	table := csv.NewReader(io.LimitReader(in, maxTable))
+	defer func() { _ = in.Close() }()                    // it is only read
+	bounded := &io.LimitedReader{R: in, N: maxTable + 1} // what is left out would not be missed
+	table := csv.NewReader(bounded)
 	table.ReuseRecord = true
 	head, err := table.Read()
 	if err != nil {
@@ -193,7 +194,7 @@ func (r report) rows(file []byte, currency string, yield func(activation.Cost) e
 	}
 	for {
 		row, err := table.Read()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && bounded.N > 0 {
 			return nil
 		}
 		if err != nil {
@@ -217,6 +218,9 @@ func (r report) cost(cell func(name string) string, currency string) (c activati
 	}
 	var errs []error
 	number := func(name string) float64 {
+		if cell(name) == "" { // there were none
+			return 0
+		}
 		v, err := strconv.ParseFloat(cell(name), 64)
 		errs = append(errs, err)
 		return v

@@ -156,7 +156,7 @@ func publishing() *provider.Publishing {
 	for _, s := range specs {
 		p.Fields = append(p.Fields, provider.Field{
 			Name: s.limitField(), Label: "Most " + strings.ReplaceAll(s.limitName, "_", " ") + " of a call", Type: "int", Default: strconv.Itoa(s.limit),
-			Help: "How many of them are edited or read in one call, at most " + strconv.Itoa(maxEdits) + ". Lower it where Microsoft refuses calls for their size.",
+			Help: "How many of them are edited in one call, and no more are read by their ids in one, at most " + strconv.Itoa(maxEdits) + ". Lower it where Microsoft refuses calls for their size.",
 		})
 	}
 	return p

@@ -11,7 +11,12 @@
 // by "~", because Microsoft finds nothing without the id of what it lies in.
 //
 // Pages are below learn.microsoft.com/advertising, read 2026-11-22: "rest" is
-// guides/migrate-to-rest, "errors" is guides/handle-service-errors-exceptions,
-// "limits" are the pages of the single operations of campaign-management-service.
-// What no page confirms is a setting of the publisher account.
+// guides/migrate-to-rest, "errors" is guides/handle-service-errors-exceptions, "codes"
+// is guides/operation-error-codes, "limits" are the pages of the single operations of
+// campaign-management-service. What no page confirms is a setting of the publisher
+// account.
+//
+// The structure is read by a call for each campaign and ad group. The Bulk service
+// would read it in one file; that is another format with other words, and no page asks
+// for it: it is not used.
 package microsoft

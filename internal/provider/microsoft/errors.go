@@ -22,7 +22,7 @@ type class struct {
 var (
 	classAuth        = class{"MSADS-AUTH", activation.Unauthorized, "microsoft does not accept the credentials: connect again, and look at the developer token"}
 	classPermission  = class{"MSADS-PERMISSION", activation.Invalid, "the person who connected may not do this: check the role on the account, the customer id and the developer token"}
-	classThrottle    = class{"MSADS-THROTTLE", activation.WaitUntil, "microsoft asks for fewer calls"}
+	classThrottle    = class{"MSADS-THROTTLE", activation.WaitUntil, "microsoft takes no more calls for a time"}
 	classUnavailable = class{"MSADS-UNAVAILABLE", activation.Unavailable, "microsoft is not working as it should"}
 	classAnswer      = class{"MSADS-ANSWER", activation.Unavailable, "microsoft answered in a way that cannot be understood"}
 	classReport      = class{"MSADS-REPORT", activation.Unavailable, "microsoft did not finish the report of costs"}
@@ -48,37 +48,48 @@ func classes() []class {
 	return []class{classAuth, classPermission, classThrottle, classUnavailable, classAnswer, classReport, classRequest, classSize, classSettings, classRefused, classField}
 }
 
-// The codes that say more than their status (page "errors").
+// The codes that say more than their status (page "codes").
 const (
 	codeInternal   = 0
-	codeRate       = 117
-	codeConcurrent = 207
-	codeBulk       = 4204
+	codeRate       = 117  // CallRateExceeded
+	codeConcurrent = 207  // ConcurrentRequestOverLimit, of reports
+	codeReadOnly   = 1010 // CampaignServiceSystemInReadOnlyMode: only reading works for now
+	codeBulk       = 4204 // BulkServiceNoMoreCallsPermittedForTheTimePeriod
 )
 
 var (
-	// authCodes are of tokens: invalid credentials and one that is over.
-	authCodes = []int{105, 109}
-	// permissionCodes: the person, or the developer token, may not do this.
-	permissionCodes = []int{106, 113, 116}
+	// waitCodes pass by themselves, and come before any work.
+	waitCodes = []int{codeRate, codeConcurrent, codeReadOnly, codeBulk}
+	// authCodes ask for somebody to sign in (again, or with another identity): 105
+	// InvalidCredentials, 108 UserCompromised, 109 AuthenticationTokenExpired, 120
+	// UserLoginAccessDenied, and 122 to 126, an identity that may not sign in here.
+	authCodes = []int{105, 108, 109, 120, 122, 123, 124, 125, 126}
+	// permissionCodes: the person may not do this, or not with this account: 106
+	// UserIsNotAuthorized, 208 InvalidAccount, 1102 CampaignServiceInvalidAccountId.
+	permissionCodes = []int{106, 208, 1102}
 )
 
-// How long to wait where the answer names no time (page "errors").
+// How long to wait where the answer names no time: a minute after 117 (page
+// "errors"), a quarter of an hour after 4204 (guides/bulk-download-upload) and, by our
+// choice, after 1010.
 const (
 	rateWait = time.Minute
 	bulkWait = 15 * time.Minute
 )
 
 func waitOf(code int) time.Duration {
-	if code == codeBulk {
+	if code == codeBulk || code == codeReadOnly {
 		return bulkWait
 	}
 	return rateWait
 }
 
+// noRow is the index of an error that names no row.
+const noRow = -1
+
 // rowError is what Microsoft says of one row, or of a whole call.
 type rowError struct {
-	Index     int
+	Index     int // noRow = it names none
 	Code      int
 	ErrorCode string
 	Message   string
@@ -89,14 +100,18 @@ type rowError struct {
 // Code comes as a number or as text.
 func (e *rowError) UnmarshalJSON(text []byte) error {
 	var in struct {
-		Index                                  int
+		Index                                  *int
 		Code                                   json.RawMessage
 		ErrorCode, Message, Details, FieldPath string
 	}
 	if err := json.Unmarshal(text, &in); err != nil {
 		return err
 	}
-	*e = rowError{Index: in.Index, Code: -1, ErrorCode: in.ErrorCode, Message: in.Message, Details: in.Details, FieldPath: in.FieldPath}
+	if in.Index == nil {
+		in.Index = new(int)
+		*in.Index = noRow
+	}
+	*e = rowError{Index: *in.Index, Code: -1, ErrorCode: in.ErrorCode, Message: in.Message, Details: in.Details, FieldPath: in.FieldPath}
 	if n, err := strconv.Atoi(strings.Trim(string(in.Code), `"`)); err == nil {
 		e.Code = n
 	}
@@ -106,7 +121,17 @@ func (e *rowError) UnmarshalJSON(text []byte) error {
 func (e rowError) internal() bool { return e.Code == codeInternal || e.ErrorCode == "InternalError" }
 
 func (e rowError) throttled() bool {
-	return e.Code == codeRate || e.Code == codeBulk || e.Code == codeConcurrent
+	return slices.Contains(waitCodes, e.Code)
+}
+
+// missing reports whether an error of a query says that there is no such object: 516
+// EntityIdFilterMismatch (it is of a type that was not asked for), 1044
+// CampaignServiceEntityDoesNotExist, and the ids that are not valid of campaigns, ad
+// groups, ads and keywords (1100, 1201, 1308, 1501). Others have words of these forms.
+func (e rowError) missing() bool {
+	word := strings.TrimPrefix(e.ErrorCode, "CampaignService")
+	return slices.Contains([]int{516, 1044, 1100, 1201, 1308, 1501}, e.Code) || strings.HasPrefix(word, "Invalid") && strings.HasSuffix(word, "Id") ||
+		strings.HasSuffix(word, "Mismatch") || strings.HasSuffix(word, "DoesNotExist")
 }
 
 // words is what Microsoft says, in its own words and short.
@@ -167,7 +192,7 @@ func classify(status int, f fault, isObject bool) (class, rowError) {
 	if e, ok := has(authCodes...); ok {
 		return classAuth, e
 	}
-	if e, ok := has(codeRate, codeBulk, codeConcurrent); ok {
+	if e, ok := has(waitCodes...); ok {
 		return classThrottle, e
 	}
 	if e, ok := has(permissionCodes...); ok {

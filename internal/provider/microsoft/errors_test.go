@@ -2,6 +2,7 @@ package microsoft
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,6 +34,11 @@ func TestErrors(t *testing.T) {
 		"401 without a body":               {401, ``, nil, "MSADS-AUTH", activation.Unauthorized, false, 0},
 		"no right":                         {400, fault("106", "UserIsNotAuthorized"), nil, "MSADS-PERMISSION", activation.Invalid, false, 0},
 		"403":                              {403, `{}`, nil, "MSADS-PERMISSION", activation.Invalid, false, 0},
+		"another identity":                 {400, fault("123", "WorkIdentityNotAvailable"), nil, "MSADS-AUTH", activation.Unauthorized, false, 0},
+		"another account":                  {400, fault("1102", "CampaignServiceInvalidAccountId"), nil, "MSADS-PERMISSION", activation.Invalid, false, 0},
+		"a date that is none":              {400, fault("113", "InvalidDateObject"), nil, "MSADS-REQUEST", activation.Invalid, false, 0},
+		"no header":                        {400, fault("116", "RequestMissingHeaders"), nil, "MSADS-REQUEST", activation.Invalid, false, 0},
+		"only reading works":               {400, fault("1010", "CampaignServiceSystemInReadOnlyMode"), nil, "MSADS-THROTTLE", activation.WaitUntil, false, 15 * time.Minute},
 		"too many calls":                   {400, fault(`"117"`, "CallRateExceeded"), nil, "MSADS-THROTTLE", activation.WaitUntil, false, time.Minute},
 		"too many reports":                 {400, fault("207", "ConcurrentRequestOverLimit"), nil, "MSADS-THROTTLE", activation.WaitUntil, false, time.Minute},
 		"too many bulk calls":              {400, fault("4204", "BulkServiceNoMoreCalls"), nil, "MSADS-THROTTLE", activation.WaitUntil, false, 15 * time.Minute},
@@ -133,7 +139,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
 		p := &publisher{now: func() time.Time { return noon }}
-		var out list
+		var out map[string]json.RawMessage
 		err := p.read(request{writes: true}, outbound.Answer{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Body: []byte(body)}, &out)
 		if err == nil {
 			if status/100 != 2 {

@@ -166,33 +166,41 @@ func (p *publisher) request(c *sending) request {
 }
 
 // settle reads what became of each row. ok is false for an answer that cannot be
-// understood.
+// understood: it has no place for errors, as many ids as there were rows it has not, or
+// an error of no row.
 func (c *sending) settle(answer map[string]json.RawMessage, p *publisher) (ok bool) {
 	errs, ok := rowErrors(answer)
 	if !ok {
 		return false
 	}
 	var ids []text
-	if c.action == doCreate && json.Unmarshal(answer[c.spec.ids], &ids) != nil {
+	if c.action == doCreate && (json.Unmarshal(answer[c.spec.ids], &ids) != nil || len(ids) != len(c.at)) {
 		return false
 	}
 	for row, i := range c.at {
-		c.out[i] = provider.EditOutcome{State: provider.EditDone}
+		c.out[i] = provider.EditOutcome{State: provider.EditDone, Values: c.told[i]}
 		if c.action != doCreate {
-			c.out[i].Values = c.told[i]
 			continue
 		}
-		if row >= len(ids) || ids[row] == "" {
+		if ids[row] == "" {
 			c.out[i] = provider.EditOutcome{State: provider.EditUnknown, Code: classAnswer.code, Text: "microsoft gave no id and no error"}
 			continue
 		}
-		c.out[i].ID, c.out[i].Values = join(c.within(i), string(ids[row])), c.told[i]
+		c.out[i].ID = join(c.within(i), string(ids[row]))
 	}
+	told := map[int]bool{} // the rows that have an error
 	for _, e := range errs {
 		if e.Index < 0 || e.Index >= len(c.at) {
 			return false
 		}
-		c.out[c.at[e.Index]] = c.failed(e, p)
+		i := c.at[e.Index]
+		failed := c.failed(e, p)
+		if c.out[i].ID != "" { // it has an id and an error
+			failed.State = provider.EditUnknown
+		}
+		if !told[i] || weight(failed.State) > weight(c.out[i].State) {
+			c.out[i], told[i] = failed, true
+		}
 	}
 	for i := range c.out {
 		if len(c.out[i].Values) == 0 {
@@ -200,6 +208,12 @@ func (c *sending) settle(answer map[string]json.RawMessage, p *publisher) (ok bo
 		}
 	}
 	return true
+}
+
+// weight says which of the errors of one row counts: that by which nothing is known,
+// then that by which it will not take effect.
+func weight(s provider.EditState) int {
+	return slices.Index([]provider.EditState{provider.EditLater, provider.EditRefused, provider.EditUnknown}, s)
 }
 
 // within is the id of what the object of edit i lies in, "" for those of the account.
@@ -210,28 +224,60 @@ func (c *sending) within(i int) string {
 	return c.edits[i].Parent.ID
 }
 
-// rowErrors are the errors of an answer by their rows. Those of criteria are nested.
+// rowErrors are the errors of an answer by their rows; those of criteria are nested.
+// ok is false where neither list is there, or one is of another form: nobody knows
+// then that there are none. A list may be null, and so may what is in it.
 func rowErrors(answer map[string]json.RawMessage) (errs []rowError, ok bool) {
-	if raw, there := answer["PartialErrors"]; there && json.Unmarshal(raw, &errs) != nil {
+	flat, hasFlat := answer["PartialErrors"]
+	deep, hasDeep := answer["NestedPartialErrors"]
+	var list []*rowError
+	var nested []*nestedError
+	if !hasFlat && !hasDeep || hasFlat && json.Unmarshal(flat, &list) != nil || hasDeep && json.Unmarshal(deep, &nested) != nil {
 		return nil, false
 	}
-	var nested []struct {
-		Index                                  int
-		ErrorCode, Message, Details, FieldPath string
-		BatchErrors                            []rowError
-	}
-	if raw, there := answer["NestedPartialErrors"]; there && json.Unmarshal(raw, &nested) != nil {
-		return nil, false
+	for _, e := range list {
+		if e != nil {
+			errs = append(errs, *e)
+		}
 	}
 	for _, n := range nested {
-		e := rowError{Code: -1, ErrorCode: n.ErrorCode, Message: n.Message, Details: n.Details, FieldPath: n.FieldPath}
-		if len(n.BatchErrors) > 0 {
-			e = n.BatchErrors[0]
+		if n != nil {
+			errs = append(errs, n.rows()...)
 		}
-		e.Index = n.Index
-		errs = append(errs, e)
 	}
 	return errs, true
+}
+
+// nestedError is an error of a row that holds what was wrong with it.
+type nestedError struct {
+	self rowError
+	in   []*rowError
+}
+
+// UnmarshalJSON reads both.
+func (n *nestedError) UnmarshalJSON(raw []byte) error {
+	var in struct{ BatchErrors []*rowError }
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return err
+	}
+	n.in = in.BatchErrors
+	return json.Unmarshal(raw, &n.self)
+}
+
+// rows are the errors within, or itself where there are none, all of its own row.
+func (n *nestedError) rows() []rowError {
+	var all []rowError
+	for _, e := range n.in {
+		if e != nil {
+			one := *e
+			one.Index = n.self.Index
+			all = append(all, one)
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, n.self)
+	}
+	return all
 }
 
 // failed is the outcome of a row that has an error.

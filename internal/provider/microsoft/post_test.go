@@ -168,15 +168,36 @@ func TestAnswers(t *testing.T) {
 			[]provider.EditOutcome{{State: provider.EditUnknown, Code: "MSADS-UNAVAILABLE", Text: "InternalError"}, local, done("2")},
 		},
 		"an error without a word": {
-			`{"KeywordIds":[null,"2"],"PartialErrors":[{"Index":0}]}`,
+			`{"KeywordIds":[null,"2"],"PartialErrors":[{"Index":0},null]}`,
 			[]provider.EditOutcome{{State: provider.EditRefused, Code: "MSADS-REFUSED", Text: "error -1"}, local, done("2")},
 		},
+		"null stands for no error": {`{"KeywordIds":["1","2"],"PartialErrors":[null,null]}`, []provider.EditOutcome{done("1"), local, done("2")}},
+		"one has an id and an error": {
+			`{"KeywordIds":["1","2"],"PartialErrors":[{"Index":1,"Code":4807,"ErrorCode":"Duplicate"}]}`,
+			[]provider.EditOutcome{done("1"), local, {State: provider.EditUnknown, Code: "MSADS-REFUSED", Text: "Duplicate"}},
+		},
+		"one was refused and failed within": {
+			`{"KeywordIds":["1",null],"PartialErrors":[{"Index":1,"Code":0,"ErrorCode":"InternalError"},{"Index":1,"Code":4807,"ErrorCode":"Duplicate"}]}`,
+			[]provider.EditOutcome{done("1"), local, {State: provider.EditUnknown, Code: "MSADS-UNAVAILABLE", Text: "InternalError"}},
+		},
+		"one was throttled and refused": {
+			`{"KeywordIds":["1",null],"PartialErrors":[{"Index":1,"Code":117,"ErrorCode":"CallRateExceeded"},{"Index":1,"Code":4807,"ErrorCode":"Duplicate"}]}`,
+			[]provider.EditOutcome{done("1"), local, {State: provider.EditRefused, Code: "MSADS-REFUSED", Text: "Duplicate"}},
+		},
+		"only reading works": {
+			`{"KeywordIds":["1",null],"PartialErrors":[{"Index":1,"Code":1010,"ErrorCode":"CampaignServiceSystemInReadOnlyMode"}]}`,
+			[]provider.EditOutcome{done("1"), local, {State: provider.EditLater, Code: "MSADS-THROTTLE", Text: "CampaignServiceSystemInReadOnlyMode", Until: noon.Add(15 * time.Minute)}},
+		},
 		"one has neither id nor error": {
-			`{"KeywordIds":["1"],"PartialErrors":[]}`,
+			`{"KeywordIds":["1",null],"PartialErrors":[]}`,
 			[]provider.EditOutcome{done("1"), local, {State: provider.EditUnknown, Code: "MSADS-ANSWER", Text: "microsoft gave no id and no error"}},
 		},
 		"an error of a row that was not sent": {`{"KeywordIds":["1","2"],"PartialErrors":[{"Index":2,"Code":1}]}`, nil},
-		"ids of another form":                 {`{"KeywordIds":"1"}`, nil},
+		"an error of no row":                  {`{"KeywordIds":["1","2"],"PartialErrors":[{"Code":1}]}`, nil},
+		"an id too few":                       {`{"KeywordIds":["2"],"PartialErrors":[]}`, nil},
+		"an id too many":                      {`{"KeywordIds":["1","2","3"],"PartialErrors":[]}`, nil},
+		"no place for errors":                 {`{"KeywordIds":["1","2"]}`, nil},
+		"ids of another form":                 {`{"KeywordIds":"1","PartialErrors":[]}`, nil},
 		"errors of another form":              {`{"KeywordIds":["1","2"],"PartialErrors":{}}`, nil},
 		"no JSON":                             {`OK`, nil},
 		"a list":                              {`[]`, nil},
@@ -194,6 +215,29 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%v\n%+v\nwant\n%+v", err, out, tc.want)
 			}
 		})
+	}
+}
+
+// TestNothingSaid: an answer to changes and deletes that has no place for errors says
+// nothing of them, and one that holds a fault is no success, whatever its status.
+func TestNothingSaid(t *testing.T) {
+	for answer, code := range map[string]string{
+		`{}`:                 "MSADS-ANSWER",
+		`{"status":"ok"}`:    "MSADS-ANSWER",
+		`{"CampaignIds":[]}`: "MSADS-ANSWER",
+		`{"PartialErrors":[],"OperationErrors":[{"Code":117}]}`:                "MSADS-THROTTLE",
+		`{"TrackingId":"1","Errors":[{"Code":0,"ErrorCode":"InternalError"}]}`: "MSADS-UNAVAILABLE",
+	} {
+		for _, e := range []provider.Edit{change("campaign", "8", nil, fields{"status": "paused"}), remove("campaign", "8")} {
+			out, err := open(t, &far{status: http.StatusOK, answer: answer}, nil).Post(context.Background(), []provider.Edit{e})
+			if err == nil {
+				t.Errorf("%s: a %s is said to be %+v", answer, e.Operation, out)
+				continue
+			}
+			if got := asError(t, err); got.Code != code || got.MayHaveApplied != (got.Kind == activation.Unavailable) {
+				t.Errorf("%s: %+v", answer, got)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package microsoft
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -9,18 +11,36 @@ import (
 	"usher/internal/provider"
 )
 
-// list is what a query answers: one of the lists is there.
-type list struct {
-	Budgets            []*remote
-	Campaigns          []*remote
-	AdGroups           []*remote
-	Ads                []*remote
-	Keywords           []*remote
-	CampaignCriterions []*remote
+// listed are the objects that a query answers, of which asked were named; 0 = all. It
+// is an error where their list is not in the answer, has not a place for each that was
+// named, or one could not be read for another reason than that it is not there: what
+// is not told must not pass for what is gone.
+func (s spec) listed(answer map[string]json.RawMessage, asked int) ([]*remote, error) {
+	var all []*remote
+	raw, there := answer[s.list]
+	if !there || json.Unmarshal(raw, &all) != nil || asked > 0 && len(all) != asked {
+		return nil, unreadable("the list of " + s.limitName)
+	}
+	if _, told := answer["PartialErrors"]; !told {
+		return all, nil
+	}
+	errs, ok := rowErrors(answer)
+	if !ok {
+		return nil, unreadable("the errors of " + s.limitName)
+	}
+	for _, e := range errs {
+		if !e.missing() {
+			class, _ := classify(http.StatusInternalServerError, fault{BatchErrors: []rowError{e}}, true)
+			return nil, class.answered(http.StatusOK, e)
+		}
+	}
+	return all, nil
 }
 
-func (l list) all() []*remote {
-	return slices.Concat(l.Budgets, l.Campaigns, l.AdGroups, l.Ads, l.Keywords, l.CampaignCriterions)
+func unreadable(what string) error {
+	e := classAnswer.error()
+	e.Message += " (" + what + ")"
+	return e
 }
 
 // state is an object as it is told, ok = false for one that is not shown or gone.
@@ -58,21 +78,26 @@ func (p *publisher) children(ctx context.Context, s spec, parent string) ([]prov
 	if s.typ == typeBudget || s.typ == typeLocation { // these are all told where no id is named
 		path, b[s.ids] = campaignPath+s.list+"/QueryByIds", nil
 	}
-	var out list
-	if err := p.query(ctx, path, b, &out); err != nil {
-		return nil, err
-	}
-	return s.states(parent, out), nil
+	return p.states(ctx, s, parent, path, b, 0)
 }
 
-func (s spec) states(parent string, out list) []provider.ObjectState {
+// states are the objects that a query answers; asked is how many it names, 0 = all.
+func (p *publisher) states(ctx context.Context, s spec, parent, path string, body map[string]any, asked int) ([]provider.ObjectState, error) {
+	var answer map[string]json.RawMessage
+	if err := p.query(ctx, path, body, &answer); err != nil {
+		return nil, err
+	}
+	list, err := s.listed(answer, asked)
+	if err != nil {
+		return nil, err
+	}
 	var all []provider.ObjectState
-	for _, o := range out.all() {
+	for _, o := range list {
 		if state, ok := s.state(parent, o); ok {
 			all = append(all, state)
 		}
 	}
-	return all
+	return all, nil
 }
 
 // Read reads objects back, as many of one place in one call as it takes.
@@ -97,18 +122,17 @@ func (p *publisher) Read(ctx context.Context, refs []activation.ObjectRef) ([]pr
 	var all []provider.ObjectState
 	for _, at := range order {
 		s, _ := specOf(at.typ)
-		for chunk := range slices.Chunk(ids[at], p.limits[at.typ]) {
+		for chunk := range slices.Chunk(ids[at], min(p.limits[at.typ], s.reads)) {
 			b := p.body(s, at.parent)
 			b[s.ids] = chunk
-			var out list
-			err := p.query(ctx, campaignPath+s.list+"/QueryByIds", b, &out)
+			some, err := p.states(ctx, s, at.parent, campaignPath+s.list+"/QueryByIds", b, len(chunk))
 			if gone(err) {
 				continue
 			}
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, s.states(at.parent, out)...)
+			all = append(all, slices.DeleteFunc(some, func(o provider.ObjectState) bool { return !slices.Contains(chunk, own(o.ID)) })...)
 		}
 	}
 	return all, nil

@@ -31,18 +31,20 @@ type spec struct {
 	// list is the resource and the name of the list in a request; ids is the list of
 	// ids in requests and answers; within is the key of what they lie in, "" = none.
 	list, ids, within string
-	// limitName and limit say how many a call takes (pages "limits").
+	// limitName and limit say how many a call takes that edits, reads how many one takes
+	// that reads by ids (pages "limits": AddCampaigns, GetAdsByIds and their like).
 	limitName string
 	limit     int
+	reads     int
 }
 
 var specs = []spec{
-	{typeBudget, activation.KindOther, "Budgets", "BudgetIds", "", "budgets", 100},
-	{typeCampaign, activation.KindCampaign, "Campaigns", "CampaignIds", keyAccount, "campaigns", 100},
-	{typeGroup, activation.KindGroup, "AdGroups", "AdGroupIds", keyCampaign, "ad_groups", 1000},
-	{typeAd, activation.KindCreative, "Ads", "AdIds", keyGroup, "ads", 50},
-	{typeKeyword, activation.KindKeyword, "Keywords", "KeywordIds", keyGroup, "keywords", 1000},
-	{typeLocation, activation.KindOther, "CampaignCriterions", "CampaignCriterionIds", keyCampaign, "locations", 100},
+	{typeBudget, activation.KindOther, "Budgets", "BudgetIds", "", "budgets", 100, 100},
+	{typeCampaign, activation.KindCampaign, "Campaigns", "CampaignIds", keyAccount, "campaigns", 100, 100},
+	{typeGroup, activation.KindGroup, "AdGroups", "AdGroupIds", keyCampaign, "ad_groups", 1000, 1000},
+	{typeAd, activation.KindCreative, "Ads", "AdIds", keyGroup, "ads", 50, 20},
+	{typeKeyword, activation.KindKeyword, "Keywords", "KeywordIds", keyGroup, "keywords", 1000, 1000},
+	{typeLocation, activation.KindOther, "CampaignCriterions", "CampaignCriterionIds", keyCampaign, "locations", 100, 100},
 }
 
 // limitField is the setting that says how many a call takes.
