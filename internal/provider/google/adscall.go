@@ -199,8 +199,12 @@ func readRows(from io.Reader, yield func(*adsRow) error) (*adsFault, error) {
 		return nil, err
 	}
 	switch first {
-	case json.Delim('{'): // an error may stand alone
-		return s.chunk()
+	case json.Delim('{'): // an error may stand alone; what else does tells no rows
+		f, err := s.chunk()
+		if f == nil && err == nil {
+			err = &unreadable{"it is no list and no error"}
+		}
+		return f, err
 	case json.Delim('['):
 	default:
 		return nil, &unreadable{"it is no list"}

@@ -50,6 +50,15 @@ var kindsOf = map[string]struct{ collection, kind string }{
 	typeAd: {inAds, opAd}, typeKeyword: {inKeywords, opKeyword}, typeLocation: {inCriteria, opCriterion}, typeNegative: {inCriteria, opCriterion},
 }
 
+// collections are those of the kinds.
+var collections = func() map[string]string {
+	all := map[string]string{}
+	for _, k := range kindsOf {
+		all[k.kind] = k.collection
+	}
+	return all
+}()
+
 // refusal is an edit that is not sent, since Google would refuse it or it is not
 // clear what to send.
 type refusal struct {

@@ -317,11 +317,16 @@ var adsReasons = map[string]adsClass{
 }
 
 // classify finds the class of a call that failed as a whole: by the code of its
-// first error, then by what the front end says, then by the canonical code. isObject
+// first error, or of one by which it may have taken effect, then by what the front end says, then by the canonical code. isObject
 // says that the answer could be read.
 func (f *adsFault) classify(status int, isObject bool) adsClass {
 	if c, ok := adsReasons[f.reason]; ok {
 		return c
+	}
+	for _, e := range f.errors {
+		if c := e.class(); c.applied {
+			return c
+		}
 	}
 	if len(f.errors) > 0 {
 		return f.errors[0].class()

@@ -147,7 +147,7 @@ func TestOutcomesByCode(t *testing.T) {
 		"someNewError.NEVER_SEEN":                                   {provider.EditRefused, "GADS-EDIT"},
 	} {
 		family, word, _ := strings.Cut(code, ".")
-		body := fmt.Sprintf(`{"mutateOperationResponses":[{},{"campaignBudgetResult":{"resourceName":"customers/1/campaignBudgets/8"}},{}],"partialFailureError":{"code":3,"details":[{"@type":"x.errors.GoogleAdsFailure",
+		body := fmt.Sprintf(`{"mutateOperationResponses":[{},{"campaignBudgetResult":{"resourceName":"customers/1234567890/campaignBudgets/8"}},{}],"partialFailureError":{"code":3,"details":[{"@type":"x.errors.GoogleAdsFailure",
 			"errors":[{"errorCode":{%q:%q},"message":"no\nway\u0000","location":{"fieldPathElements":[{"fieldName":"mutate_operations","index":0},{"fieldName":"campaign_budget_operation"},{"fieldName":"update"},{"fieldName":"amount_micros"}]},"details":{"quotaErrorDetails":{"retryDelay":"90s"}}}],"requestId":"req-7"}]}}`, family, word)
 		f := &far{answer: func(_ int, req *http.Request, _ []byte) (int, string) {
 			if strings.HasSuffix(req.URL.Path, "searchStream") {
@@ -212,7 +212,10 @@ func TestAnswersAreReadAsTheyCome(t *testing.T) {
 		"a chunk that is a list":       {`[[` + row + `]]`, 0, "GADS-ANSWER"},
 		"a row without an end":         {`[{"results":[{"campaign":{"name":"` + strings.Repeat("x", 9<<20), 0, "GADS-ANSWER"},
 		"a number where a text should": {`[{"results":[{"campaignBudget":{"id":7}}]}]`, 0, "GADS-ANSWER"},
-		"a row of nothing":             {`[{"results":[null]}]`, 1, ""},
+		"a row of nothing":             {`[{"results":[null]}]`, 0, "GADS-ANSWER"},
+		"a row without an id":          {`[{"results":[` + row + `,{"campaignBudget":{"name":"b"}}]}]`, 1, "GADS-ANSWER"},
+		"something else":               {`{"status":"ok"}`, 0, "GADS-ANSWER"},
+		"an empty object":              {`{}`, 0, "GADS-ANSWER"},
 	} {
 		calls := 0
 		f := &far{answer: func(int, *http.Request, []byte) (int, string) {
@@ -240,7 +243,7 @@ func TestAnswersAreReadAsTheyCome(t *testing.T) {
 // told, and outcomes are as many as edits.
 func FuzzAdsAnswer(f *testing.F) {
 	f.Add(200, `[{"results":[{"campaign":{"id":"1","name":"a","status":"ENABLED"},"metrics":{"costMicros":"1234000","conversions":1.5},"segments":{"date":"2026-11-20"}}],"requestId":"r"}]`)
-	f.Add(200, `{"mutateOperationResponses":[{"adGroupAdResult":{"resourceName":"customers/1/adGroupAds/5~1"}},{}],"partialFailureError":{"code":3,"details":[{"@type":"a.errors.GoogleAdsFailure","errors":[{"errorCode":{"a":"B"},"location":{"fieldPathElements":[{"fieldName":"mutate_operations","index":1}]}}]}]}}`)
+	f.Add(200, `{"mutateOperationResponses":[{"adGroupAdResult":{"resourceName":"customers/1234567890/adGroupAds/5~1"}},{}],"partialFailureError":{"code":3,"details":[{"@type":"a.errors.GoogleAdsFailure","errors":[{"errorCode":{"a":"B"},"location":{"fieldPathElements":[{"fieldName":"mutate_operations","index":1}]}}]}]}}`)
 	f.Add(400, `[{"error":{"code":400,"details":[{"@type":"a.errors.GoogleAdsFailure","errors":[{"errorCode":{"a":"B"}}]}]}}]`)
 	f.Add(200, `[{"results":[`)
 	f.Add(500, `<html>`)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,11 +160,14 @@ type sent struct {
 
 // mutateAnswer is a good answer, of which some may be bad.
 type mutateAnswer struct {
-	Responses []map[string]struct {
-		Name string `json:"resourceName"`
-	} `json:"mutateOperationResponses"`
-	Partial *adsFault `json:"partialFailureError"`
-	Error   *adsFault `json:"error"`
+	Responses []map[string]mutateResult `json:"mutateOperationResponses"`
+	Partial   *adsFault                 `json:"partialFailureError"`
+	Error     *adsFault                 `json:"error"`
+}
+
+// mutateResult names what an operation was about, under the name of its sort.
+type mutateResult struct {
+	Name string `json:"resourceName"`
 }
 
 // Post sends edits in one call.
@@ -261,12 +265,11 @@ func (c *campaigns) readMutate(s *sent, a outbound.Answer) error {
 	if a.Status == http.StatusUnauthorized {
 		return err
 	}
-	if c.blame(s, f) {
-		return nil
-	}
-	if a.Status/100 == 2 {
+	if a.Status/100 == 2 { // it says both that it worked and that it did not
 		class = adsAnswer
 		err = class.whole(f)
+	} else if c.blame(s, f) {
+		return nil
 	}
 	if class.code == adsRequest.code && len(f.errors) == 0 && f.Status == "INVALID_ARGUMENT" { // the body: one edit is at fault
 		err.Kind = activation.RefusedWhole
@@ -276,7 +279,7 @@ func (c *campaigns) readMutate(s *sent, a outbound.Answer) error {
 }
 
 // blame shares out the errors of a call of which nothing took effect. It reports
-// whether at least one edit is at fault itself.
+// whether at least one edit is at fault itself, and Google did not break over another.
 func (c *campaigns) blame(s *sent, f adsFault) bool {
 	failed := map[int]adsError{}
 	for _, e := range f.errors {
@@ -293,10 +296,11 @@ func (c *campaigns) blame(s *sent, f adsFault) bool {
 			failed[s.owner[i]] = e
 		}
 	}
-	if !slices.ContainsFunc(f.errors, func(e adsError) bool {
-		c := e.class()
-		return c.edit == provider.EditRefused && c.code != adsNeeds.code
-	}) || len(failed) == 0 {
+	if len(failed) == 0 || slices.ContainsFunc(f.errors, func(e adsError) bool { return e.class().applied }) ||
+		!slices.ContainsFunc(f.errors, func(e adsError) bool {
+			c := e.class()
+			return c.edit == provider.EditRefused && c.code != adsNeeds.code
+		}) {
 		return false
 	}
 	lost := map[string]bool{}
@@ -337,15 +341,13 @@ func (c *campaigns) settle(s *sent, in mutateAnswer, a outbound.Answer) error {
 			errs[e.operation] = e
 		}
 	}
+	if len(in.Responses) != len(s.ops) { // nobody knows which is whose
+		in.Responses = make([]map[string]mutateResult, len(s.ops))
+	}
 	done, later := 0, adsClass{}
 	for op, owner := range s.owner {
 		out := &s.outcomes[owner]
-		name := ""
-		if op < len(in.Responses) {
-			for _, r := range in.Responses[op] {
-				name = r.Name
-			}
-		}
+		name := c.result(s.ops[op], in.Responses[op])
 		wrong, bad := errs[op]
 		switch {
 		case out.State == provider.EditUnknown: // by an operation before this one
@@ -371,6 +373,28 @@ func (c *campaigns) settle(s *sent, in mutateAnswer, a outbound.Answer) error {
 		return c.wholeOf(later, f, a.Header, a.Status)
 	}
 	return nil
+}
+
+// idPattern is Google's id of a resource, with that of what it lies in or without.
+var idPattern = regexp.MustCompile(`^[0-9]{1,19}(~[0-9]{1,19})?$`)
+
+// result is the name of the resource that an answer tells of an operation, "" where it
+// tells none or the one of another.
+func (c *campaigns) result(m mutation, told map[string]mutateResult) string {
+	if len(told) != 1 {
+		return ""
+	}
+	for _, r := range told {
+		id, ours := strings.CutPrefix(r.Name, c.name(collections[m.kind], ""))
+		asked := m.remove
+		if m.update != nil {
+			asked, _ = m.update["resourceName"].(string)
+		}
+		if ours && idPattern.MatchString(id) && (asked == "" || asked == r.Name) {
+			return r.Name
+		}
+	}
+	return ""
 }
 
 // made notes what an operation made or changed.

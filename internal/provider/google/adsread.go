@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,8 +42,8 @@ func (c *campaigns) Read(ctx context.Context, refs []activation.ObjectRef) ([]pr
 	var out []provider.ObjectState
 	for _, p := range parts {
 		for some := range slices.Chunk(picked[p.typ], maxPicked) {
-			err := c.search(ctx, p.query(in(p.id, some)), func(r *adsRow) error {
-				out = append(out, p.state(c, r))
+			err := c.objects(ctx, p, in(p.id, some), func(o provider.ObjectState) error {
+				out = append(out, o)
 				return nil
 			})
 			if err != nil {
@@ -79,12 +80,30 @@ func (c *campaigns) pick(ref activation.ObjectRef) (typ, value string) {
 // Structure reads type by type.
 func (c *campaigns) Structure(ctx context.Context, yield func(provider.ObjectState) error) error {
 	for _, p := range parts {
-		err := c.search(ctx, p.query(""), func(r *adsRow) error { return yield(p.state(c, r)) })
-		if err != nil {
+		if err := c.objects(ctx, p, "", yield); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// objects reads those of a part, narrowed. A row that does not say which object it is
+// of, or what that lies in, is an error: without it the object would pass for gone.
+func (c *campaigns) objects(ctx context.Context, p part, more string, yield func(provider.ObjectState) error) error {
+	return c.search(ctx, p.query(more), func(r *adsRow) error {
+		o := p.state(c, r)
+		if !idPattern.MatchString(o.ID) || p.parent != "" && !idPattern.MatchString(o.Parent.ID) {
+			return rowless("an object without its id")
+		}
+		return yield(o)
+	})
+}
+
+// rowless is the error of a row that does not say what it must.
+func rowless(what string) error {
+	err := adsAnswer.whole(adsFault{})
+	err.Message += " (" + what + ")"
+	return err
 }
 
 // Find looks for objects with the same parent and name, keyword or, of ads, texts,
@@ -133,8 +152,7 @@ func (c *campaigns) Find(ctx context.Context, creates []provider.Edit) ([]string
 func (c *campaigns) found(ctx context.Context, p part, looked []provider.Edit, wanted map[string][]int) (map[string][]string, error) {
 	found := map[string][]string{}
 	for some := range slices.Chunk(looked, maxLooked) {
-		err := c.search(ctx, p.query(p.like(some)), func(r *adsRow) error {
-			o := p.state(c, r)
+		err := c.objects(ctx, p, p.like(some), func(o provider.ObjectState) error {
 			key := likeness(o.Type, o.Parent, o.Fields)
 			if len(wanted[key]) > 0 && !slices.Contains(found[key], o.ID) {
 				found[key] = append(found[key], o.ID)
@@ -211,11 +229,19 @@ func (c *campaigns) Costs(ctx context.Context, from, until string, yield func(ac
 	} {
 		query := "SELECT " + level.fields + ", " + figures + " FROM " + level.from + " WHERE segments.date BETWEEN " + quoted(from) + " AND " + quoted(until)
 		err := c.search(ctx, query, func(r *adsRow) error {
-			return yield(activation.Cost{
-				Date: r.Segments.Date, Object: level.object(r), Currency: r.Customer.CurrencyCode,
-				Impressions: int64Of(r.Metrics.Impressions), Clicks: int64Of(r.Metrics.Clicks), Micros: int64Of(r.Metrics.CostMicros),
-				Conversions: r.Metrics.Conversions, Value: r.Metrics.ConversionsValue,
-			})
+			cost := activation.Cost{Date: r.Segments.Date, Object: level.object(r), Currency: r.Customer.CurrencyCode, Conversions: r.Metrics.Conversions, Value: r.Metrics.ConversionsValue}
+			ok := cost.Date >= from && cost.Date <= until && idPattern.MatchString(cost.Object.ID) && cost.Currency != ""
+			for text, to := range map[*string]*int64{&r.Metrics.Impressions: &cost.Impressions, &r.Metrics.Clicks: &cost.Clicks, &r.Metrics.CostMicros: &cost.Micros} {
+				if *text == "" { // what did not happen is left out
+					continue
+				}
+				n, err := strconv.ParseInt(*text, 10, 64)
+				*to, ok = n, ok && err == nil && n >= 0
+			}
+			if !ok {
+				return rowless("a row of costs")
+			}
+			return yield(cost)
 		})
 		if err != nil {
 			return err
