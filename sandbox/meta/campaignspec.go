@@ -36,6 +36,10 @@ const (
 	kindTargeting
 	kindStory
 	kindCreative
+	kindWeek    // adset_schedule
+	kindWindows // attribution_spec
+	kindPacing
+	kindConstraints // bid_constraints
 )
 
 // param is one parameter of a type.
@@ -91,7 +95,7 @@ var specs = map[string]map[string]param{
 		"lifetime_spend_cap":        {kind: kindMoney},
 		"bid_amount":                {kind: kindBid},
 		"bid_strategy":              {kind: kindEnum, options: strategies},
-		"bid_constraints":           {kind: kindObject},
+		"bid_constraints":           {kind: kindConstraints},
 		"start_time":                {kind: kindTime},
 		"end_time":                  {kind: kindTime},
 		"targeting":                 {kind: kindTargeting, required: true},
@@ -103,9 +107,9 @@ var specs = map[string]map[string]param{
 			"APP_INSTALLS", "CLICKS", "IMPRESSIONS", "LINK_CLICKS", "PAGE_LIKES", "POST_ENGAGEMENT", "THRUPLAY",
 		}},
 		"promoted_object":  {kind: kindObject, fixed: true},
-		"attribution_spec": {kind: kindList},
-		"adset_schedule":   {kind: kindList},
-		"pacing_type":      {kind: kindList},
+		"attribution_spec": {kind: kindWindows},
+		"adset_schedule":   {kind: kindWeek},
+		"pacing_type":      {kind: kindPacing},
 		"adlabels":         {kind: kindList},
 	},
 	adEdge: {
@@ -242,6 +246,17 @@ func (o param) readStructure(name string, p params) (json.RawMessage, *apiError)
 		return json.RawMessage(`{"id":"` + in["creative_id"] + `"}`), nil
 	case kindTargeting:
 		return readTargeting(raw)
+	case kindWeek:
+		return raw, readWeek(raw)
+	case kindWindows:
+		return raw, readWindows(raw)
+	case kindPacing:
+		var words []string
+		if json.Unmarshal(raw, &words) != nil || len(words) != 1 || !slices.Contains([]string{"standard", "no_pacing", "day_parting"}, words[0]) {
+			return nil, bad
+		}
+	case kindConstraints:
+		return raw, readConstraints(raw)
 	case kindStory:
 		return readStory(raw)
 	default:

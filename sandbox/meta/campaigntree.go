@@ -192,6 +192,9 @@ func (n *Network) fitsSet(d, campaign, was *node, changed map[string]json.RawMes
 	if (strategy == "COST_CAP" || strategy == "LOWEST_COST_WITH_BID_CAP") && d.values["bid_amount"] == nil {
 		return blame("bid_amount", "The bid strategy needs a bid_amount")
 	}
+	if err := fitsSchedule(d, campaign, strategy); err != nil {
+		return err
+	}
 	var in map[string]json.RawMessage
 	_ = json.Unmarshal(changed["targeting"], &in) // it was checked; none, if it does not change
 	for _, key := range []string{"custom_audiences", "excluded_custom_audiences"} {
@@ -285,6 +288,9 @@ func (n *Network) put(account, edge string, d *node, set map[string]json.RawMess
 		default:
 			next.values[name] = raw
 		}
+	}
+	if s := textOf(set["bid_strategy"]); s != "" && s != "LOWEST_COST_WITH_MIN_ROAS" && set["bid_constraints"] == nil {
+		delete(next.values, "bid_constraints") // our inference: they go with the strategy
 	}
 	if err := n.fits(next, was, set, now); err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (p *publisher) Costs(ctx context.Context, from, until string, yield func(ac
 		err := p.pages(ctx, p.account()+"/insights", query, func(in map[string]json.RawMessage) error {
 			c, ok := p.cost(in)
 			c.Object = activation.ObjectRef{Kind: l.kind, ID: scalar(in[l.id])}
-			if !ok || !numberPattern.MatchString(c.Object.ID) {
+			if !ok || !numberPattern.MatchString(c.Object.ID) || c.Date < from || c.Date > until {
 				e := classAnswer.error(envelope{})
 				e.Message += " (a row of costs)"
 				return e
@@ -58,7 +58,8 @@ func (p *publisher) Costs(ctx context.Context, from, until string, yield func(ac
 // cost reads one row. Numbers are texts there, and what did not happen is left out.
 func (p *publisher) cost(in map[string]json.RawMessage) (activation.Cost, bool) {
 	c := activation.Cost{Date: scalar(in["date_start"]), Currency: scalar(in["account_currency"])}
-	ok := len(c.Date) == len("2006-01-02") && len(c.Currency) == 3
+	last := scalar(in["date_stop"]) // a row of several days would count for the first of them
+	ok := len(c.Date) == len("2006-01-02") && len(c.Currency) == 3 && (last == "" || last == c.Date)
 	for name, to := range map[string]*int64{"impressions": &c.Impressions, "clicks": &c.Clicks} {
 		if text := scalar(in[name]); text != "" {
 			n, err := strconv.ParseInt(text, 10, 64)

@@ -30,6 +30,9 @@ const (
 	fieldContent    = "content"
 	fieldPage       = "page"
 	fieldLink       = "link"
+	fieldFloor      = "roas_floor"
+	fieldSchedule   = "schedule"
+	fieldWindows    = "attribution"
 )
 
 // form is how a value is written at Meta.
@@ -46,6 +49,9 @@ const (
 	asReference // {"creative_id": …}
 	asTargeting // a part of targeting
 	asContent   // a part of object_story_spec
+	asFloor     // {"roas_average_floor": …}
+	asSchedule  // a list of parts of the week, and pacing_type beside it
+	asWindows   // a list of {"event_type": …, "window_days": …}
 )
 
 // member is a field and how Meta has it.
@@ -195,10 +201,22 @@ var levels = []level{
 			money("lifetime_spend_cap", "Most in all", "lifetime_spend_cap", "What the ad set may cost in all, where its campaign has the budget."),
 			bid("The most, or the aim, of what one result may cost, by the bid strategy."),
 			strategy("How it bids, where the ad set has the budget."),
+			{ObjectField: provider.ObjectField{
+				Name: fieldFloor, Label: "ROAS floor", Type: "number", Example: "1.5", Operation: activation.OpBid,
+				Help: "The least value per cost that is aimed at on average (1.5 = 150 %), with LOWEST_COST_WITH_MIN_ROAS only, from 0.01 to 1000. It goes with another bid strategy.",
+			}, param: "bid_constraints", form: asFloor},
 			moment("start_time", "Start", "start_time", "When it begins."),
 			emptied(moment("end_time", "End", "end_time", "When it ends. Empty = it goes on; a lifetime budget needs an end."), "0"),
 			{ObjectField: provider.ObjectField{
-				Name: "optimization_goal", Label: "Optimised for", Type: "text", Required: true, Fixed: true, Example: "OFFSITE_CONVERSIONS",
+				Name: fieldSchedule, Label: "Schedule", Type: "list", Example: "mon-fri 09:00-17:00,sat 10:00-14:00", Aliases: []string{"adset_schedule", "day parting"},
+				Help: "The hours of the week in which it runs, divided by commas: days (mon tue wed thu fri sat sun, or from-to), then the time by whole hours up to 24:00, in the time zone of who sees the ads, or with account behind it in that of the account. Empty = always. It needs a lifetime budget.",
+			}, param: "adset_schedule", form: asSchedule, empty: "[]"},
+			{ObjectField: provider.ObjectField{
+				Name: fieldWindows, Label: "Attribution", Type: "list", Example: "7d_click,1d_view", Aliases: []string{"attribution_spec", "attribution setting"},
+				Help: "How long after a click (7d_click or 1d_click), a view (1d_view) or an engaged view of a video (1d_ev) a conversion counts for it, divided by commas. Which go together depends on the goal; Meta says where they do not.",
+			}, param: "attribution_spec", form: asWindows},
+			{ObjectField: provider.ObjectField{
+				Name: "optimization_goal", Label: "Optimised for", Type: "text", Required: true, Example: "OFFSITE_CONVERSIONS",
 				Help: "What Meta looks for, as Meta names it: LINK_CLICKS, LANDING_PAGE_VIEWS, OFFSITE_CONVERSIONS, REACH and the like.",
 			}, param: "optimization_goal"},
 			{ObjectField: provider.ObjectField{

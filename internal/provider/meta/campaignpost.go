@@ -49,6 +49,10 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 	out := make([]provider.EditOutcome, len(edits))
 	var sent []posting
 	for i, e := range edits {
+		if _, known := was[e.Object.ID]; retargets(e) && !known { // the rest of its targeting would be lost
+			out[i] = provider.EditOutcome{State: provider.EditRefused, Code: classObject.code, Text: classObject.message, Answer: "it was not sent"}
+			continue
+		}
 		w, problem := p.write(e, was[e.Object.ID])
 		if problem != nil {
 			out[i] = *problem
@@ -271,16 +275,26 @@ func (p *publisher) mayEdit(ctx context.Context) bool {
 func (p *publisher) targetings(ctx context.Context, edits []provider.Edit) (map[string]json.RawMessage, error) {
 	var ids []string
 	for _, e := range edits {
-		if e.Operation != activation.OpCreate && e.Operation != activation.OpDelete && targets(e) && numberPattern.MatchString(e.Object.ID) {
+		if retargets(e) {
 			ids = append(ids, e.Object.ID)
 		}
 	}
 	out := map[string]json.RawMessage{}
 	err := p.look(ctx, len(ids), func(i int) (string, string) { return ids[i], "targeting" }, func(i int, in map[string]json.RawMessage) error {
+		if scalar(in["id"]) != ids[i] || len(in["targeting"]) == 0 { // every ad set has one
+			e := classAnswer.error(envelope{})
+			e.Message += " (the targeting of an ad set)"
+			return e
+		}
 		out[ids[i]] = in["targeting"]
 		return nil
 	})
 	return out, err
+}
+
+// retargets reports whether an edit changes the targeting of an ad set that is there.
+func retargets(e provider.Edit) bool {
+	return e.Type == typeSet && e.Operation != activation.OpCreate && e.Operation != activation.OpDelete && targets(e) && numberPattern.MatchString(e.Object.ID)
 }
 
 // unsent marks the error of a call that only reads: nothing was changed by it.

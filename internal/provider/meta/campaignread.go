@@ -194,11 +194,11 @@ func (p *publisher) Structure(ctx context.Context, yield func(provider.ObjectSta
 		query := url.Values{"fields": {l.fields()}}
 		err := p.pages(ctx, p.account()+"/"+l.edge, query, func(in map[string]json.RawMessage) error {
 			s, gone := p.state(l, in)
+			if !numberPattern.MatchString(s.ID) || l.up != "" && !numberPattern.MatchString(s.Parent.ID) { // it would pass for gone
+				return classAnswer.error(envelope{})
+			}
 			if gone || !there[s.Parent] {
 				return nil
-			}
-			if !numberPattern.MatchString(s.ID) {
-				return classAnswer.error(envelope{})
 			}
 			if inside {
 				there[s.ObjectRef] = true
@@ -223,7 +223,7 @@ func (p *publisher) pages(ctx context.Context, path string, query url.Values, yi
 	seen := map[string]bool{}
 	for range maxStructurePages {
 		var page struct {
-			Data   []map[string]json.RawMessage `json:"data"`
+			Data   *[]map[string]json.RawMessage `json:"data"`
 			Paging struct {
 				Cursors struct {
 					After string `json:"after"`
@@ -234,7 +234,12 @@ func (p *publisher) pages(ctx context.Context, path string, query url.Values, yi
 		if _, err := p.m.call(ctx, http.MethodGet, path, query, nil, &page); err != nil {
 			return notABatch(err)
 		}
-		for _, row := range page.Data {
+		if page.Data == nil { // no list is no empty list
+			e := classAnswer.error(envelope{})
+			e.Message += " (a page without a list)"
+			return e
+		}
+		for _, row := range *page.Data {
 			if err := yield(row); err != nil {
 				return err
 			}

@@ -80,6 +80,8 @@ func (p *publisher) write(e provider.Edit, was json.RawMessage) (w written, prob
 		case create, m.form == asTargeting:
 		case m.empty == "":
 			return w, unwritable(field, "meta does not let this be emptied")
+		case m.form == asSchedule:
+			w.setSchedule(nil)
 		default:
 			w.form.Set(m.param, m.empty)
 		}
@@ -179,12 +181,41 @@ func (p *publisher) writeValue(w *written, m member, v string) *provider.EditOut
 			return unwritable(m.Name, "what it refers to is not there")
 		}
 		v = `{"creative_id":"` + v + `"}`
+	case asFloor:
+		text, floor, ok := writeFloor(v)
+		if !ok {
+			return unwritable(m.Name, "the floor must be a number from 0.01 to 1000, such as 1.5")
+		}
+		w.told(m.Name, v, floor)
+		v = text
+	case asSchedule:
+		week, ok := parseWeek(provider.List(v))
+		if !ok {
+			return unwritable(m.Name, "a part of the schedule must be days and whole hours such as mon-fri 09:00-17:00, with or without account behind them")
+		}
+		w.told(m.Name, v, week.String())
+		w.setSchedule(week)
+		return nil
+	case asWindows:
+		list, ok := parseWindows(provider.List(v))
+		if !ok {
+			return unwritable(m.Name, "an attribution window must be days and what counts, such as 7d_click")
+		}
+		w.told(m.Name, v, list.String())
+		v = list.spec()
 	case asTargeting, asContent:
 		return nil // written as a whole
 	case asText:
 	}
 	w.form.Set(m.param, v)
 	return nil
+}
+
+// told notes a value that is kept in another form than it was asked for.
+func (w *written) told(field, asked, kept string) {
+	if asked != kept {
+		w.values[field] = kept
+	}
 }
 
 // unwritable is the outcome of an edit that Meta is not asked for.
@@ -243,6 +274,12 @@ func (p *publisher) readValue(m member, raw json.RawMessage, into map[string]str
 		put(into, m.Name, idOf(raw))
 	case asTargeting:
 		readTargeting(raw, into)
+	case asFloor:
+		put(into, m.Name, readFloor(raw))
+	case asSchedule:
+		put(into, m.Name, readWeek(raw).String())
+	case asWindows:
+		put(into, m.Name, readWindows(raw).String())
 	case asContent:
 		readStory(raw, into)
 	case asText, asBool:

