@@ -347,36 +347,23 @@ func (n *Campaigns) Spend(c activation.Cost) {
 	}
 }
 
+var campaignScripts = providertest.Scripts{
+	Calls: fault.Fault{Network: "google", Op: "mutate"},
+	Token: fault.Fault{Path: "/v*"},
+	Own: map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){
+		providertest.RefuseWhole: providertest.Errors(400, ""),
+		providertest.RefuseEdit:  providertest.Rows(0, "campaignError.INVALID_CAMPAIGN_NAME"),
+		providertest.LaterEdit:   providertest.Rows(0, "databaseError.CONCURRENT_MODIFICATION"),
+		providertest.UnknownEdit: providertest.Rows(0, "internalError.INTERNAL_ERROR"),
+	},
+}
+
 // Fail scripts the fault.
 func (n *Campaigns) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "google", Op: "mutate"}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Lost:
-		script.Kind = fault.Cut
-	case providertest.Broken:
-		script.Kind, script.Applied, script.Status = fault.Status, true, 500
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Op, script.Path, script.Times = fault.Token, "", "/v*", -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-	case providertest.RefuseWhole:
-		script.Kind, script.Code = fault.Error, 400
-	case providertest.RefuseEdit:
-		script.Kind, script.Row, script.Rows, script.Message = fault.Invalid, f.Row, 1, "campaignError.INVALID_CAMPAIGN_NAME"
-	case providertest.LaterEdit:
-		script.Kind, script.Row, script.Rows, script.Message = fault.Invalid, f.Row, 1, "databaseError.CONCURRENT_MODIFICATION"
-	case providertest.UnknownEdit:
-		script.Kind, script.Row, script.Rows, script.Message, script.Applied = fault.Invalid, f.Row, 1, "internalError.INTERNAL_ERROR", f.Applied
-	default:
-		return fmt.Errorf("google ads does not fail by %q", f.Kind)
+	script, err := campaignScripts.Of(f)
+	if err == nil {
+		_, err = n.faults.Add(script)
 	}
-	_, err := n.faults.Add(script)
 	return err
 }
 

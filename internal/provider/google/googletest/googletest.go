@@ -149,34 +149,28 @@ func (n *Network) Hosts() []string {
 // Fail scripts the fault. Google names bad rows before it takes a request and
 // counts them without a position afterwards: row 0 is of the second sort.
 func (n *Network) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "google", Method: "POST", Path: "/v1/*:*"}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Broken:
-		script.Kind, script.Applied, script.Status = fault.Status, true, 500
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Method, script.Path, script.Times = fault.Token, "", "/v1/*", -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-	case providertest.RefuseWhole:
-		script.Kind, script.Code = fault.Error, 400
-	case providertest.BadRow:
-		script.Kind, script.Code, script.Subcode, script.Message = fault.Error, 400, f.Row+1, "INVALID_SHA256_FORMAT"
-		if f.Row == 0 {
-			script.Kind, script.Rows = fault.Invalid, 1
-		}
-	case providertest.Late:
+	if f.Kind == providertest.Late {
 		return nil // it always is
-	default:
-		return fmt.Errorf("google does not fail by %q", f.Kind)
 	}
-	_, err := n.faults.Add(script)
+	script, err := scripts.Of(f)
+	if err == nil {
+		_, err = n.faults.Add(script)
+	}
 	return err
+}
+
+var scripts = providertest.Scripts{
+	Calls: fault.Fault{Network: "google", Method: "POST", Path: "/v1/*:*"},
+	Token: fault.Fault{Path: "/v1/*"},
+	Own: map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){
+		providertest.RefuseWhole: providertest.Errors(400, ""),
+		providertest.BadRow: func(f providertest.Fault, s *fault.Fault) {
+			s.Kind, s.Code, s.Subcode, s.Message = fault.Error, 400, f.Row+1, "INVALID_SHA256_FORMAT"
+			if f.Row == 0 {
+				s.Kind, s.Rows = fault.Invalid, 1
+			}
+		},
+	},
 }
 
 // Heal removes all faults and processes what was accepted.

@@ -160,31 +160,21 @@ func (n *Network) Hosts() []string {
 
 // Fail scripts the fault.
 func (n *Network) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "linkedin", Op: "users"}
+	s := providertest.Scripts{
+		Calls: fault.Fault{Network: "linkedin", Op: "users"},
+		Token: fault.Fault{Path: "/rest/*"},
+		Own: map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){
+			providertest.RefuseWhole: func(_ providertest.Fault, s *fault.Fault) { s.Kind, s.Status, s.Code = fault.Error, 400, 100 },
+			providertest.BadRow:      providertest.Rows(0, ""),
+		},
+	}
 	if n.events {
-		script.Op = "events"
+		s.Calls.Op = "events"
 	}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Broken:
-		script.Kind, script.Applied, script.Status = fault.Status, true, 500
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Op, script.Path, script.Times = fault.Token, "", "/rest/*", -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-	case providertest.RefuseWhole:
-		script.Kind, script.Status, script.Code = fault.Error, 400, 100
-	case providertest.BadRow:
-		script.Kind, script.Rows, script.Row = fault.Invalid, 1, f.Row
-	default:
-		return fmt.Errorf("linkedin does not fail by %q", f.Kind)
+	script, err := s.Of(f)
+	if err == nil {
+		_, err = n.faults.Add(script)
 	}
-	_, err := n.faults.Add(script)
 	return err
 }
 

@@ -370,40 +370,32 @@ func (n *Campaigns) Spend(c activation.Cost) {
 	})
 }
 
-// Fail scripts the fault. Only batches that change something and single edits are
-// posted; within a batch, operations have paths of their own.
-func (n *Campaigns) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "meta", Method: "POST"}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Lost:
-		script.Kind = fault.Cut
-	case providertest.Broken:
-		script.Kind, script.Applied, script.Status = fault.Status, true, 500
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Method, script.Times = fault.Token, "", -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-		if f.Wait == 0 { // the account's call limit, which names no time
-			script.Kind, script.Code = fault.Error, 17
-		}
-	case providertest.RefuseWhole:
-		script.Kind, script.Code = fault.Error, 100
-	case providertest.RefuseEdit:
-		script.Kind, script.Code, script.Path, script.Skip = fault.Error, 100, "/batch/*", f.Row
-	case providertest.LaterEdit:
-		script.Kind, script.Code, script.Path, script.Skip = fault.Error, 17, "/batch/*", f.Row
-	case providertest.UnknownEdit:
-		script.Kind, script.Applied, script.Path, script.Skip = fault.Timeout, f.Applied, "/batch/*", f.Row
-	default:
-		return fmt.Errorf("meta does not fail by %q", f.Kind)
+// part makes scripts of what becomes of one operation of a batch, which have paths of
+// their own.
+func part(kind fault.Kind, code int) func(providertest.Fault, *fault.Fault) {
+	return func(f providertest.Fault, s *fault.Fault) {
+		s.Kind, s.Code, s.Applied, s.Path, s.Skip = kind, code, f.Applied, "/batch/*", f.Row
 	}
-	_, err := n.box.Fault(script)
+}
+
+// campaignScripts: only batches that change something and single edits are posted.
+var campaignScripts = providertest.Scripts{
+	Calls: fault.Fault{Network: "meta", Method: "POST"},
+	Own: map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){
+		providertest.Throttle:    throttle,
+		providertest.RefuseWhole: providertest.Errors(100, ""),
+		providertest.RefuseEdit:  part(fault.Error, 100),
+		providertest.LaterEdit:   part(fault.Error, 17),
+		providertest.UnknownEdit: part(fault.Timeout, 0),
+	},
+}
+
+// Fail scripts the fault.
+func (n *Campaigns) Fail(f providertest.Fault) error {
+	script, err := campaignScripts.Of(f)
+	if err == nil {
+		_, err = n.box.Fault(script)
+	}
 	return err
 }
 

@@ -152,32 +152,29 @@ func (n *Network) Hosts() []string {
 
 // Fail scripts the fault.
 func (n *Network) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "meta", Path: n.path}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Broken:
-		script.Kind, script.Applied, script.Status = fault.Status, true, 500
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Path, script.Times = fault.Token, "", -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-		if f.Wait == 0 { // the account's call limit, which names no time
-			script.Kind, script.Code = fault.Error, 17
-		}
-	case providertest.RefuseWhole:
-		script.Kind, script.Code = fault.Error, 100
-	case providertest.BadRow:
-		script.Kind, script.Rows = fault.Invalid, 1
-	default:
-		return fmt.Errorf("meta does not fail by %q", f.Kind)
+	script, err := scripts(n.path).Of(f)
+	if err == nil {
+		_, err = n.box.Fault(script)
 	}
-	_, err := n.box.Fault(script)
 	return err
+}
+
+// throttle is the account's call limit where no time is named.
+func throttle(f providertest.Fault, s *fault.Fault) {
+	if f.Wait == 0 {
+		s.Kind, s.Code = fault.Error, 17
+	}
+}
+
+func scripts(path string) providertest.Scripts {
+	return providertest.Scripts{
+		Calls: fault.Fault{Network: "meta", Path: path},
+		Own: map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){
+			providertest.Throttle:    throttle,
+			providertest.RefuseWhole: providertest.Errors(100, ""),
+			providertest.BadRow:      func(_ providertest.Fault, s *fault.Fault) { s.Kind, s.Rows = fault.Invalid, 1 },
+		},
+	}
 }
 
 // Heal removes all faults.

@@ -236,36 +236,22 @@ func (n *Network) Spend(c activation.Cost) {
 	n.microsoft.Spend(sandbox.Cost{Kind: kind, ID: last(c.Object), Date: c.Date, Impressions: c.Impressions, Clicks: c.Clicks, Micros: c.Micros, Conversions: c.Conversions, Revenue: c.Value})
 }
 
+var scripts = providertest.Scripts{
+	Calls: fault.Fault{Network: "microsoft", Op: "edit"},
+	Own: map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){
+		providertest.RefuseWhole: providertest.Errors(1001, "CampaignServiceInvalidRequest"),
+		providertest.RefuseEdit:  providertest.Rows(1300, "CampaignServiceInvalidName"),
+		providertest.LaterEdit:   providertest.Rows(117, "CallRateExceeded"),
+		providertest.UnknownEdit: providertest.Rows(0, "InternalError"),
+	},
+}
+
 // Fail scripts the fault.
 func (n *Network) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "microsoft", Op: "edit"}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Lost:
-		script.Kind = fault.Cut
-	case providertest.Broken:
-		script.Kind, script.Applied, script.Status = fault.Status, true, http.StatusInternalServerError
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Op, script.Times = fault.Token, "", -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-	case providertest.RefuseWhole:
-		script.Kind, script.Code, script.Message = fault.Error, 1001, "CampaignServiceInvalidRequest"
-	case providertest.RefuseEdit:
-		script.Kind, script.Row, script.Rows, script.Code, script.Message = fault.Invalid, f.Row, 1, 1300, "CampaignServiceInvalidName"
-	case providertest.LaterEdit:
-		script.Kind, script.Row, script.Rows, script.Code, script.Message = fault.Invalid, f.Row, 1, 117, "CallRateExceeded"
-	case providertest.UnknownEdit:
-		script.Kind, script.Row, script.Rows, script.Message, script.Applied = fault.Invalid, f.Row, 1, "InternalError", f.Applied
-	default:
-		return fmt.Errorf("microsoft does not fail by %q", f.Kind)
+	script, err := scripts.Of(f)
+	if err == nil {
+		_, err = n.faults.Add(script)
 	}
-	_, err := n.faults.Add(script)
 	return err
 }
 

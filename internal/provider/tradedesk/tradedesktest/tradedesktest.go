@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"net/url"
-	"time"
 
 	"usher/internal/matchkey"
 	"usher/internal/provider"
@@ -77,29 +76,20 @@ func (n *Network) Hosts() []string {
 
 // Fail scripts the fault.
 func (n *Network) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "tradedesk"}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Broken:
-		script.Kind, script.Applied, script.Status = fault.Status, true, 500
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Times = fault.Token, -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-	case providertest.RefuseWhole:
-		script.Kind, script.Code = fault.Error, 1
-	case providertest.BadRow: // a person has three ids, and so three items
-		script.Kind, script.Row, script.Rows = fault.Invalid, 3*f.Row, 3
-	default:
-		return fmt.Errorf("the trade desk does not fail by %q", f.Kind)
+	script, err := scripts.Of(f)
+	if err == nil {
+		_, err = n.box.Fault(script)
 	}
-	_, err := n.box.Fault(script)
 	return err
+}
+
+var scripts = providertest.Scripts{
+	Calls: fault.Fault{Network: "tradedesk"},
+	Own: map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){
+		providertest.RefuseWhole: providertest.Errors(1, ""),
+		// A person has three ids, and so three items.
+		providertest.BadRow: func(f providertest.Fault, s *fault.Fault) { s.Kind, s.Row, s.Rows = fault.Invalid, 3*f.Row, 3 },
+	},
 }
 
 // Heal removes all faults.
