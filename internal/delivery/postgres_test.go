@@ -51,7 +51,7 @@ func TestCampaignOnPostgres(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		replay := []provider.Replay{provider.ReplayHarmless, provider.ReplayNever}[r.IntN(2)]
 		list := someDeeds(r, 1+r.IntN(20))
-		database := postgrestest.New(t)
+		database := postgrestest.Fresh(t)
 		synctest.Test(t, func(t *testing.T) {
 			w := onPostgres(t, database, r.Uint64(), replay, r.IntN(2) == 0)
 			w.leavesOut(t)
@@ -80,7 +80,7 @@ func TestCrashPointsOnPostgres(t *testing.T) {
 		if s.events { // TestEventsOnDuckDB
 			continue
 		}
-		database := postgrestest.New(t)
+		database := postgrestest.Fresh(t)
 		synctest.Test(t, func(t *testing.T) {
 			w := onPostgres(t, database, 1, s.replay, s.async)
 			if wrong := w.crashIn(t.Context(), s, p, 0); wrong != "" {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 func open(t testing.TB, clock func() time.Time, wake func(kind, id string)) (*store.Store, func() *store.Store) {
 	t.Helper()
-	url := postgrestest.New(t)
+	url := postgrestest.Fresh(t)
 	again := func() *store.Store {
 		s, err := postgres.Open(t.Context(), url, postgres.Options{Wake: wake, Now: clock, MaxConns: 4})
 		if err != nil {

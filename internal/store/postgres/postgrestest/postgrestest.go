@@ -1,5 +1,5 @@
 // Package postgrestest runs a throw-away PostgreSQL for tests: one cluster per
-// test binary, one schema per test.
+// test binary, one schema or one database per test.
 //
 // It uses the initdb and pg_ctl that are installed, starts the cluster at the
 // first call of New on a socket of its own, and stops it in Main. Where they
@@ -27,6 +27,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"usher/internal/store/postgres"
 )
 
 // cluster is the running one.
@@ -75,6 +77,47 @@ func Stop() {
 // schema and nothing else. It is thrown away with the cluster.
 func New(t testing.TB) string {
 	t.Helper()
+	begin(t)
+	name := next()
+	if err := running.admin(context.Background(), `CREATE SCHEMA `+name); err != nil {
+		t.Fatalf("make a schema: %v", err)
+	}
+	return running.url("postgres", name)
+}
+
+// Fresh returns the address of a database of its own with an empty control
+// plane that is up to date. It is a copy of one that was brought up to date once
+// for the test binary: never use it in a test that is about migrating. It is
+// thrown away with the cluster.
+func Fresh(t testing.TB) string {
+	t.Helper()
+	begin(t)
+	if err := template(); err != nil {
+		t.Fatalf("make the template: %v", err)
+	}
+	name := next()
+	if err := running.admin(context.Background(), `CREATE DATABASE `+name+` TEMPLATE uptodate`); err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	return running.url(name, "public")
+}
+
+// template makes the database of which Fresh makes copies.
+var template = sync.OnceValue(func() error {
+	ctx := context.Background()
+	if err := running.admin(ctx, `CREATE DATABASE uptodate`); err != nil {
+		return err
+	}
+	s, err := postgres.Open(ctx, running.url("uptodate", "public"), postgres.Options{})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+})
+
+// begin starts the cluster, or skips the test.
+func begin(t testing.TB) {
+	t.Helper()
 	once.Do(func() { running.fail = running.start() })
 	if errors.Is(running.fail, errMissing) && !strings.Contains(os.Getenv("USHER_MUST_RUN"), "postgres") {
 		t.Skipf("%v; `make deps` installs it", running.fail)
@@ -82,21 +125,18 @@ func New(t testing.TB) string {
 	if running.fail != nil {
 		t.Fatalf("PostgreSQL does not start: %v", running.fail)
 	}
-	name := "t" + strconv.FormatInt(number.Add(1), 10)
-	if err := running.admin(context.Background(), `CREATE SCHEMA `+name); err != nil {
-		t.Fatalf("make a schema: %v", err)
-	}
-	return running.url(name)
 }
+
+func next() string { return "t" + strconv.FormatInt(number.Add(1), 10) }
 
 func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
 
-func (c *cluster) url(schema string) string {
-	return "postgres:///postgres?" + url.Values{"host": {c.dir}, "user": {"usher"}, "search_path": {schema}}.Encode()
+func (c *cluster) url(database, schema string) string {
+	return "postgres:///" + database + "?" + url.Values{"host": {c.dir}, "user": {"usher"}, "search_path": {schema}}.Encode()
 }
 
 func (c *cluster) admin(ctx context.Context, statement string) (err error) {
-	conn, err := pgx.Connect(ctx, c.url("public"))
+	conn, err := pgx.Connect(ctx, c.url("postgres", "public"))
 	if err != nil {
 		return err
 	}
