@@ -41,17 +41,11 @@ nothing is deleted because its file is gone. Applied again it changes nothing.`,
 			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/apply", map[string]any{"files": files, "dry_run": true}, &plan); err != nil {
 				return err
 			}
-			changes := 0
-			for _, s := range plan.Steps {
-				if s.Action != manifest.Unchanged {
-					changes++
-				}
-			}
-			if dryRun || changes == 0 {
-				return a.showSteps(plan, changes)
+			if dryRun || !plan.changes() {
+				return a.showSteps(plan)
 			}
 			if !yes {
-				if err := a.showSteps(plan, changes); err != nil {
+				if err := a.showSteps(plan); err != nil {
 					return err
 				}
 				a.say("Apply these changes? Type yes")
@@ -64,7 +58,7 @@ nothing is deleted because its file is gone. Applied again it changes nothing.`,
 			if _, err := a.client().Do(cmd.Context(), http.MethodPost, "/v2/apply", map[string]any{"files": files}, &done); err != nil {
 				return err
 			}
-			return a.showSteps(done, changes)
+			return a.showSteps(done)
 		},
 	}
 	apply.Flags().StringVarP(&dir, "file", "f", "", "folder, or one file")
@@ -74,13 +68,19 @@ nothing is deleted because its file is gone. Applied again it changes nothing.`,
 	return a.jsonFlag(apply)
 }
 
-func (a *app) showSteps(v appliedView, changes int) error {
+// changes reports whether there is anything to do.
+func (v appliedView) changes() bool {
+	return slices.ContainsFunc(v.Steps, func(s manifest.Step) bool { return s.Action == manifest.Create || s.Action == manifest.Update })
+}
+
+func (a *app) showSteps(v appliedView) error {
 	if a.json {
 		return a.printJSON(v)
 	}
-	rows := [][]string{}
+	rows, of := [][]string{}, map[manifest.Action]int{}
 	for _, s := range v.Steps {
-		if s.Action == manifest.Unchanged {
+		of[s.Action]++
+		if s.Action == manifest.Unchanged && s.Note == "" {
 			continue
 		}
 		what := strings.Join(s.Changes, ", ")
@@ -98,7 +98,11 @@ func (a *app) showSteps(v appliedView, changes int) error {
 	if v.Applied {
 		word = "changed"
 	}
-	a.say("%d %s, %d as declared", changes, word, len(v.Steps)-changes)
+	wait := ""
+	if n := of[manifest.Pending]; n > 0 {
+		wait = fmt.Sprintf(", %d pending", n)
+	}
+	a.say("%d %s, %d as declared%s", of[manifest.Create]+of[manifest.Update], word, of[manifest.Unchanged], wait)
 	return nil
 }
 
@@ -133,8 +137,9 @@ func (a *app) exportCommand() *cobra.Command {
 	export := &cobra.Command{
 		Use: "export", Short: "Write everything declared as YAML files, without secrets", Args: cobra.NoArgs,
 		Long: `Write fields, streams, audiences, the next-best-action hierarchy, payload
-templates, destinations, jobs and priority lists as the YAML that usher apply
-reads. Without a folder it goes to standard output.`,
+templates, destinations, publisher accounts with what is planned for them, jobs
+and priority lists as the YAML that usher apply reads. Without a folder it goes
+to standard output.`,
 		Example: `  usher export -o config/`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var out struct {

@@ -44,6 +44,10 @@ func (m *Manifest) Export(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	accounts, err := m.exportPublishers(ctx, &e, labels)
+	if err != nil {
+		return nil, err
+	}
 	destinations, err := m.Catalog.Store.Destinations(ctx)
 	if err != nil {
 		return nil, err
@@ -70,9 +74,16 @@ func (m *Manifest) Export(ctx context.Context) (map[string]string, error) {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Workflow, b.Workflow))
 	})
 	for _, j := range jobs {
-		doc, err := m.jobDoc(j, names, slugs, labels, templates)
+		w, _, err := m.Catalog.Workflow(j.Workflow)
 		if err != nil {
 			return nil, err
+		}
+		if w.Direction == provider.Editing {
+			continue // it comes with a publisher account
+		}
+		doc := jobDocOf(j, w, names, slugs, labels, templates)
+		if name, ok := accounts[j.Config[provider.PublisherField]]; ok && w.Subject == provider.Campaigns {
+			doc.Config[provider.PublisherField] = name
 		}
 		e.add("jobs/"+fileName(j.Name)+".yaml", doc)
 	}
@@ -143,11 +154,7 @@ func (m *Manifest) exportTemplates(ctx context.Context, e *exporter) (map[string
 	return names, nil
 }
 
-func (m *Manifest) jobDoc(j activation.Job, destinations map[activation.DestinationID]string, slugs map[activation.AudienceID]string, labels map[activation.AuthorizationID]string, templates map[string]string) (jobDoc, error) {
-	w, _, err := m.Catalog.Workflow(j.Workflow)
-	if err != nil {
-		return jobDoc{}, err
-	}
+func jobDocOf(j activation.Job, w provider.Workflow, destinations map[activation.DestinationID]string, slugs map[activation.AudienceID]string, labels map[activation.AuthorizationID]string, templates map[string]string) jobDoc {
 	doc := jobDoc{
 		Kind: kindJob, Name: j.Name, Workflow: j.Workflow, Description: j.Description, Destination: destinations[j.Destination], Stream: j.Stream, Config: declaredConfig(w.Fields, j.Config),
 		Frequency: j.Frequency, TimeOfDay: j.TimeOfDay, DayOfWeek: j.DayOfWeek, Timezone: j.Timezone, QuietTime: j.QuietTimeOfDay, QuietTimezone: j.QuietTimezone, DropQuiet: j.DropQuiet,
@@ -189,7 +196,7 @@ func (m *Manifest) jobDoc(j activation.Job, destinations map[activation.Destinat
 			*d.to = d.is.String()
 		}
 	}
-	return doc, nil
+	return doc
 }
 
 // declaredConfig are settings by their declared types, without secrets and

@@ -8,28 +8,19 @@ import (
 	"usher/internal/activation"
 )
 
-func (w *world) issue(ctx context.Context, d issueDoc, s *Step, user string) error {
+func (d *issueDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
 	h, err := w.best.Hierarchy(ctx)
 	if err != nil {
 		return err
 	}
-	want := activation.Issue{Name: d.Name, Description: d.Description}
-	i := slices.IndexFunc(h.Issues, func(x activation.Issue) bool { return x.Name == d.Name })
-	if i < 0 {
-		s.Action = Create
-		_, err := w.best.CreateIssue(ctx, want, user)
-		return err
-	}
-	have := h.Issues[i]
-	want.ID, want.CreatedAt, want.UpdatedAt = have.ID, have.CreatedAt, have.UpdatedAt
-	if s.compare(have, want) {
-		return nil
-	}
-	_, err = w.best.UpdateIssue(ctx, want, user)
-	return err
+	return settle(ctx, s, user, settling[activation.Issue]{
+		there: h.Issues, is: func(i activation.Issue) bool { return i.Name == d.Name },
+		want:   activation.Issue{Name: d.Name, Description: d.Description},
+		create: w.best.CreateIssue, update: w.best.UpdateIssue,
+	})
 }
 
-func (w *world) group(ctx context.Context, d groupDoc, s *Step, user string) error {
+func (d *groupDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
 	h, err := w.best.Hierarchy(ctx)
 	if err != nil {
 		return err
@@ -38,23 +29,14 @@ func (w *world) group(ctx context.Context, d groupDoc, s *Step, user string) err
 	if err != nil {
 		return err
 	}
-	want := activation.Group{Issue: issue, Name: d.Name, Description: d.Description}
-	i := slices.IndexFunc(h.Groups, func(x activation.Group) bool { return x.Issue == issue && x.Name == d.Name })
-	if i < 0 {
-		s.Action = Create
-		_, err := w.best.CreateGroup(ctx, want, user)
-		return err
-	}
-	have := h.Groups[i]
-	want.ID, want.CreatedAt, want.UpdatedAt = have.ID, have.CreatedAt, have.UpdatedAt
-	if s.compare(have, want) {
-		return nil
-	}
-	_, err = w.best.UpdateGroup(ctx, want, user)
-	return err
+	return settle(ctx, s, user, settling[activation.Group]{
+		there: h.Groups, is: func(g activation.Group) bool { return g.Issue == issue.ID && g.Name == d.Name },
+		want:   activation.Group{Issue: issue.ID, Name: d.Name, Description: d.Description},
+		create: w.best.CreateGroup, update: w.best.UpdateGroup,
+	})
 }
 
-func (w *world) action(ctx context.Context, d actionDoc, s *Step, user string) error {
+func (d *actionDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
 	h, err := w.best.Hierarchy(ctx)
 	if err != nil {
 		return err
@@ -63,42 +45,26 @@ func (w *world) action(ctx context.Context, d actionDoc, s *Step, user string) e
 	if err != nil {
 		return err
 	}
-	g := slices.IndexFunc(h.Groups, func(x activation.Group) bool { return x.Issue == issue && x.Name == d.Group })
+	g := slices.IndexFunc(h.Groups, func(x activation.Group) bool { return x.Issue == issue.ID && x.Name == d.Group })
 	if g < 0 {
 		return unnamed("group_id", "the issue has no group of this name, neither here nor in the files")
 	}
-	want := activation.Action{
-		Group: h.Groups[g].ID, Name: d.Name, Description: d.Description, Eligibility: strings.TrimSpace(d.Eligibility), Priority: d.Priority, Enabled: d.Enabled == nil || *d.Enabled,
-	}
-	i := slices.IndexFunc(h.Actions, func(x activation.Action) bool { return x.Group == want.Group && x.Name == d.Name })
-	if i < 0 {
-		s.Action = Create
-		_, err := w.best.CreateAction(ctx, want, user)
-		return err
-	}
-	have := h.Actions[i]
-	want.ID, want.Audience, want.Negative, want.CreatedAt, want.UpdatedAt = have.ID, have.Audience, have.Negative, have.CreatedAt, have.UpdatedAt
-	if canonical(want.Eligibility) == canonical(have.Eligibility) {
-		want.Eligibility = have.Eligibility
-	}
-	if s.compare(have, want) {
-		return nil
-	}
-	_, err = w.best.UpdateAction(ctx, want, user)
-	return err
+	group := h.Groups[g].ID
+	return settle(ctx, s, user, settling[activation.Action]{
+		there: h.Actions, is: func(a activation.Action) bool { return a.Group == group && a.Name == d.Name },
+		want: activation.Action{
+			Group: group, Name: d.Name, Description: d.Description, Eligibility: strings.TrimSpace(d.Eligibility), Priority: d.Priority, Enabled: d.Enabled == nil || *d.Enabled,
+		},
+		adjust: func(have activation.Action, want *activation.Action) {
+			want.Audience, want.Negative = have.Audience, have.Negative
+			want.Eligibility = sameRule(have.Eligibility, want.Eligibility)
+		},
+		create: w.best.CreateAction, update: w.best.UpdateAction,
+	})
 }
 
-func issueNamed(h activation.Hierarchy, name string) (activation.IssueID, error) {
-	for _, i := range h.Issues {
-		if i.Name == name {
-			return i.ID, nil
-		}
-	}
-	return "", unnamed("issue_id", "there is no issue of this name, neither here nor in the files")
-}
-
-func unnamed(field, message string) error {
-	return &activation.Error{Kind: activation.Invalid, Code: "BADREQ-001", Field: field, Message: message}
+func issueNamed(h activation.Hierarchy, name string) (activation.Issue, error) {
+	return named(h.Issues, "issue_id", "issue", func(i activation.Issue) bool { return i.Name == name })
 }
 
 // exportHierarchy writes issues, each with its groups, each with its actions.

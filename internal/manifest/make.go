@@ -14,6 +14,7 @@ import (
 	"usher/internal/activation"
 	"usher/internal/catalog"
 	"usher/internal/filterql"
+	"usher/internal/provider"
 	"usher/internal/warehouse"
 )
 
@@ -36,7 +37,15 @@ func (w *world) authorization(label, provider string) (activation.AuthorizationI
 	return "", fmt.Sprintf("there is no authorization of %s with this label; create it with usher auth create %s", provider, provider)
 }
 
-func (w *world) field(ctx context.Context, d fieldDoc, s *Step) error {
+func (d *authorizationDoc) apply(_ context.Context, w *world, s *Step, _ string) error {
+	s.Action = Unchanged
+	if _, problem := w.authorization(d.Label, d.Provider); problem != "" {
+		return unnamed("label", problem)
+	}
+	return nil
+}
+
+func (d *fieldDoc) apply(ctx context.Context, w *world, s *Step, _ string) error {
 	f := warehouse.Field{Name: d.Name, Type: warehouse.FieldType(d.Type), Merge: warehouse.MergeRule(d.Merge), Rank: d.Identifier, PII: d.PII, Public: d.Public, Help: d.Description}
 	if f.Merge == "" {
 		f.Merge = warehouse.Latest
@@ -45,14 +54,15 @@ func (w *world) field(ctx context.Context, d fieldDoc, s *Step) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(have.Fields, func(o warehouse.Field) bool { return o.Name == f.Name })
-	if i >= 0 && s.compare(have.Fields[i], f) {
-		return nil
+	declare := func(ctx context.Context, f warehouse.Field, _ string) (warehouse.Field, error) {
+		return f, s.declared(w.cat.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{f}}))
 	}
-	return s.declared(w.cat.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{f}}))
+	return settle(ctx, s, "", settling[warehouse.Field]{
+		there: have.Fields, is: func(o warehouse.Field) bool { return o.Name == f.Name }, want: f, create: declare, update: declare,
+	})
 }
 
-func (w *world) stream(ctx context.Context, d streamDoc, s *Step) error {
+func (d *streamDoc) apply(ctx context.Context, w *world, s *Step, _ string) error {
 	want := warehouse.Stream{Name: d.Name, ReferenceKey: d.ReferenceKey, MessageID: d.MessageID, TimestampField: d.TimestampField, DateOrder: d.DateOrder, PhoneCountry: d.PhoneCountry, RetentionDays: d.RetentionDays}
 	have, err := w.cat.Warehouse.Schema(ctx)
 	if err != nil {
@@ -64,8 +74,8 @@ func (w *world) stream(ctx context.Context, d streamDoc, s *Step) error {
 			mappings[m.Field] = m.Expression
 		}
 	}
-	i := slices.IndexFunc(have.Streams, func(o warehouse.Stream) bool { return o.Name == d.Name })
-	if i >= 0 {
+	s.Action = Create
+	if i := slices.IndexFunc(have.Streams, func(o warehouse.Stream) bool { return o.Name == d.Name }); i >= 0 {
 		same := s.compare(have.Streams[i], want)
 		if !reflect.DeepEqual(mappings, orEmpty(d.Mappings)) {
 			s.Action, s.Changes, same = Update, append(s.Changes, "mappings"), false
@@ -81,7 +91,7 @@ func (w *world) stream(ctx context.Context, d streamDoc, s *Step) error {
 	return s.declared(w.cat.DeclareStream(ctx, want, all))
 }
 
-func (w *world) identity(ctx context.Context, d identityDoc, s *Step) error {
+func (d *identityDoc) apply(ctx context.Context, w *world, s *Step, _ string) error {
 	want := warehouse.Identity{MaxIdentifiers: cmp.Or(d.MaxIdentifiers, warehouse.DefaultMaxIdentifiers), StopList: d.StopList}
 	have, err := w.cat.Warehouse.Schema(ctx)
 	if err != nil {
@@ -103,35 +113,36 @@ func orEmpty(m map[string]string) map[string]string {
 
 // declared notes what a change of the schema asks for.
 func (s *Step) declared(rebuild []string, err error) error {
-	if s.Action == "" {
-		s.Action = Create
-	}
 	if len(rebuild) > 0 {
 		s.Note = "a rebuild is needed to reach messages received before: " + strings.Join(rebuild, ", ")
 	}
 	return err
 }
 
-func (w *world) audience(ctx context.Context, d audienceDoc, s *Step, user string) error {
-	want := activation.Audience{Slug: d.Slug, Name: d.Name, Description: d.Description, Rule: strings.TrimSpace(d.Rule), Public: d.Public}
-	have, err := w.cat.Audience(ctx, d.Slug)
-	if errors.Is(err, activation.ErrNotFound) {
-		s.Action = Create
-		_, err = w.cat.CreateAudience(ctx, want, user)
-		return err
-	}
+func (d *audienceDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
+	all, err := w.cat.Store.Audiences(ctx)
 	if err != nil {
 		return err
 	}
-	want.ID, want.Kind, want.Version, want.CreatedAt, want.UpdatedAt = have.ID, have.Kind, have.Version, have.CreatedAt, have.UpdatedAt
-	if canonical(want.Rule) == canonical(have.Rule) {
-		want.Rule = have.Rule
+	return settle(ctx, s, user, settling[activation.Audience]{
+		there: all, is: func(a activation.Audience) bool { return a.Slug == d.Slug },
+		want: activation.Audience{Slug: d.Slug, Name: d.Name, Description: d.Description, Rule: strings.TrimSpace(d.Rule), Public: d.Public},
+		adjust: func(have activation.Audience, want *activation.Audience) {
+			want.Kind, want.Rule = have.Kind, sameRule(have.Rule, want.Rule)
+		},
+		create: w.cat.CreateAudience,
+		update: func(ctx context.Context, want activation.Audience, user string) (activation.Audience, error) {
+			return w.cat.ReplaceAudience(ctx, d.Slug, want, user)
+		},
+	})
+}
+
+// sameRule is the rule that is wanted, as it stands there where both mean the same.
+func sameRule(have, want string) string {
+	if canonical(want) == canonical(have) {
+		return have
 	}
-	if s.compare(have, want) {
-		return nil
-	}
-	_, err = w.cat.ReplaceAudience(ctx, d.Slug, want, user)
-	return err
+	return want
 }
 
 // canonical is a rule in its one form, so that layout is no change.
@@ -143,28 +154,19 @@ func canonical(rule string) string {
 	return f.String()
 }
 
-func (w *world) template(ctx context.Context, d templateDoc, s *Step, user string) error {
-	want := activation.Template{Name: d.Name, Description: d.Description, Text: d.Text}
+func (d *templateDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
 	all, err := w.cat.Store.Templates(ctx)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(o activation.Template) bool { return o.Name == d.Name })
-	if i < 0 {
-		s.Action = Create
-		_, err := w.cat.CreateTemplate(ctx, want, user)
-		return err
-	}
-	have := all[i]
-	want.ID, want.CreatedBy, want.CreatedAt, want.UpdatedAt = have.ID, have.CreatedBy, have.CreatedAt, have.UpdatedAt
-	if s.compare(have, want) {
-		return nil
-	}
-	_, err = w.cat.UpdateTemplate(ctx, want, user)
-	return err
+	return settle(ctx, s, user, settling[activation.Template]{
+		there: all, is: func(v activation.Template) bool { return v.Name == d.Name },
+		want:   activation.Template{Name: d.Name, Description: d.Description, Text: d.Text},
+		create: w.cat.CreateTemplate, update: w.cat.UpdateTemplate,
+	})
 }
 
-func (w *world) destination(ctx context.Context, d destinationDoc, s *Step, user string) error {
+func (d *destinationDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
 	auth, problem := activation.AuthorizationID(""), ""
 	if def, err := w.cat.Definition(d.Provider); err != nil || !def.NoAuth() || d.Authorization != "" {
 		auth, problem = w.authorization(d.Authorization, d.Provider)
@@ -176,64 +178,63 @@ func (w *world) destination(ctx context.Context, d destinationDoc, s *Step, user
 	if err != nil {
 		return err
 	}
-	want := activation.Destination{Name: d.Name, Provider: d.Provider, Authorization: auth, Account: d.Account, Mapping: orEmpty(d.Mapping), Config: config, Enabled: d.Enabled == nil || *d.Enabled}
 	all, err := w.cat.Store.Destinations(ctx)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(o activation.Destination) bool { return o.Name == d.Name })
-	if i < 0 {
-		s.Action = Create
-		made, err := w.cat.CreateDestination(ctx, want, user)
-		if err == nil && !want.Enabled {
-			made.Enabled = false
-			_, err = w.cat.UpdateDestination(ctx, made, user)
-		}
-		return err
+	is := func(o activation.Destination) bool { return o.Name == d.Name }
+	if i := slices.IndexFunc(all, is); i >= 0 && all[i].Provider != d.Provider {
+		return unnamed("provider", "can't be changed; name another destination")
 	}
-	have := all[i]
-	if have.Provider != d.Provider {
-		return &activation.Error{Kind: activation.Invalid, Field: "provider", Message: "can't be changed; name another destination"}
-	}
-	want.ID, want.CreatedAt, want.UpdatedAt = have.ID, have.CreatedAt, have.UpdatedAt
-	def, err := w.cat.Definition(d.Provider)
-	if err != nil {
-		return err
-	}
-	filled := want
-	filled.Config = catalog.WithDefaults(def.DestinationFields, config)
-	if s.compare(have, filled) {
-		return nil
-	}
-	if have.Mapping != nil && !reflect.DeepEqual(have.Mapping, want.Mapping) {
-		s.Note = "everybody's old keys are taken away and the new ones added at the next run"
-	}
-	_, err = w.cat.UpdateDestination(ctx, want, user)
-	return err
+	return settle(ctx, s, user, settling[activation.Destination]{
+		there: all, is: is,
+		want: activation.Destination{Name: d.Name, Provider: d.Provider, Authorization: auth, Account: d.Account, Mapping: orEmpty(d.Mapping), Config: config, Enabled: d.Enabled == nil || *d.Enabled},
+		adjust: func(have activation.Destination, want *activation.Destination) {
+			def, _ := w.cat.Definition(d.Provider)
+			keepSecrets(def.DestinationFields, config, have.Config)
+			want.Config = withDefaults(def.DestinationFields, config)
+			if have.Mapping != nil && !reflect.DeepEqual(have.Mapping, want.Mapping) {
+				s.Note = "everybody's old keys are taken away and the new ones added at the next run"
+			}
+		},
+		create: func(ctx context.Context, want activation.Destination, user string) (activation.Destination, error) {
+			made, err := w.cat.CreateDestination(ctx, want, user)
+			if err == nil && !want.Enabled {
+				made.Enabled = false
+				made, err = w.cat.UpdateDestination(ctx, made, user)
+			}
+			return made, err
+		},
+		update: w.cat.UpdateDestination,
+	})
 }
 
-func (w *world) priorityList(ctx context.Context, d priorityListDoc, s *Step, user string) error {
-	destinations, err := w.cat.Store.Destinations(ctx)
+// withDefaults are settings with the defaults of those that were not given, and those
+// that nobody knows as they were given, to be refused.
+func withDefaults(fields []provider.Field, given map[string]string) map[string]string {
+	out := maps.Clone(given)
+	maps.Copy(out, catalog.WithDefaults(fields, given))
+	return out
+}
+
+func (w *world) destinationNamed(ctx context.Context, name string) (activation.Destination, error) {
+	all, err := w.cat.Store.Destinations(ctx)
+	if err != nil {
+		return activation.Destination{}, err
+	}
+	return named(all, "destination_id", "destination", func(o activation.Destination) bool { return o.Name == name })
+}
+
+func (d *priorityListDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
+	destination, err := w.destinationNamed(ctx, d.Destination)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(destinations, func(o activation.Destination) bool { return o.Name == d.Destination })
-	if i < 0 {
-		return &activation.Error{Kind: activation.Invalid, Field: "destination_id", Message: "there is no destination of this name, neither here nor in the files"}
-	}
-	want := activation.PriorityList{Name: d.Name, Destination: destinations[i].ID}
 	all, err := w.cat.PriorityLists(ctx, "")
 	if err != nil {
 		return err
 	}
-	i = slices.IndexFunc(all, func(o activation.PriorityList) bool { return o.Name == d.Name })
-	if i < 0 {
-		s.Action = Create
-		_, err := w.cat.CreatePriorityList(ctx, want, d.Audiences, user)
-		return err
-	}
-	have := all[i]
-	want.ID, want.CreatedAt, want.UpdatedAt = have.ID, have.CreatedAt, have.UpdatedAt
+	want := activation.PriorityList{Name: d.Name, Destination: destination.ID}
 	for _, slug := range d.Audiences {
 		a, err := w.cat.Audience(ctx, slug)
 		if err != nil && !errors.Is(err, activation.ErrNotFound) {
@@ -241,15 +242,20 @@ func (w *world) priorityList(ctx context.Context, d priorityListDoc, s *Step, us
 		}
 		want.Audiences = append(want.Audiences, a.ID)
 	}
-	if s.compare(have, want) {
-		return nil
-	}
-	_, err = w.cat.UpdatePriorityList(ctx, want, d.Audiences, user)
-	return err
+	return settle(ctx, s, user, settling[activation.PriorityList]{
+		there: all, is: func(l activation.PriorityList) bool { return l.Name == d.Name }, want: want,
+		create: func(ctx context.Context, l activation.PriorityList, user string) (activation.PriorityList, error) {
+			l.Audiences = nil
+			return w.cat.CreatePriorityList(ctx, l, d.Audiences, user)
+		},
+		update: func(ctx context.Context, l activation.PriorityList, user string) (activation.PriorityList, error) {
+			return w.cat.UpdatePriorityList(ctx, l, d.Audiences, user)
+		},
+	})
 }
 
-func (w *world) job(ctx context.Context, d jobDoc, s *Step, user string) error {
-	spec, err := w.spec(ctx, d)
+func (d *jobDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
+	spec, err := w.spec(ctx, *d)
 	if err != nil {
 		return err
 	}
@@ -266,6 +272,9 @@ func (w *world) job(ctx context.Context, d jobDoc, s *Step, user string) error {
 		return err
 	}
 	have := w.jobs[i]
+	if workflow, _, e := w.cat.Workflow(have.Workflow); e == nil && workflow.Direction == provider.Editing {
+		return err // it comes with a publisher account, and nobody declares it
+	}
 	if have.State == activation.JobKilled {
 		return &activation.Error{Kind: activation.Invalid, Field: "name", Message: "a job of this name was ended for good; delete it first, or choose another name"}
 	}
@@ -303,15 +312,13 @@ func (w *world) spec(ctx context.Context, d jobDoc) (catalog.JobSpec, error) {
 		wrong = append(wrong, refusal(err))
 	}
 	if d.Destination != "" {
-		all, err := w.cat.Store.Destinations(ctx)
-		if err != nil {
+		destination, err := w.destinationNamed(ctx, d.Destination)
+		if refused := refusal(err); refused != nil {
+			wrong = append(wrong, refused)
+		} else if err != nil {
 			return spec, err
 		}
-		if i := slices.IndexFunc(all, func(o activation.Destination) bool { return o.Name == d.Destination }); i >= 0 {
-			spec.Destination = all[i].ID
-		} else {
-			wrong.add("destination_id", "there is no destination of this name, neither here nor in the files")
-		}
+		spec.Destination = destination.ID
 	}
 	for _, label := range d.Authorizations {
 		id, problem := w.authorization(label, "")
@@ -321,6 +328,9 @@ func (w *world) spec(ctx context.Context, d jobDoc) (catalog.JobSpec, error) {
 		}
 		spec.Authorizations = append(spec.Authorizations, id)
 	}
+	if refused := refusal(w.dropFolder(ctx, d, spec.Config)); refused != nil {
+		wrong = append(wrong, refused)
+	}
 	w.storedSecrets(d, &spec)
 	if len(wrong) > 0 {
 		return spec, wrong
@@ -328,21 +338,24 @@ func (w *world) spec(ctx context.Context, d jobDoc) (catalog.JobSpec, error) {
 	return spec, nil
 }
 
-// storedSecrets keeps the secret settings of a job that is there: a file has
-// none.
+// storedSecrets keeps the secret settings of a job that is there.
 func (w *world) storedSecrets(d jobDoc, spec *catalog.JobSpec) {
 	workflow, _, err := w.cat.Workflow(d.Workflow)
 	if err != nil {
 		return
 	}
 	for _, j := range w.jobs {
-		if j.Name != d.Name || j.Workflow != workflow.Name {
-			continue
+		if j.Name == d.Name && j.Workflow == workflow.Name {
+			keepSecrets(workflow.Fields, spec.Config, j.Config)
 		}
-		for _, f := range workflow.Fields {
-			if _, given := spec.Config[f.Name]; f.Secret && !given && j.Config[f.Name] != "" {
-				spec.Config[f.Name] = j.Config[f.Name]
-			}
+	}
+}
+
+// keepSecrets puts in the secret settings that there are: a file has none.
+func keepSecrets(fields []provider.Field, config, there map[string]string) {
+	for _, f := range fields {
+		if _, given := config[f.Name]; f.Secret && !given && there[f.Name] != "" {
+			config[f.Name] = there[f.Name]
 		}
 	}
 }
@@ -389,9 +402,3 @@ func (r refusals) Error() string {
 
 // Each returns one error per wrong field.
 func (r refusals) Each() []*activation.Error { return r }
-
-func refusal(err error) *activation.Error {
-	var e *activation.Error
-	errors.As(err, &e)
-	return e
-}

@@ -11,6 +11,7 @@ import (
 	"usher/internal/catalog"
 	"usher/internal/decision"
 	"usher/internal/filterql"
+	"usher/internal/publishing"
 	"usher/internal/store"
 	"usher/internal/warehouse"
 )
@@ -33,6 +34,10 @@ type Manifest struct {
 	Decisions *decision.Decisions
 	Jobs      Jobs
 	Plane     Plane
+	Desk      Desk
+	// Publishing is what the desk is made of: a plan tries on one of its own, which
+	// stores nothing.
+	Publishing publishing.Config
 }
 
 // Action is what becomes of a thing.
@@ -45,6 +50,9 @@ const (
 	Update Action = "update"
 	// Unchanged: it is there as it is declared.
 	Unchanged Action = "unchanged"
+	// Pending: it can't be made yet, and the note says what it waits for. Applied again
+	// then, it is made.
+	Pending Action = "pending"
 )
 
 // Step is what a plan does with one thing.
@@ -103,6 +111,8 @@ func (m *Manifest) Apply(ctx context.Context, files map[string]string, user stri
 type world struct {
 	cat    *catalog.Catalog
 	best   *decision.Decisions
+	desk   Desk
+	trial  Desk // on a shadow, also in the real world
 	auths  []activation.Authorization
 	jobs   []activation.Job
 	shadow bool
@@ -117,7 +127,7 @@ func (m *Manifest) world(ctx context.Context, pretend bool) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{cat: m.Catalog, best: m.Decisions, auths: auths, jobs: jobs, shadow: pretend}
+	w := &world{cat: m.Catalog, best: m.Decisions, desk: m.Desk, trial: m.trial(), auths: auths, jobs: jobs, shadow: pretend}
 	if !pretend {
 		return w, nil
 	}
@@ -137,6 +147,7 @@ func (m *Manifest) world(ctx context.Context, pretend bool) (*world, error) {
 	over := &shadow{real: m.Catalog.Store}
 	cfg.Store, cfg.Warehouse = over, plane
 	w.cat = catalog.New(cfg)
+	w.desk = w.trial
 	w.best = pretended(over, plane, decision.Config{Catalog: w.cat, Jobs: w.cat, Now: cfg.Now})
 	return w, nil
 }
@@ -148,7 +159,7 @@ func (w *world) play(ctx context.Context, things []thing, user string) (steps []
 	things = ordered(things)
 	for _, t := range things {
 		s := Step{Kind: t.kind, Name: t.name, File: t.file, Line: lineOf(t.node, "kind")}
-		problems, err := w.do(ctx, t, &s, user)
+		problems, err := t.problems(t.doc.apply(ctx, w, &s, user))
 		if err != nil {
 			return steps, wrong, err
 		}
@@ -162,42 +173,6 @@ func (w *world) play(ctx context.Context, things []thing, user string) (steps []
 		steps = append(steps, s)
 	}
 	return steps, wrong, nil
-}
-
-// do makes one thing as it is declared.
-func (w *world) do(ctx context.Context, t thing, s *Step, user string) (Problems, error) {
-	var err error
-	switch d := t.doc.(type) {
-	case *authorizationDoc:
-		s.Action = Unchanged
-		_, problem := w.authorization(d.Label, d.Provider)
-		if problem != "" {
-			return Problems{t.at("label", problem)}, nil
-		}
-	case *fieldDoc:
-		err = w.field(ctx, *d, s)
-	case *streamDoc:
-		err = w.stream(ctx, *d, s)
-	case *identityDoc:
-		err = w.identity(ctx, *d, s)
-	case *audienceDoc:
-		err = w.audience(ctx, *d, s, user)
-	case *issueDoc:
-		err = w.issue(ctx, *d, s, user)
-	case *groupDoc:
-		err = w.group(ctx, *d, s, user)
-	case *actionDoc:
-		err = w.action(ctx, *d, s, user)
-	case *templateDoc:
-		err = w.template(ctx, *d, s, user)
-	case *destinationDoc:
-		err = w.destination(ctx, *d, s, user)
-	case *jobDoc:
-		err = w.job(ctx, *d, s, user)
-	case *priorityListDoc:
-		err = w.priorityList(ctx, *d, s, user)
-	}
-	return t.problems(err)
 }
 
 // problems are the wrong fields of a refused thing; any other error is ours.
@@ -229,7 +204,7 @@ func turn(kind string) int {
 	if kind == kindAction {
 		kind = kindAudience
 	}
-	return slices.Index(kinds, kind)
+	return slices.Index(kindNames(), kind)
 }
 
 // ordered puts things in an order in which each finds what it needs: kind by kind,

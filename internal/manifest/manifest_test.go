@@ -20,8 +20,10 @@ import (
 	"usher/internal/manifest"
 	"usher/internal/provider"
 	"usher/internal/provider/meta"
+	"usher/internal/provider/sftp"
 	"usher/internal/provider/usher"
 	"usher/internal/provider/webhook"
+	"usher/internal/publishing"
 	"usher/internal/store"
 	"usher/internal/store/sqlite"
 	"usher/internal/store/sqlite/sqlitetest"
@@ -44,11 +46,15 @@ type world struct {
 	t     *testing.T
 	store *store.Store
 	plane *duckdb.DB
+	now   time.Time // Sunday, 22 November 2026, 12:00 UTC
 }
+
+func (w *world) clock() time.Time { return w.now }
 
 func newWorld(t *testing.T, label string) *world {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.sqlite")), sqlite.Options{})
+	w := &world{t: t, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	st, err := sqlite.Open(t.Context(), sqlitetest.Fresh(t, filepath.Join(t.TempDir(), "control.sqlite")), sqlite.Options{Now: w.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +68,7 @@ func newWorld(t *testing.T, label string) *world {
 		}
 	})
 	cat := catalog.New(catalog.Config{
-		Store: st, Warehouse: db, Sealer: box{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition(), usher.Definition()}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Store: st, Warehouse: db, Sealer: box{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition(), usher.Definition(), sftp.Definition(), adverts()}, Log: slog.New(slog.DiscardHandler), Now: w.clock,
 	})
 	if _, err := cat.CreateAuthorization(t.Context(), "meta", label, map[string]string{"access_token": "hunter2"}, "ann"); err != nil {
 		t.Fatal(err)
@@ -70,8 +76,16 @@ func newWorld(t *testing.T, label string) *world {
 	if _, err := cat.CreateAuthorization(t.Context(), "webhook", "Our endpoint", map[string]string{"webhook_url": "https://shop.example.com/events"}, "ann"); err != nil {
 		t.Fatal(err)
 	}
+	for _, a := range []activation.Authorization{{Label: "Adverts", Provider: "adverts"}, {Label: "Files", Provider: "sftp"}} {
+		a.KeyID, a.Sealed = "key", []byte("sealed")
+		if _, err := st.CreateAuthorization(t.Context(), a, "ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	best := decision.New(decision.Config{Store: st, Warehouse: db, Catalog: cat, Jobs: cat, Delivery: keepsAll{}})
-	return &world{Manifest: &manifest.Manifest{Catalog: cat, Decisions: best, Jobs: st, Plane: db}, t: t, store: st, plane: db}
+	w.store, w.plane = st, db
+	w.Manifest = &manifest.Manifest{Catalog: cat, Decisions: best, Jobs: st, Plane: db, Desk: publishing.New(w.publishers()), Publishing: w.publishers()}
+	return w
 }
 
 // shop is a whole configuration, in an order in which nothing finds what it
@@ -329,7 +343,7 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 22 {
+	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 24 {
 		t.Errorf("its own export changes something: %+v", again)
 	}
 	other := newWorld(t, "Our Meta")
@@ -386,9 +400,9 @@ func TestProblems(t *testing.T) {
 		"listed twice":     {"kind: priority_list\nname: L\ndestination: Shop\naudiences: [home, never-discounted]", "x.yaml:4: audiences: "},
 		"workflow":         {"kind: job\nname: J\nworkflow: " + mark, "x.yaml:3: workflow: no such workflow"},
 	}
+	w := newWorld(t, "Our Meta") // one for all: nothing is stored
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, "Our Meta")
 			files := shop()
 			files["x.yaml"] = c.text
 			_, err := w.Apply(t.Context(), files, "ann")
@@ -417,10 +431,11 @@ func (w *world) isEmpty() {
 	jobs, err4 := w.store.Jobs(ctx, store.JobFilter{})
 	h, err6 := w.store.Hierarchy(ctx)
 	lists, err7 := w.store.PriorityLists(ctx, "")
-	if err := errors.Join(err, err2, err3, err4, err5, err6, err7); err != nil {
+	accounts, err8 := w.store.Publishers(ctx)
+	if err := errors.Join(err, err2, err3, err4, err5, err6, err7, err8); err != nil {
 		w.t.Fatal(err)
 	}
-	if n := len(schema.Fields) + len(schema.Streams) + len(audiences) + len(templates) + len(destinations) + len(jobs) + len(h.Issues) + len(h.Groups) + len(h.Actions) + len(lists); n > 0 {
+	if n := len(schema.Fields) + len(schema.Streams) + len(audiences) + len(templates) + len(destinations) + len(jobs) + len(h.Issues) + len(h.Groups) + len(h.Actions) + len(lists) + len(accounts); n > 0 {
 		w.t.Errorf("%d things were stored", n)
 	}
 }
@@ -430,10 +445,11 @@ func FuzzPlan(f *testing.F) {
 	for _, text := range shop() {
 		f.Add(text)
 	}
+	f.Add(ads()["ads.yaml"])
 	f.Add("kind: job\n? [a]\n: b")
 	f.Add("&a [*a]")
 	f.Fuzz(func(t *testing.T, text string) {
-		m := &manifest.Manifest{Catalog: catalog.New(catalog.Config{Store: nothing{}, Warehouse: nothingPlane{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition()}, Now: time.Now}), Jobs: nothing{}, Plane: nothingPlane{}}
+		m := &manifest.Manifest{Catalog: catalog.New(catalog.Config{Store: nothing{}, Warehouse: nothingPlane{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition()}, Now: time.Now}), Jobs: nothing{}, Plane: nothingPlane{}, Publishing: publishing.Config{Store: nobody{}, Providers: []provider.Definition{adverts()}}}
 		_, err := m.Plan(t.Context(), map[string]string{"x.yaml": text})
 		if err != nil && activation.KindOf(err) != activation.Invalid {
 			t.Errorf("error is %v", err)

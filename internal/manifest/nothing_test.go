@@ -6,6 +6,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/catalog"
+	"usher/internal/publishing"
 	"usher/internal/store"
 	"usher/internal/warehouse"
 )
@@ -39,6 +40,22 @@ func (nothing) Destination(context.Context, activation.DestinationID) (activatio
 }
 func (nothing) Jobs(context.Context, store.JobFilter) ([]activation.Job, error) { return nil, nil }
 
+// nobody is a store of publishers with nothing in it, which nothing may write to.
+type nobody struct{ publishing.Store }
+
+func (nobody) Publishers(context.Context) ([]activation.PublisherAccount, error) { return nil, nil }
+func (nobody) Publisher(context.Context, activation.PublisherID) (activation.PublisherAccount, error) {
+	return activation.PublisherAccount{}, activation.ErrNotFound
+}
+
+func (nobody) Schedules(context.Context, activation.PublisherID) ([]activation.ScheduledOperation, error) {
+	return nil, nil
+}
+
+func (nobody) Strategies(context.Context, activation.PublisherID) ([]activation.Strategy, error) {
+	return nil, nil
+}
+
 // nothingPlane is a data plane with nothing in it.
 type nothingPlane struct{}
 
@@ -49,6 +66,8 @@ func (nothingPlane) Apply(context.Context, warehouse.Schema) ([]string, error) {
 func (nothingPlane) Schema(context.Context) (warehouse.Schema, error) {
 	return warehouse.Schema{}, nil
 }
+
+func (nothingPlane) DropField(context.Context, string) error { panic("a plan must not write") }
 
 func (nothingPlane) Streams(context.Context) ([]warehouse.StreamStat, error) { return nil, nil }
 

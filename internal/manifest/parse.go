@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -71,7 +72,7 @@ func (p Problems) Unwrap() error {
 type thing struct {
 	kind string
 	name string // what it is found by
-	doc  any    // pointer to its document
+	doc  document
 	file string
 	node ast.Node
 }
@@ -84,23 +85,32 @@ func (t thing) at(field, message string) Problem {
 	return Problem{File: t.file, Line: lineOf(t.node, field), Field: field, Message: message}
 }
 
-// lineOf is the line of a field ("config.rate") of a document, or of the
+// lineOf is the line of a field ("config.rate", "operations.0.hour") of a document, or of the
 // document where it has none.
 func lineOf(n ast.Node, field string) int {
 	line := 0
 	if n.GetToken() != nil {
 		line = n.GetToken().Position.Line
 	}
-	m, ok := n.(*ast.MappingNode)
-	if !ok || field == "" {
+	if field == "" {
 		return line
 	}
-	if len(m.Values) > 0 {
-		line = m.Values[0].Key.GetToken().Position.Line
-	}
 	head, rest, _ := strings.Cut(field, ".")
-	for _, v := range m.Values {
-		if v.Key.GetToken().Value == head {
+	switch n := n.(type) {
+	case *ast.SequenceNode:
+		if i, err := strconv.Atoi(head); err == nil && i >= 0 && i < len(n.Values) {
+			return lineOf(n.Values[i], rest)
+		}
+	case *ast.MappingValueNode: // one key alone
+		return lineOf(ast.Mapping(n.GetToken(), false, n), field)
+	case *ast.MappingNode:
+		if len(n.Values) > 0 {
+			line = n.Values[0].Key.GetToken().Position.Line
+		}
+		for _, v := range n.Values {
+			if v.Key.GetToken().Value != head {
+				continue
+			}
 			if inner := lineOf(v.Value, rest); rest != "" && inner > 0 {
 				return inner
 			}
@@ -153,7 +163,7 @@ func readThing(file string, n ast.Node) (thing, *Problem) {
 		t.node = n
 	}
 	if _, ok := n.(*ast.MappingNode); !ok {
-		return refuse("a document is keys and values, beginning with kind: one of %s", strings.Join(kinds, ", "))
+		return refuse("a document is keys and values, beginning with kind: one of %s", strings.Join(kindNames(), ", "))
 	}
 	var head struct {
 		Kind string `yaml:"kind"`
@@ -163,70 +173,19 @@ func readThing(file string, n ast.Node) (thing, *Problem) {
 		return t, &p
 	}
 	t.kind = head.Kind
-	docs := map[string]any{
-		kindAuthorization: &authorizationDoc{}, kindField: &fieldDoc{}, kindStream: &streamDoc{}, kindIdentity: &identityDoc{}, kindAudience: &audienceDoc{},
-		kindIssue: &issueDoc{}, kindGroup: &groupDoc{}, kindAction: &actionDoc{}, kindTemplate: &templateDoc{}, kindDestination: &destinationDoc{}, kindJob: &jobDoc{}, kindPriorityList: &priorityListDoc{},
+	i := slices.IndexFunc(kinds, func(k category) bool { return k.name == head.Kind })
+	if i < 0 {
+		return refuse("kind must be one of %s", strings.Join(kindNames(), ", "))
 	}
-	doc, ok := docs[head.Kind]
-	if !ok {
-		return refuse("kind must be one of %s", strings.Join(kinds, ", "))
-	}
+	doc := kinds[i].empty()
 	if err := yaml.NodeToValue(n, doc, yaml.Strict()); err != nil {
 		p := yamlProblem(file, line, err)
 		return t, &p
 	}
-	t.doc, t.name = doc, nameOf(doc)
-	if t.name == "" {
-		return refuse("%s", map[string]string{
-			kindAuthorization: "label is needed", kindAudience: "slug is needed", kindJob: "name and workflow are needed",
-			kindGroup: "issue and name are needed", kindAction: "issue, group and name are needed", kindIssue: "name is needed",
-			kindField: "name is needed", kindStream: "name is needed", kindTemplate: "name is needed", kindDestination: "name is needed", kindPriorityList: "name is needed",
-		}[t.kind])
+	if t.doc, t.name = doc, doc.found(); t.name == "" {
+		return refuse("%s needed", kinds[i].found)
 	}
 	return t, nil
-}
-
-// nameOf is what a document is found by.
-func nameOf(doc any) string {
-	switch d := doc.(type) {
-	case *authorizationDoc:
-		return d.Label
-	case *fieldDoc:
-		return d.Name
-	case *streamDoc:
-		return d.Name
-	case *identityDoc:
-		return kindIdentity
-	case *audienceDoc:
-		return d.Slug
-	case *templateDoc:
-		return d.Name
-	case *destinationDoc:
-		return d.Name
-	case *priorityListDoc:
-		return d.Name
-	case *issueDoc:
-		return d.Name
-	case *groupDoc:
-		return path(d.Issue, d.Name)
-	case *actionDoc:
-		return path(d.Issue, d.Group, d.Name)
-	case *jobDoc:
-		if d.Name == "" || d.Workflow == "" {
-			return ""
-		}
-		return d.Name + " (" + strings.ReplaceAll(d.Workflow, "-", "_") + ")"
-	}
-	return ""
-}
-
-// path is what a part of the hierarchy is found by: the names down to it, or ""
-// where one is missing.
-func path(names ...string) string {
-	if slices.Contains(names, "") {
-		return ""
-	}
-	return strings.Join(names, "/")
 }
 
 // yamlProblem is an error of the YAML reader with its line and without the

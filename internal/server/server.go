@@ -187,10 +187,11 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 	asks := enrich.New(enrich.Config{
 		Warehouse: s.warehouse, Collector: collector, Connect: clients.enricher, Audience: s.audienceID, Workflows: workflowsOf(opt.Providers, provider.Enrichment), Log: log, Now: opt.Now,
 	})
-	s.desk = publishing.New(publishing.Config{
+	publishers := publishing.Config{
 		Store: s.store, Jobs: s.store, Providers: opt.Providers, Connect: clients.publisher, Authorization: s.store.Authorization, Source: clients.source,
 		Wake: s.wake, Changed: func() { s.console.Changed() }, Log: log, Now: opt.Now,
-	})
+	}
+	s.desk = publishing.New(publishers)
 	tell := alerting.New(alerting.Config{Store: s.store, Connect: clients.alert, Providers: opt.Providers, URL: strings.TrimSuffix(cfg.PublicURL, "/"), Log: log, Now: opt.Now})
 	passes, err := pass.New(pass.Config{
 		Node: node, Store: s.store, Runners: []pass.Runner{tell, decisions.Runner(), reads.Runner(), asks.Runner(), s.desk.Runner(), s.desk.Drops()}, Log: log, Now: opt.Now, Lease: opt.LeaseTTL, Renew: opt.Renew, StopWithin: opt.StopWithin,
@@ -212,7 +213,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) 
 
 	why := &explain.Explainer{Store: s.store, Warehouse: s.warehouse, Planner: deliver, Providers: opt.Providers, Page: tracking.Page}
 
-	code := &manifest.Manifest{Catalog: declared, Decisions: decisions, Jobs: s.store, Plane: s.warehouse}
+	code := &manifest.Manifest{Catalog: declared, Decisions: decisions, Jobs: s.store, Plane: s.warehouse, Desk: s.desk, Publishing: publishers}
 	mux := http.NewServeMux()
 	api.New(mux, api.Deps{
 		Version: opt.Version, Log: log, Now: opt.Now, Authenticate: s.access.Caller, Access: s.access, Ready: s.ready,

@@ -88,6 +88,8 @@ func stepChip(a manifest.Action) chip {
 		return chip{"ok", "plus", "Create", false}
 	case manifest.Update:
 		return chip{"run", "pencil", "Update", false}
+	case manifest.Pending:
+		return chip{"wait", "clock", "Pending", false}
 	case manifest.Unchanged:
 	}
 	return chip{"off", "check", "Unchanged", false}
@@ -245,6 +247,9 @@ func (c *Console) planOrApply(v visit) (view, error) {
 	p.Counts = num(count[manifest.Create]) + " to create, " + num(count[manifest.Update]) + " to update, " + num(count[manifest.Unchanged]) + " unchanged"
 	if p.Applied {
 		p.Counts = num(count[manifest.Create]) + " created, " + num(count[manifest.Update]) + " updated, " + num(count[manifest.Unchanged]) + " unchanged"
+	}
+	if n := count[manifest.Pending]; n > 0 {
+		p.Counts += ", " + num(n) + " pending"
 	}
 	return c.configuration(v, p)
 }
