@@ -67,8 +67,6 @@ func (nothingPlane) Schema(context.Context) (warehouse.Schema, error) {
 	return warehouse.Schema{}, nil
 }
 
-func (nothingPlane) DropField(context.Context, string) error { panic("a plan must not write") }
-
 func (nothingPlane) Streams(context.Context) ([]warehouse.StreamStat, error) { return nil, nil }
 
 func (nothingPlane) SetAudiences(context.Context, []warehouse.Rule, time.Time) error {
