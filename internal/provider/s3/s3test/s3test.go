@@ -3,7 +3,6 @@
 package s3test
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -92,27 +91,18 @@ func (n *Network) Hosts() []string { return []string{strings.TrimPrefix(n.server
 
 // Fail scripts the fault, for the moment in which a file appears.
 func (n *Network) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "s3", Op: "put"}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Broken:
-		script.Kind, script.Applied = fault.Status, true
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Op, script.Times = fault.Token, "", -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-	case providertest.RefuseWhole:
-		script.Kind, script.Code, script.Message = fault.Error, 1, "EntityTooLarge"
-	default:
-		return fmt.Errorf("s3 does not fail by %q", f.Kind)
+	script, err := scripts.Of(f)
+	if err == nil {
+		_, err = n.plan.Add(script)
 	}
-	_, err := n.plan.Add(script)
 	return err
+}
+
+var scripts = providertest.Scripts{
+	Calls: fault.Fault{Network: "s3", Op: "put"},
+	Own: map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){
+		providertest.RefuseWhole: providertest.Errors(1, "EntityTooLarge"),
+	},
 }
 
 // Script adds a fault of the sandbox's own.

@@ -124,27 +124,19 @@ func (n *Network) Hosts() []string {
 
 // Fail scripts the fault.
 func (n *Network) Fail(f providertest.Fault) error {
-	script := fault.Fault{Network: "webhook", Op: "event"}
-	switch f.Kind {
-	case providertest.NoAnswer:
-		script.Kind, script.Applied = fault.Timeout, true
-	case providertest.Cut:
-		script.Kind, script.Applied = fault.Cut, true
-	case providertest.Broken:
-		script.Kind, script.Applied, script.Status = fault.Status, true, 500
-	case providertest.Page:
-		script.Kind = fault.HTML
-	case providertest.BadToken:
-		script.Kind, script.Times = fault.Token, -1
-	case providertest.Throttle:
-		script.Kind, script.Minutes = fault.Throttle, int(f.Wait/time.Minute)
-	case providertest.BadRow, providertest.RefuseWhole:
-		script.Kind, script.Rows, script.Skip = fault.Invalid, 1, f.Row
-	default:
-		return fmt.Errorf("a receiver does not fail by %q", f.Kind)
+	script, err := scripts.Of(f)
+	if err == nil {
+		_, err = n.faults.Add(script)
 	}
-	_, err := n.faults.Add(script)
 	return err
+}
+
+// refuse is a message that the receiver does not take.
+func refuse(f providertest.Fault, s *fault.Fault) { s.Kind, s.Rows, s.Skip = fault.Invalid, 1, f.Row }
+
+var scripts = providertest.Scripts{
+	Calls: fault.Fault{Network: "webhook", Op: "event"},
+	Own:   map[providertest.FaultKind]func(providertest.Fault, *fault.Fault){providertest.BadRow: refuse, providertest.RefuseWhole: refuse},
 }
 
 // Heal removes all faults.
