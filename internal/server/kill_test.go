@@ -167,8 +167,8 @@ func (p *process) stop(t testing.TB) time.Duration {
 	}
 	select {
 	case <-p.dead:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the server did not stop within 20 s")
+	case <-time.After(patience * 20 * time.Second):
+		t.Fatal("the server did not stop")
 	}
 	return time.Since(begin)
 }
@@ -213,7 +213,7 @@ func TestKillEachPoint(t *testing.T) {
 		if trouble := troubles[point]; trouble != nil {
 			trouble(t, far)
 		}
-		p.awaitDeath(job, 8*time.Second)
+		p.awaitDeath(job, 2*time.Minute)
 		select {
 		case <-p.dead:
 			reached[point] = true
@@ -437,12 +437,16 @@ func TestTakeover(t *testing.T) {
 		}
 		return false, "no run has a second attempt"
 	})
-	t.Logf("taken over after %s", time.Since(begin).Round(time.Second))
+	took := time.Since(begin)
+	if took > time.Minute {
+		t.Errorf("taken over after %s", took)
+	}
+	t.Logf("taken over after %s", took.Round(time.Second))
 	p.settle(job, time.Minute)
 	compareAll(t, far, sh, "takeover")
 }
 
-// TestStop: a server in the middle of a run stops within 10 s, and the next one
+// TestStop: a server in the middle of a run stops in time, and the next one
 // goes on at once.
 func TestStop(t *testing.T) {
 	far, sh, dir := startSandbox(t), newShop(2, 400), t.TempDir()
@@ -451,7 +455,7 @@ func TestStop(t *testing.T) {
 	p.load(sh.all())
 	ask(p, job)
 	time.Sleep(100 * time.Millisecond)
-	if took := p.stop(t); took > 10*time.Second {
+	if took := p.stop(t); took > patience*10*time.Second {
 		t.Errorf("stopping took %s", took)
 	}
 	p = start(t, dir, far, "")

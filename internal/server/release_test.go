@@ -151,7 +151,7 @@ func TestKillWhileReleasing(t *testing.T) {
 			p.killJob(job, activation.EndDelete)
 			select {
 			case <-p.dead:
-			case <-time.After(30 * time.Second):
+			case <-time.After(patience * 30 * time.Second):
 				t.Fatal("the point was not reached")
 			}
 			p = start(t, dir, far, "")

@@ -286,9 +286,14 @@ func (n *near) settle(job activation.JobID, within time.Duration) activation.Run
 	return last
 }
 
+// patience is how many times longer than on a quiet machine things may take:
+// nothing is waited for longer than it takes.
+const patience = 6
+
 // eventually polls fn until it says true.
 func (n *near) eventually(what string, within time.Duration, fn func() (bool, string)) {
 	n.t.Helper()
+	within *= patience
 	deadline := time.Now().Add(within)
 	for {
 		done, state := fn()

@@ -55,9 +55,9 @@ func startNode(t testing.TB, dir, database string, far *far, crash string, env .
 }
 
 // status asks a process for a path and returns status, header and body. A
-// process that does not answer within 2 s has status 0.
+// process that does not answer within 30 s has status 0.
 func (p *process) status(path string) (int, http.Header, string) {
-	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+path, nil)
 	if err != nil {
@@ -119,7 +119,7 @@ func (p *process) standsBy(secrets ...string) {
 // middle of a run the other one goes on with it, and the network holds exactly
 // the right people; when it stops, the other one takes over at once.
 func TestTakeoverByStandby(t *testing.T) {
-	database, seed := postgrestest.New(t), seedOf(t)
+	database, seed := postgrestest.Fresh(t), seedOf(t)
 	r := rand.New(rand.NewPCG(seed, 5))
 	far, sh, dir := startSandbox(t), newShop(seed, 400), t.TempDir()
 	works := startNode(t, dir, database, far, "")
@@ -131,7 +131,14 @@ func TestTakeoverByStandby(t *testing.T) {
 	// Calls take a while, as they do out there: kills hit runs in the middle.
 	far.fault(t, fault.Fault{Path: "*/users", Kind: fault.Slow, Delay: fault.Duration(40 * time.Millisecond), Times: -1})
 	over := 0
-	for kill := range killCount(t) {
+	// Runs may be done before the process is killed, on a slow machine most of
+	// all: as long as none was taken over, more are killed, at slower calls.
+	tries := killCount(t)
+	for kill := 0; kill < tries || over == 0 && kill < tries+3; kill++ {
+		if kill == tries {
+			far.ResetFaults()
+			far.fault(t, fault.Fault{Path: "*/users", Kind: fault.Slow, Delay: fault.Duration(3 * time.Second), Times: -1})
+		}
 		upload(works, sh.change(150))
 		ask(works, job)
 		works.eventually("a run is sending", 20*time.Second, func() (bool, string) {
@@ -152,9 +159,10 @@ func TestTakeoverByStandby(t *testing.T) {
 		if t.Failed() {
 			return
 		}
-	}
-	for _, run := range works.runs() {
-		over += run.Attempt - 1
+		over = 0
+		for _, run := range works.runs() {
+			over += run.Attempt - 1
+		}
 	}
 	if over == 0 {
 		t.Error("no run was taken over: nothing was under way when the processes were killed")
@@ -183,8 +191,9 @@ func TestTakeoverWithin60s(t *testing.T) {
 	works.load(sh.all())
 	ask(works, job)
 	<-works.dead
+	begin := time.Now()
 	took := waits.awaitWork(time.Minute)
-	waits.eventually("takeover of the run", time.Minute-took, func() (bool, string) {
+	waits.eventually("takeover of the run", time.Minute, func() (bool, string) {
 		for _, r := range waits.runs() {
 			if r.Attempt > 1 {
 				return true, ""
@@ -192,6 +201,9 @@ func TestTakeoverWithin60s(t *testing.T) {
 		}
 		return false, "no run has a second attempt"
 	})
+	if all := time.Since(begin); all > time.Minute {
+		t.Errorf("the run was taken over after %s", all)
+	}
 	t.Logf("the process was taken over after %s", took.Round(time.Second))
 	waits.settle(job, time.Minute)
 	compareAll(t, far, sh, "takeover")
@@ -201,7 +213,7 @@ func TestTakeoverWithin60s(t *testing.T) {
 // warehouse before another one can take it, comes back as one that stands by,
 // and works again when it is its turn.
 func TestCutOff(t *testing.T) {
-	database, seed := postgrestest.New(t), seedOf(t)
+	database, seed := postgrestest.Fresh(t), seedOf(t)
 	far, sh, dir := startSandbox(t), newShop(seed, 300), t.TempDir()
 	wire := newWire(t, database)
 	cutOff := startNode(t, dir, wire.url, far, "", envPatient+"=1")

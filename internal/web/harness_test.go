@@ -181,9 +181,9 @@ func (w *world) runJob(status activation.RunStatus) activation.Run {
 
 func (w *world) eventually(what string, fn func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !fn(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !fn(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("%s: not within 20 s", what)
+			w.t.Fatalf("%s: not within two minutes", what)
 		}
 	}
 }
