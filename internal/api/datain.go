@@ -44,6 +44,9 @@ func (a *API) mappings(h huma.API) {
 	},
 	) (*reply[declared], error) {
 		rebuild, err := a.Catalog.DeleteMapping(ctx, in.Name, in.Field)
+		if err == nil {
+			err = a.note(ctx, "delete mapping of "+in.Field, "stream", in.Name)
+		}
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}

@@ -72,6 +72,19 @@ func (a *API) streams(h huma.API) {
 	huma.Register(h, route("POST /v2/field", Operator, "declare-field", "Declare a field, or change it", "data"), func(ctx context.Context, in *struct{ Body warehouse.Field }) (*reply[declared], error) {
 		return a.declare(ctx, warehouse.Schema{Fields: []warehouse.Field{in.Body}})
 	})
+	huma.Register(h, route("DELETE /v2/field/{name}", Operator, "delete-field", "Delete a field that nothing uses", "data"), func(ctx context.Context, in *struct {
+		Name string `path:"name" doc:"name of the field"`
+	},
+	) (*reply[any], error) {
+		err := a.Catalog.DeleteField(ctx, in.Name)
+		if err == nil {
+			err = a.note(ctx, "delete", "field", in.Name)
+		}
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return deleted(ctx)
+	})
 	huma.Register(h, route("GET /v2/mapping/{name}", Viewer, "list-mappings", "Mappings of a stream", "data"), func(ctx context.Context, in *StreamPath) (*reply[[]warehouse.Mapping], error) {
 		s, err := a.Warehouse.Schema(ctx)
 		if err != nil {
@@ -228,6 +241,19 @@ func (a *API) messages(ctx context.Context, stream string, limit int) ([]warehou
 
 func (a *API) declare(ctx context.Context, s warehouse.Schema) (*reply[declared], error) {
 	rebuild, err := a.Catalog.Declare(ctx, s)
+	for _, f := range s.Fields {
+		if err == nil {
+			err = a.note(ctx, "declare", "field", f.Name)
+		}
+	}
+	for _, st := range s.Streams {
+		if err == nil {
+			err = a.note(ctx, "declare", "stream", st.Name)
+		}
+	}
+	if err == nil && len(s.Mappings) > 0 {
+		err = a.note(ctx, "set mappings", "stream", s.Mappings[0].Stream)
+	}
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}

@@ -73,6 +73,7 @@ type Store interface {
 // Warehouse is what the catalog needs of the data plane.
 type Warehouse interface {
 	Apply(ctx context.Context, s warehouse.Schema) ([]string, error)
+	DropField(ctx context.Context, name string) error
 	Schema(ctx context.Context) (warehouse.Schema, error)
 	Streams(ctx context.Context) ([]warehouse.StreamStat, error)
 	SetAudiences(ctx context.Context, rules []warehouse.Rule, now time.Time) error

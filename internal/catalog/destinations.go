@@ -20,12 +20,17 @@ func (c *Catalog) CreateDestination(ctx context.Context, d activation.Destinatio
 			return activation.Destination{}, err
 		}
 	}
-	d, err := c.checkDestination(ctx, d, nil, user)
-	if err != nil {
-		return activation.Destination{}, err
-	}
-	d.Enabled = true
-	return c.Store.CreateDestination(ctx, d, user)
+	var out activation.Destination
+	err := c.alone(ctx, func() error { // no field of its mapping is deleted meanwhile
+		d, err := c.checkDestination(ctx, d, nil, user)
+		if err != nil {
+			return err
+		}
+		d.Enabled = true
+		out, err = c.Store.CreateDestination(ctx, d, user)
+		return err
+	})
+	return out, err
 }
 
 // UpdateDestination replaces the declaration of a destination; its provider
@@ -37,10 +42,16 @@ func (c *Catalog) UpdateDestination(ctx context.Context, d activation.Destinatio
 		return activation.Destination{}, err
 	}
 	d.Provider = before.Provider
-	if d, err = c.checkDestination(ctx, d, &before, user); err != nil {
-		return activation.Destination{}, err
-	}
-	return c.Store.UpdateDestination(ctx, d, user)
+	var out activation.Destination
+	err = c.alone(ctx, func() error {
+		d, err := c.checkDestination(ctx, d, &before, user)
+		if err != nil {
+			return err
+		}
+		out, err = c.Store.UpdateDestination(ctx, d, user)
+		return err
+	})
+	return out, err
 }
 
 // ChangesKeys reports whether a change of a destination gives people other keys

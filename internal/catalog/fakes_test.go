@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,11 @@ type plane struct {
 func (p *plane) Apply(_ context.Context, s warehouse.Schema) ([]string, error) {
 	p.schema, p.applied = s, p.applied+1
 	return nil, nil
+}
+
+func (p *plane) DropField(_ context.Context, name string) error {
+	p.schema.Fields = slices.DeleteFunc(slices.Clone(p.schema.Fields), func(f warehouse.Field) bool { return f.Name == name })
+	return nil
 }
 func (p *plane) Schema(context.Context) (warehouse.Schema, error) { return p.schema, nil }
 func (p *plane) Streams(context.Context) ([]warehouse.StreamStat, error) {

@@ -54,7 +54,17 @@ func (a *app) fieldCommand() *cobra.Command {
 	create.Flags().BoolVar(&f.PII, "pii", false, "personal: masked unless the reader may see it")
 	create.Flags().BoolVar(&f.Public, "public", false, "may be shown on a web site")
 	create.Flags().StringVar(&f.Help, "description", "", "what it is")
-	c.AddCommand(a.jsonFlag(list), create)
+	remove := &cobra.Command{
+		Use: "delete NAME", Short: "Delete a field that nothing uses", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := a.client().Do(cmd.Context(), http.MethodDelete, "/v2/field/"+url.PathEscape(args[0]), nil, nil); err != nil {
+				return err
+			}
+			a.say("deleted")
+			return nil
+		},
+	}
+	c.AddCommand(a.jsonFlag(list), create, remove)
 	return c
 }
 

@@ -37,7 +37,7 @@ var pageOf = map[string]string{
 	"list-providers": "/jobs/new", "show-provider": "/authorizations/new", "list-workflows": "/jobs/new", "show-workflow": "/jobs/new",
 	"list-streams": "/data", "stream-names": "/data", "show-stream": "/data/streams/{id}", "stream-fields": "/data/streams/{id}", "stream-stats": "/data",
 	"declare-stream": "POST /data/streams", "stream-messages": "/data/streams/{id}", "rebuild": "POST /data/rebuild",
-	"list-fields": "/data", "declare-field": "POST /data/fields", "list-mappings": "/data/streams/{id}", "set-mappings": "POST /data/streams/{id}/mappings",
+	"list-fields": "/data", "declare-field": "POST /data/fields", "delete-field": "POST /data/fields/{name}/delete", "list-mappings": "/data/streams/{id}", "set-mappings": "POST /data/streams/{id}/mappings",
 	"list-loads": "/data", "show-load": "/data", "lookup-profile": "POST /data/profile", "count-profiles": "/",
 	"list-users": "/people", "show-user": "/people/{id}", "create-user": "POST /people", "edit-user": "POST /people/{id}", "delete-user": "POST /people/{id}/delete",
 	"change-password": "POST /account/password", "list-tokens": "/tokens", "show-token": "/tokens", "create-token": "POST /tokens", "delete-token": "POST /tokens/{id}/revoke",

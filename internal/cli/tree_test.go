@@ -90,7 +90,7 @@ var commandOf = map[string]string{
 	"forget": "forget person", "list-forgets": "forget list", "show-forget": "forget show", "compact": "forget compact", "rejected-rows": "load rejected",
 	"breakdown-audience": "audience breakdown", "overlap-audiences": "audience overlap", "audience-reach": "audience reach", "audience-trend": "audience trend",
 	"preview-import": "job preview", "import-position": "job position", "reset-import": "job reset",
-	"list-fields": "field list", "declare-field": "field create", "list-mappings": "mapping list", "set-mappings": "mapping set", "show-load": "load show", "list-loads": "load list", "retry-load": "load retry", "discard-load": "load discard",
+	"list-fields": "field list", "declare-field": "field create", "delete-field": "field delete", "list-mappings": "mapping list", "set-mappings": "mapping set", "show-load": "load show", "list-loads": "load list", "retry-load": "load retry", "discard-load": "load discard",
 	"collect-bulk": "import", "collect-json": "(import takes JSON by the bulk route)",
 	"apply": "apply", "export": "export", "show-visitor": "web audiences",
 	"lookup-profile": "profile show", "count-profiles": "profile count", "audit-log": "audit",

@@ -145,6 +145,7 @@ type progress struct {
 	mu     sync.Mutex
 	pass   activation.Pass
 	counts map[string]int64
+	notes  []string
 }
 
 func newProgress(number int64) *progress {
@@ -154,8 +155,12 @@ func newProgress(number int64) *progress {
 func (p *progress) Pass() activation.Pass { return p.pass }
 func (p *progress) Moved()                {}
 
-// Note notes nothing.
-func (p *progress) Note(context.Context, string, string, string) error { return nil }
+func (p *progress) Note(_ context.Context, level, code, message string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notes = append(p.notes, level+" "+code+": "+message)
+	return nil
+}
 
 func (p *progress) Save(context.Context) error {
 	return nil

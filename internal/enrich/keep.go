@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"usher/internal/activation"
@@ -16,6 +17,9 @@ import (
 	"usher/internal/pass"
 	"usher/internal/warehouse"
 )
+
+// CodeReply is the class of replies that no message can be made of.
+const CodeReply = "ENRICH-REPLY"
 
 // The columns of a reply's message beside those of the reply and the identifiers.
 const (
@@ -30,44 +34,80 @@ const (
 // had.
 func (e *Enrich) keep(ctx context.Context, job activation.Job, s settings, p pass.Progress, people []warehouse.Enrichment, answers []answer) error {
 	now := e.cfg.Now().UTC()
-	var body bytes.Buffer
+	r := replies{body: &bytes.Buffer{}}
 	var outcomes []warehouse.Enriched
-	counts := map[string]int64{}
 	for i, a := range answers {
-		switch a.outcome {
-		case "":
+		if a.outcome == "" {
 			continue
-		case "reply":
-			if err := write(&body, message(job, p.Pass().Number, now, people[i], a)); err != nil {
+		}
+		if a.outcome == outcomeReply {
+			if err := r.write(message(job, p.Pass().Number, now, people[i], a), len(outcomes)); err != nil {
 				return err
 			}
-			counts[CountReplies]++
-		case "none":
-			counts[CountNone]++
-		default:
-			counts[CountFailed]++
 		}
 		outcomes = append(outcomes, warehouse.Enriched{Profile: people[i].Profile, Outcome: a.outcome})
 	}
-	if body.Len() > 0 {
-		summary, err := e.cfg.Collector.Bulk(ctx, ingest.Request{
-			Stream: s.stream, Body: io.Reader(&body), ContentType: "application/x-ndjson", TimestampField: ColumnAt, DropErrors: true, Filename: "enrichment",
-		})
-		if err != nil {
+	if len(r.whose) > 0 {
+		if _, err := e.cfg.Collector.Bulk(ctx, ingest.Request{
+			Stream: s.stream, Body: io.Reader(r.body), ContentType: "application/x-ndjson", TimestampField: ColumnAt, DropErrors: true, Filename: "enrichment", Rejected: r.reject,
+		}); err != nil {
 			return fmt.Errorf("store replies: %w", err)
 		}
 		// What a message can't hold, such as a reply that is too long, is no reply.
-		if n := summary.RejectedCount; n > 0 {
-			counts[CountReplies] -= n
-			counts[CountFailed] += n
-			e.cfg.Log.WarnContext(ctx, "replies were not taken as messages", "job_id", job.ID, "rejected", n)
+		for _, n := range r.refused {
+			outcomes[n].Outcome = outcomeFailed
+		}
+		if err := r.note(ctx, p); err != nil {
+			return err
 		}
 	}
 	if err := e.cfg.Warehouse.Enriched(ctx, job.ID, now, outcomes); err != nil {
 		return fmt.Errorf("remember who was asked about: %w", err)
 	}
-	for name, n := range counts {
-		p.Count(name, n)
+	for _, o := range outcomes {
+		p.Count(countOf[o.Outcome], 1)
+	}
+	return nil
+}
+
+// countOf is the count of each outcome.
+var countOf = map[string]string{outcomeReply: CountReplies, outcomeNone: CountNone, outcomeFailed: CountFailed}
+
+// replies are the messages of one round, one a line.
+type replies struct {
+	body  *bytes.Buffer
+	whose []int // of each line
+	// refused are those whose message was not taken, why says how many for each
+	// reason.
+	refused []int
+	why     map[string]int
+}
+
+// reject is told each line that was not taken.
+func (r *replies) reject(bad ingest.RowError) {
+	if bad.Line < 1 || bad.Line > int64(len(r.whose)) {
+		return
+	}
+	r.refused = append(r.refused, r.whose[bad.Line-1])
+	if r.why == nil {
+		r.why = map[string]int{}
+	}
+	r.why[bad.Reason]++
+}
+
+func many(n int) string {
+	if n == 1 {
+		return "one reply was not"
+	}
+	return fmt.Sprintf("%d replies were not", n)
+}
+
+// note writes into the log of the job what was not taken, and why.
+func (r *replies) note(ctx context.Context, p pass.Progress) error {
+	for _, reason := range slices.Sorted(maps.Keys(r.why)) {
+		if err := p.Note(ctx, "warn", CodeReply, fmt.Sprintf("%s taken as messages: %s", many(r.why[reason]), reason)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -84,11 +124,13 @@ func message(job activation.Job, number int64, at time.Time, of warehouse.Enrich
 	return out
 }
 
-func write(body *bytes.Buffer, message map[string]any) error {
-	enc := json.NewEncoder(body)
+// write adds a message of whose, the number of an outcome.
+func (r *replies) write(message map[string]any, whose int) error {
+	enc := json.NewEncoder(r.body)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(message); err != nil {
 		return &activation.Error{Kind: activation.Internal, Code: "INTERNAL-019", Message: "a reply can't be written as JSON"}
 	}
+	r.whose = append(r.whose, whose)
 	return nil
 }

@@ -12,9 +12,16 @@ import (
 	"usher/internal/warehouse"
 )
 
+// What became of asking about one person; "" = nobody asked.
+const (
+	outcomeReply  = "reply"
+	outcomeNone   = "none"
+	outcomeFailed = "failed"
+)
+
 // answer is what became of one person; the zero value is nobody asked about.
 type answer struct {
-	outcome string // reply, none or failed; "" = not asked
+	outcome string
 	reply   provider.Reply
 }
 
@@ -83,9 +90,9 @@ func (r *round) call(ctx context.Context, people []warehouse.Enrichment, from, u
 	if err == nil {
 		r.inARow = 0
 		for i, reply := range replies {
-			r.answers[from+i] = answer{outcome: "none"}
+			r.answers[from+i] = answer{outcome: outcomeNone}
 			if reply.Known {
-				r.answers[from+i] = answer{"reply", reply}
+				r.answers[from+i] = answer{outcomeReply, reply}
 			}
 		}
 		return
@@ -106,7 +113,7 @@ func (r *round) call(ctx context.Context, people []warehouse.Enrichment, from, u
 		}
 	}
 	for i := from; i < until; i++ {
-		r.answers[i] = answer{outcome: "failed"}
+		r.answers[i] = answer{outcome: outcomeFailed}
 	}
 }
 

@@ -79,6 +79,8 @@ type Request struct {
 	Append string
 	// DropErrors passes over faulty rows and counts them.
 	DropErrors bool
+	// Rejected is told each row that is passed over; may be nil.
+	Rejected func(RowError)
 	// Filename is the sender's own name of the upload, for the history.
 	Filename string
 	// Alone makes a load of its own of what comes in real time, so that it can be
@@ -112,6 +114,7 @@ const maxReasons = 20
 // otherwise nothing of the request is kept. What is wrong with the body or the
 // request is an Invalid error; a *RowError in its chain tells the place.
 func (c *Collector) Bulk(ctx context.Context, r Request) (Summary, error) {
+	defer c.inbox.Reading()()
 	s, err := c.take(ctx, r, c.limits.MaxBatchBytes)
 	if err != nil {
 		return Summary{}, fmt.Errorf("collect: %w", err)
@@ -208,7 +211,7 @@ func (c *Collector) prepare(ctx context.Context, r Request) (*upload, error) {
 	}
 	now := c.now()
 	u := &upload{
-		limits: c.limits, delim: delim, headers: r.Headers, extra: extra, drop: r.DropErrors,
+		limits: c.limits, delim: delim, headers: r.Headers, extra: extra, drop: r.DropErrors, tell: r.Rejected,
 		timeName: cmp.Or(r.TimestampField, s.TimestampField), order: dateOrder(cmp.Or(r.DateOrder, s.DateOrder)),
 		received: now.UnixMicro(), latest: now.Add(c.limits.MaxAhead).UnixMicro(),
 		required: slices.Clone(s.MessageID),

@@ -24,6 +24,7 @@ func (c *Collector) JSON(ctx context.Context, r Request) (Summary, error) {
 	if d, err := parseContentType(r.ContentType); err == nil && d == declaresCSV {
 		return Summary{}, fmt.Errorf("collect: %w", errNotJSON())
 	}
+	defer c.inbox.Reading()()
 	s, err := c.live(ctx, r)
 	if err != nil {
 		return Summary{}, fmt.Errorf("collect: %w", err)

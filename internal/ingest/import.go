@@ -104,6 +104,7 @@ type importer struct {
 // and of reading come back as they are. ErrFenced means that the job was reset, or
 // that another attempt was faster; nothing more was kept.
 func (c *Collector) Import(ctx context.Context, im Import) (Imported, error) {
+	defer c.inbox.Reading()()
 	p, err := c.newImporter(ctx, im)
 	if err != nil {
 		return Imported{}, fmt.Errorf("import: %w", err)

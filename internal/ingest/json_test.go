@@ -94,7 +94,7 @@ func TestJSONFaultsNameTheirPlace(t *testing.T) {
 		"long line":           {in: "{\"a\":\"" + long + "\"}\n", want: "line 1: the object is longer than the limit of 100 bytes"},
 		"long object":         {in: "[{\"a\":1},\n{\"a\":\"" + long + "\"}]\n", want: "line 2: the object is longer than the limit of 100 bytes"},
 		"endless object":      {in: "[{\"a\":1},\n{\"a\":\"" + long, want: "line 2: the object is longer than the limit of 100 bytes"},
-		"too many keys":       {in: "{\"a\":1,\"b\":2}\n{\"c\":3,\"d\":4}\n", want: "line 2: the rows up to here have more than 3 different keys"},
+		"too many keys":       {in: "{\"a\":1,\"b\":2}\n{\"c\":3,\"d\":4}\n", want: "line 2: with this row there are more than 3 different keys"},
 		"in append too":       {in: "{\"a\":1,\"b\":2}\n", req: Request{Append: `{"b":1}`}, want: "line 1, column 12, field \"b\": the key is also in append"},
 		"time missing":        {in: "{\"a\":1,\"ts\":1700000000}\n{\"a\":1}\n", req: Request{TimestampField: "ts"}, want: "line 2, field \"ts\": the field that holds the time is missing"},
 		"time unreadable":     {in: "{\"ts\":\"soon\"}\n", req: Request{TimestampField: "ts"}, want: "line 1, column 7, field \"ts\": not a time in a known format"},

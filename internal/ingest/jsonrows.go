@@ -105,7 +105,7 @@ func (r *jsonRows) gather(w io.Writer) (cut bool, err error) {
 			break
 		}
 		if bad == nil {
-			bad, err = r.row()
+			bad = r.row()
 		}
 		if bad != nil {
 			err = r.reject(bad, r.scan.text)
@@ -132,7 +132,7 @@ func (r *jsonRows) flush(w io.Writer) error {
 
 // row checks one object and appends it to the buffer; a faulty one leaves no
 // trace there nor in the columns.
-func (r *jsonRows) row() (*RowError, error) {
+func (r *jsonRows) row() *RowError {
 	mark, known := len(r.buf), len(r.names)
 	r.count++
 	micros, timed := r.fixedTime, r.timeField == ""
@@ -164,23 +164,23 @@ func (r *jsonRows) row() (*RowError, error) {
 	if bad == nil {
 		bad = r.judge(f, len(r.buf) == mark, timed)
 	}
+	if most := r.limits.MaxColumns; bad == nil && len(r.names)+len(r.extra.names) > most {
+		bad = &RowError{Line: r.scan.recLine, Code: codeBad, Reason: fmt.Sprintf("with this row there are more than %d different keys", most)}
+	}
 	if bad != nil {
 		r.buf = r.buf[:mark]
 		for _, name := range r.names[known:] {
 			delete(r.index, name)
 		}
 		r.names, r.seen = r.names[:known], r.seen[:known]
-		return bad, nil
+		return bad
 	}
 	r.line = max(r.scan.recLine, r.line+1) // several objects may share a line
 	r.buf = append(r.buf, 0)
 	r.buf = binary.AppendVarint(r.buf, r.line)
 	r.buf = binary.AppendVarint(r.buf, micros)
 	r.rows++
-	if most := r.limits.MaxColumns; len(r.names)+len(r.extra.names) > most {
-		return nil, &RowError{Line: r.scan.recLine, Code: codeBad, Reason: fmt.Sprintf("the rows up to here have more than %d different keys", most)}
-	}
-	return nil, nil
+	return nil
 }
 
 // timeRank is the place of a key among the fields that hold the time, by

@@ -15,9 +15,10 @@ type upload struct {
 	headers   string
 	extra     appended
 	drop      bool
-	timeName  string   // the field that holds the message time; "" = none
-	timeField string   // the same, if it is to be found in every row
-	timeMore  []string // fields that hold it where timeField has no value, by importance
+	tell      func(RowError) // of each row that is passed over; may be nil
+	timeName  string         // the field that holds the message time; "" = none
+	timeField string         // the same, if it is to be found in every row
+	timeMore  []string       // fields that hold it where timeField has no value, by importance
 	order     dateOrder
 	received  int64    // Unix microseconds
 	latest    int64    // the latest message time allowed, Unix microseconds
@@ -104,6 +105,9 @@ func (u *upload) reject(bad *RowError, text []byte) error {
 		return bad
 	}
 	u.rejected++
+	if u.tell != nil {
+		u.tell(*bad)
+	}
 	if u.rejects != nil {
 		if err := u.rejects.Add(inbox.RejectedRow{Line: bad.Line, Column: bad.Column, Field: bad.Field, Code: bad.Code, Reason: bad.Reason}, text); err != nil {
 			return err

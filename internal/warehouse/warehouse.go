@@ -161,6 +161,10 @@ type Ingest interface {
 	// expressions or merge rules take effect at the next Rebuild; the names of
 	// the fields that need one come back.
 	Apply(ctx context.Context, s Schema) (rebuild []string, err error)
+	// DropField takes away a field that nothing makes values of: no mapping names
+	// it, and none waits for a Rebuild to go. Else it is refused with ErrConflict;
+	// a field that is not declared is ErrNotFound.
+	DropField(ctx context.Context, name string) error
 	// Preview returns what would be declared after Apply and what would wait for
 	// a Rebuild, or the error that Apply would return. It changes nothing.
 	Preview(ctx context.Context, s Schema) (declared Schema, rebuild []string, err error)

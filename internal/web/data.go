@@ -189,6 +189,9 @@ func (c *Console) declareStream(v visit) (view, error) {
 	if wrong != nil {
 		return c.dataPage(v, map[string]string{"stream": allOf(wrong)})
 	}
+	if err := c.note(v, "declare", "stream", name); err != nil {
+		return view{}, err
+	}
 	return view{To: streamPath(name), Said: flash{"ok", "The stream “" + name + "” takes messages now."}}, nil
 }
 

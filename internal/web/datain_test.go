@@ -178,6 +178,15 @@ func testFields(t *testing.T, d *dataWorld, operator *browser) {
 	if f := d.plane.schema.Fields[3]; f.Rank != 3 || f.Merge != warehouse.Max || !f.Public {
 		t.Errorf("declared %+v", f)
 	}
+	wantPage(t, operator, "/data/fields/income", "It is in use: it identifies people with rank 3", "the mapping of the stream")
+	wantRedirect(t, operator, "/data/fields/income/delete", nil, "/data/fields/income")
+	wantPage(t, operator, "/data/fields/income", "The field is in use")
+	wantRedirect(t, operator, "/data/fields", url.Values{"name": {"unused"}, "type": {"text"}, "merge": {"latest"}}, "/data/fields")
+	wantPage(t, operator, "/data/fields/unused", "Delete the field unused?", `action="/data/fields/unused/delete"`)
+	wantRedirect(t, operator, "/data/fields/unused/delete", nil, "/data/fields")
+	if res, _ := operator.get("/data/fields/unused"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("a deleted field: status %d", res.StatusCode)
+	}
 	wantAnswer(t, operator, "/data/identity", url.Values{"max_identifiers": {"0"}, "stop_list": {"till@shop.example"}}, http.StatusBadRequest, "from 1 to", "till@shop.example")
 	set := url.Values{"max_identifiers": {"20"}, "stop_list": {"Till@shop.example\n\n till@shop.example \nnobody"}}
 	wantAnswer(t, operator, "/data/identity", set, http.StatusConflict, "told apart anew")

@@ -71,6 +71,13 @@ func (p *plane) Apply(_ context.Context, s warehouse.Schema) ([]string, error) {
 	return p.rebuild, nil
 }
 
+func (p *plane) DropField(_ context.Context, name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.schema.Fields = slices.DeleteFunc(slices.Clone(p.schema.Fields), func(f warehouse.Field) bool { return f.Name == name })
+	return nil
+}
+
 func (p *plane) Preview(_ context.Context, s warehouse.Schema) (warehouse.Schema, []string, error) {
 	return s, p.rebuild, p.refuse
 }

@@ -17,6 +17,8 @@ type fieldsPage struct {
 	Form     fieldForm
 	Identity identityForm
 	Facts    identityFacts
+	// Delete takes the field in the form away; nil for a new one.
+	Delete *ask
 }
 
 // fieldRow is a field with the streams that feed it.
@@ -48,6 +50,7 @@ func (c *Console) registerFields(mux *http.ServeMux) {
 	c.page(mux, "/data/fields", "", func(v visit) (view, error) { return c.fieldsPage(v, "", nil, nil) })
 	c.page(mux, "/data/fields/{name}", "", func(v visit) (view, error) { return c.fieldsPage(v, v.PathValue("name"), nil, nil) })
 	c.action(mux, "/data/fields", activation.RoleOperator, c.declareField)
+	c.action(mux, "/data/fields/{name}/delete", activation.RoleOperator, c.deleteField)
 	c.action(mux, "/data/identity", activation.RoleOperator, c.declareIdentity)
 }
 
@@ -75,6 +78,9 @@ func (c *Console) fieldsPage(v visit, name string, wrong map[string]string, sure
 	var f warehouse.Field
 	if i >= 0 {
 		f = schema.Fields[i]
+		if p.Delete, err = c.askToDelete(v, schema, name); err != nil {
+			return view{}, err
+		}
 	}
 	ofField := v.PathValue("name") != "" || v.Pattern != "POST /data/identity"
 	p.Form = newFieldForm(v, f, i < 0, wrong)
@@ -95,6 +101,30 @@ func (c *Console) fieldsPage(v visit, name string, wrong map[string]string, sure
 		out.Status = http.StatusConflict
 	}
 	return out, nil
+}
+
+// askToDelete is the button that deletes a field, withheld while something uses it.
+func (c *Console) askToDelete(v visit, schema warehouse.Schema, name string) (*ask, error) {
+	users, err := c.Catalog.FieldUsers(v.Context(), schema, name)
+	if err != nil {
+		return nil, err
+	}
+	b := v.press(fieldPath(name)+"/delete", "Delete field", "trash")
+	if len(users) > 0 {
+		b.Withheld = orText(b.Withheld, "It is in use: "+strings.Join(users, ", "))
+	}
+	return askFirst("delete", "Delete the field "+name+"?", b, "Keep it", "Nothing uses it. Messages stay as they were received, so that it can be declared and mapped again.").grave(), nil
+}
+
+func (c *Console) deleteField(v visit) (view, error) {
+	name := v.PathValue("name")
+	if err := c.Catalog.DeleteField(v.Context(), name); err != nil {
+		return refused(fieldPath(name), err)
+	}
+	if err := c.note(v, "delete", "field", name); err != nil {
+		return view{}, err
+	}
+	return view{To: "/data/fields", Said: flash{"ok", "The field “" + name + "” is deleted."}}, nil
 }
 
 func newFieldForm(v visit, f warehouse.Field, isNew bool, wrong map[string]string) fieldForm {
@@ -181,6 +211,9 @@ func (c *Console) declareField(v visit) (view, error) {
 	}
 	if wrong != nil {
 		return c.fieldsPage(v, name, wrong, nil)
+	}
+	if err := c.note(v, "declare", "field", f.Name); err != nil {
+		return view{}, err
 	}
 	return view{To: "/data/fields", Said: saved(f.Name, rebuild)}, nil
 }
@@ -279,6 +312,9 @@ func (c *Console) declareIdentity(v visit) (view, error) {
 	}
 	if wrong != nil {
 		return c.fieldsPage(v, "", wrong, nil)
+	}
+	if err := c.note(v, "update", "identity", "identity"); err != nil {
+		return view{}, err
 	}
 	return view{To: "/data/fields", Said: saved("how people are told apart", rebuild)}, nil
 }

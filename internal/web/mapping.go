@@ -169,6 +169,9 @@ func (c *Console) mappingsSent(v visit) (view, error) {
 		return c.mappingPage(v, st, schema, rows, wrong, nil)
 	}
 	c.drifts.drop(st.Name)
+	if err := c.note(v, "set mappings", "stream", st.Name); err != nil {
+		return view{}, err
+	}
 	return view{To: streamPath(st.Name), Said: saved("the mappings of "+st.Name, rebuild)}, nil
 }
 

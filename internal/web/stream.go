@@ -277,6 +277,9 @@ func (c *Console) saveStream(v visit) (view, error) {
 	if wrong != nil {
 		return c.streamPage(v, wrong)
 	}
+	if err := c.note(v, "declare", "stream", s.Name); err != nil {
+		return view{}, err
+	}
 	return view{To: streamPath(s.Name), Said: saved("the settings of "+s.Name, rebuild)}, nil
 }
 

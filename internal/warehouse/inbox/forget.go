@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-// OldestWaiting is when the oldest of what waits to be merged was received; zero
-// = nothing waits.
+// OldestWaiting is when the oldest of what waits to be merged was received, or of
+// what is being received began; zero = nothing waits.
 func (b *Inbox) OldestWaiting(ctx context.Context) (time.Time, error) {
+	arriving := b.reading.oldest() // first: what ends meanwhile is among the loads
 	var oldest sql.NullInt64
 	err := b.db.QueryRowContext(ctx, `SELECT min(received_at) FROM (
 		SELECT received_at FROM loads WHERE status = 'pending' UNION ALL SELECT received_at FROM messages)`).Scan(&oldest)
@@ -24,9 +25,12 @@ func (b *Inbox) OldestWaiting(ctx context.Context) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("find what waits: %w", err)
 	}
 	if !oldest.Valid {
-		return time.Time{}, nil
+		return arriving, nil
 	}
-	return time.UnixMicro(oldest.Int64).UTC(), nil
+	if waits := time.UnixMicro(oldest.Int64).UTC(); arriving.IsZero() || waits.Before(arriving) {
+		return waits, nil
+	}
+	return arriving, nil
 }
 
 // FailedLoads lists the loads that failed, whose rows are kept.
@@ -129,6 +133,9 @@ var ErrDamaged = errors.New("the spool file is damaged")
 // Compact rewrites the database so that nothing deleted can be read in it, nor in
 // its log. Everything else waits meanwhile.
 func (b *Inbox) Compact(ctx context.Context) error {
+	if err := b.sealOlder(ctx); err != nil {
+		return fmt.Errorf("compact the inbox: %w", err)
+	}
 	if _, err := b.db.ExecContext(ctx, `VACUUM`); err != nil {
 		return fmt.Errorf("compact the inbox: %w", err)
 	}

@@ -57,6 +57,90 @@ func TestBlankRows(t *testing.T) {
 	}
 }
 
+// TestWhatIsBeingReceivedWaits: rows that arrive are in files before they are a load.
+func TestWhatIsBeingReceivedWaits(t *testing.T) {
+	b := open(t, t.TempDir())
+	wants := func(want time.Time) {
+		t.Helper()
+		if at, err := b.OldestWaiting(t.Context()); err != nil || !at.Equal(want) {
+			t.Errorf("the oldest is of %s, want %s (%v)", at, want, err)
+		}
+	}
+	wants(time.Time{})
+	first, second := b.Reading(), b.Reading()
+	wants(testNow)
+	first()
+	wants(testNow)
+	if err := b.Post(t.Context(), Posting{Stream: "s", Columns: []string{"a"}, Rows: 1, ReceivedAt: testNow.Add(-time.Hour), Body: []byte("1,0,x\n")}, Room{}); err != nil {
+		t.Fatal(err)
+	}
+	wants(testNow.Add(-time.Hour))
+	second()
+	wants(testNow.Add(-time.Hour))
+}
+
+// TestWhereAnImportStandsIsSealed: a cursor may be a person's address. The job finds it
+// as it was, and no file holds it, also of a state from before it was sealed.
+func TestWhereAnImportStandsIsSealed(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	const state = `{"column":"email","cursor":"secretive@x.org"}`
+	key := bytes.Repeat([]byte{7}, 32)
+	for n, s := range [][]byte{[]byte(state), []byte(state)} {
+		if err := b.CommitImport(t.Context(), ImportCommit{Job: string(rune('a' + n)), Key: key, Piece: "people", State: s}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	older := "UPDATE imports SET state = $1 WHERE job = 'b'"
+	if _, err := b.db.ExecContext(t.Context(), older, []byte(state)); err != nil {
+		t.Fatal(err)
+	}
+	// A part of the next piece keeps what was there.
+	if err := b.CommitImport(t.Context(), ImportCommit{Job: "a", Seq: 1, Key: key, Piece: "people", Version: "2", Position: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, job := range []string{"a", "b"} {
+			if im, err := b.Import(t.Context(), job); err != nil || string(im.State) != state {
+				t.Fatalf("job %s stands at %q (%v)", job, im.State, err)
+			}
+		}
+		if err := b.Compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noFileHolds(t, dir, "secretive@x.org")
+	if _, err := b.db.ExecContext(t.Context(), `UPDATE imports SET key = $1 WHERE job = 'a'`, bytes.Repeat([]byte{8}, 32)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Import(t.Context(), "a"); !errors.Is(err, errSealedState) {
+		t.Errorf("with another key: %v", err)
+	}
+	if err := b.ResetImport(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if im, err := b.Import(t.Context(), "a"); err != nil || im.State != nil {
+		t.Errorf("after a reset it stands at %q (%v)", im.State, err)
+	}
+}
+
+// noFileHolds reads every file of a folder.
+func noFileHolds(t *testing.T, dir, text string) {
+	t.Helper()
+	if err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if bytes.Contains(raw, []byte(text)) {
+			t.Errorf("%s has %q", path, text)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCompactLeavesNothing: what was deleted is in no file of the inbox.
 func TestCompactLeavesNothing(t *testing.T) {
 	dir := t.TempDir()

@@ -100,6 +100,9 @@ func (b *Inbox) Import(ctx context.Context, job string) (Import, error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(counts), &im.Counts)
 	}
+	if err == nil {
+		im.State, err = openState(im.Key, im.State)
+	}
 	if err != nil {
 		return Import{}, fmt.Errorf("read import: %w", err)
 	}
@@ -177,7 +180,10 @@ func (b *Inbox) commitImport(ctx context.Context, tx *sql.Tx, c ImportCommit) (o
 		im.Rows += l.Rows
 	}
 	if c.Position == nil {
-		im.State, im.LastPiece, im.Pieces = c.State, c.Piece, im.Pieces+1
+		if im.State, err = sealState(im.Key, c.State); err != nil {
+			return "", err
+		}
+		im.LastPiece, im.Pieces = c.Piece, im.Pieces+1
 		_, err = tx.ExecContext(ctx, `DELETE FROM import_positions WHERE job = $1 AND piece = $2`, c.Job, c.Piece)
 	} else {
 		_, err = tx.ExecContext(ctx, `INSERT INTO import_positions (job, piece, version, position) VALUES ($1, $2, $3, $4)

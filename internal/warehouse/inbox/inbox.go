@@ -50,6 +50,7 @@ type Inbox struct {
 
 	posts    posts // the real-time lane; see post.go
 	rejected rejectedFiles
+	reading  reading
 }
 
 const schema = `

@@ -31,6 +31,7 @@ func Mappings(t *testing.T, open func() (MappingStore, error)) {
 		{"phone numbers are read by the stream's country", phoneNumbers},
 		{"what a stream brings is watched", drifts},
 		{"old messages go and profiles stay", retention},
+		{"a field goes when nothing makes values of it", droppedField},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, err := open()
@@ -102,6 +103,48 @@ func previewed(t *testing.T, l *Loader, w MappingStore) {
 	if got, err := w.PreviewMappings(ctx, fresh, "fresh", 2, 10); err != nil || got.Looked != 0 || len(got.Fields) != 2 {
 		t.Errorf("a preview of a stream that is only declared: %+v (%v)", got, err)
 	}
+}
+
+func droppedField(t *testing.T, l *Loader, w MappingStore) {
+	ctx := context.Background()
+	s := warehouse.Schema{
+		Fields:   people(warehouse.Field{Name: "age", Type: warehouse.Integer, Merge: warehouse.Latest}, warehouse.Field{Name: "size", Type: warehouse.Number, Merge: warehouse.Sum}),
+		Streams:  []warehouse.Stream{{Name: "crm"}},
+		Mappings: mapAll("crm", map[string]string{"email": "email", "age": "age"}),
+	}
+	l.Apply(t, s)
+	l.Load(t, "1", "crm", row(1, "email", "a@x", "age", "7"))
+	drop := func(name string, want error, says string) {
+		t.Helper()
+		if err := w.DropField(ctx, name); !errors.Is(err, want) || says != "" && !strings.Contains(err.Error(), says) {
+			t.Errorf("dropping %s: %v, want %v with %q", name, err, want, says)
+		}
+	}
+	drop("age", activation.ErrConflict, "has a mapping")
+	drop("none", activation.ErrNotFound, "")
+	drop("size", nil, "")
+	drop("size", activation.ErrNotFound, "")
+	s.Mappings = mapAll("crm", map[string]string{"email": "email"})
+	l.Apply(t, warehouse.Schema{Streams: s.Streams, Mappings: s.Mappings})
+	drop("age", activation.ErrConflict, "next rebuild") // people have it until then
+	wantValues(t, l.Find(t, "email", "a@x"), map[string]any{"email": "a@x", "age": int64(7)})
+	l.Rebuild(t)
+	drop("age", nil, "")
+	wantValues(t, l.Find(t, "email", "a@x"), map[string]any{"email": "a@x"})
+	got, err := w.Schema(ctx)
+	if err != nil || slices.ContainsFunc(got.Fields, func(f warehouse.Field) bool { return f.Name == "age" || f.Name == "size" }) {
+		t.Errorf("declared are %+v (%v)", got.Fields, err)
+	}
+	// Another of the name begins with nothing, and reads what was received before.
+	l.Apply(t, warehouse.Schema{
+		Fields:   []warehouse.Field{{Name: "age", Type: warehouse.Text, Merge: warehouse.First}},
+		Streams:  s.Streams,
+		Mappings: mapAll("crm", map[string]string{"email": "email", "age": "concat(age, \"!\")"}),
+	})
+	l.Load(t, "2", "crm", row(2, "email", "a@x"))
+	wantValues(t, l.Find(t, "email", "a@x"), map[string]any{"email": "a@x"})
+	l.Rebuild(t)
+	wantValues(t, l.Find(t, "email", "a@x"), map[string]any{"email": "a@x", "age": "7!"})
 }
 
 func phoneNumbers(t *testing.T, l *Loader, w MappingStore) {
