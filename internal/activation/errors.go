@@ -123,6 +123,8 @@ var (
 	// ErrConflict: the thing is not in a state that allows this, or the name is
 	// taken. Answered as HTTP 409.
 	ErrConflict = errors.New("conflict")
+	// ErrOutdated: what the change was made from is different by now; look again.
+	ErrOutdated = errors.New("outdated: it has changed meanwhile")
 	// ErrFenced: another attempt owns this now; discard what you have.
 	ErrFenced = errors.New("fenced: another attempt owns this")
 	// ErrPaused: the job is paused; stop at this safe point and release the run.

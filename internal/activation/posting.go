@@ -58,9 +58,9 @@ type EntryWrite struct {
 	// their parents as they are now (what is not there is not in it). Its error ends the
 	// writing with nothing stored.
 	Check func(entries []Entry, now map[ObjectRef]PublisherObject) error
-	// More is called in the transaction when the entries before are stored, for those
-	// that follow; none = that was all. Indexes go on counting, and Check is called again
-	// with the objects of what follows. nil = there are no more.
+	// More is called when the entries before are stored, for those that follow; none =
+	// that was all. Indexes go on counting, and Check is called again with the objects of
+	// what follows. nil = there are no more.
 	More func() ([]Entry, error)
 	// DropJob and DropState are how far a drop folder was read.
 	DropJob   JobID

@@ -17,7 +17,7 @@ const (
 	// planChunk is how many edits are planned with what was looked up at once.
 	planChunk = 1000
 	// writeChunk is how many entries are handed to the store at once.
-	writeChunk = 2000
+	writeChunk = 1000
 	// maxTries is how often edits are planned anew when objects changed meanwhile.
 	maxTries = 5
 )
@@ -159,7 +159,7 @@ func checkSend(s activation.Send) error {
 // again tries something until the objects stay what they were when it was planned.
 func (d *Desk) again(try func() error) error {
 	for range maxTries {
-		if err := try(); !errors.Is(err, errStale) {
+		if err := try(); !errors.Is(err, errStale) && !errors.Is(err, activation.ErrOutdated) {
 			return err
 		}
 	}

@@ -81,6 +81,22 @@ func (c *entryTally) move(parent activation.EntryID, from, to activation.EntrySt
 	}
 }
 
+// add counts what another has gathered too.
+func (c *entryTally) add(o *entryTally) {
+	for status, n := range o.n {
+		c.n[status] += n
+	}
+	for id, children := range o.parents {
+		if c.parents[id] == nil {
+			c.parents[id] = map[activation.EntryStatus]int64{}
+		}
+		for status, n := range children {
+			c.parents[id][status] += n
+		}
+	}
+	maps.Copy(c.stretches, o.stretches)
+}
+
 // tallied stores what was gathered, when all entries have their status and place;
 // parents get the status that their children make.
 func (t *tx) tallied(c *entryTally) error {
@@ -141,9 +157,19 @@ func (t *tx) entriesByID(ids []activation.EntryID) (out []activation.Entry, err 
 }
 
 // Entry returns one entry, or ErrNotFound.
-func (s *Store) Entry(ctx context.Context, id activation.EntryID) (activation.Entry, error) {
-	e, err := scanEntry(s.read.QueryRowContext(ctx, `SELECT `+entryColumns+` FROM entries e WHERE e.id = $1`, id))
-	return found(e, err, "entry", strconv.FormatInt(int64(id), 10))
+func (s *Store) Entry(ctx context.Context, id activation.EntryID) (e activation.Entry, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		unseen, err := t.hidden(id)
+		if err != nil {
+			return err
+		}
+		if unseen {
+			return fmt.Errorf("entry %d: %w", id, activation.ErrNotFound)
+		}
+		e, err = t.entry(id)
+		return err
+	})
+	return e, err
 }
 
 // EntryCounts counts entries by status, of one account or of all (""). Uploads are not
@@ -325,6 +351,10 @@ func (t *tx) entryKeys(q activation.EntryQuery, account activation.PublisherID, 
 			w.add("e.id "+back+" $%d", int64(c.ID))
 		}
 	}
+	hiding, err := t.hiding()
+	if err != nil {
+		return nil, err
+	}
 	var w where
 	one := func(status activation.EntryStatus, most int) string {
 		w.conditions = nil
@@ -342,6 +372,9 @@ func (t *tx) entryKeys(q activation.EntryQuery, account activation.PublisherID, 
 			w.conditions = append(w.conditions, `e.status IN `+waitingStatuses+` AND e.operation <> 'upload'`) // as the index says it
 		}
 		entryConditions(&w, q)
+		if hiding != "" {
+			w.conditions = append(w.conditions, strings.TrimPrefix(hiding, " AND "))
+		}
 		bound(&w, ">", "<", within.after)
 		bound(&w, "<=", ">=", within.until)
 		return `SELECT ` + columns + ` FROM entries e` + w.sql() + ` ORDER BY ` + order + ` LIMIT ` + w.next(most)
@@ -373,13 +406,20 @@ const eachPage = 1000
 func (s *Store) EachEntry(ctx context.Context, q activation.EntryQuery, yield func(activation.Entry) error) error {
 	last := activation.EntryID(0)
 	for {
-		var w where
-		equal(&w, "e.publisher_id", q.Publisher)
-		in(&w, "e.status", q.Statuses)
-		entryConditions(&w, q)
-		w.add("e.id > $%d", int64(last))
-		rows, err := s.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM entries e`+w.sql()+` ORDER BY e.id LIMIT `+w.next(eachPage), w.args...)
-		page, err := collect(rows, err, scanEntry)
+		var page []activation.Entry
+		err := s.view(ctx, func(t *tx) error {
+			var w where
+			equal(&w, "e.publisher_id", q.Publisher)
+			in(&w, "e.status", q.Statuses)
+			entryConditions(&w, q)
+			w.add("e.id > $%d", int64(last))
+			if err := t.hideFrom(&w); err != nil {
+				return err
+			}
+			rows, err := t.query(`SELECT `+entryColumns+` FROM entries e`+w.sql()+` ORDER BY e.id LIMIT `+w.next(eachPage), w.args...)
+			page, err = collect(rows, err, scanEntry)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("read entries: %w", err)
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -26,33 +27,152 @@ type move struct {
 	out     *activation.EntriesMoved
 	// moving are the entries that the command is for and that can take it.
 	moving []*entryNode
+	// all are the entries of all pieces as they were selected, where this is one; nil =
+	// this is all.
+	all map[activation.EntryID]activation.EntryStatus
+	// untold: the audit log has it already.
+	untold bool
+}
+
+// in is the same command in a transaction.
+func (m *move) in(t *tx, a activation.PublisherAccount) *move {
+	return &move{t: t, account: a, command: m.command, tally: newTally(a.ID), out: m.out}
 }
 
 // MoveEntries does a command on all entries of sel; a selected upload stands for its
-// rows. With dryRun it only tells what it would do.
+// rows. With dryRun it only tells what it would do. Many entries are moved in pieces,
+// between which others write: released ones in the order in which they are posted, so
+// that what is released is at any time what comes first.
 func (s *Store) MoveEntries(ctx context.Context, c activation.EntryCommand, sel activation.EntryQuery, user string, dryRun bool) (out activation.EntriesMoved, err error) {
-	err = s.do(ctx, func(t *tx) error {
-		out = activation.EntriesMoved{}
-		accounts, err := t.accountsOf(sel)
-		if err != nil {
-			return err
-		}
+	var accounts []activation.PublisherID
+	if err = s.view(ctx, func(t *tx) error {
+		accounts, err = t.accountsOf(sel)
+		return err
+	}); err == nil {
 		for _, id := range accounts {
-			a, err := t.publisher(id)
-			if err != nil {
-				return err
-			}
-			m := &move{t: t, account: a, command: c, tally: newTally(id), out: &out}
-			if err := m.do(sel, user, dryRun); err != nil {
-				return err
+			m := &move{command: c, out: &out}
+			if err = s.moveOf(ctx, m, id, sel, user, dryRun); err != nil {
+				break
 			}
 		}
-		return nil
-	})
+	}
 	if err != nil {
 		return activation.EntriesMoved{}, fmt.Errorf("%s entries: %w", c, err)
 	}
 	return out, nil
+}
+
+// moveOf does it for one account; like says the command, and where the answer goes.
+func (s *Store) moveOf(ctx context.Context, like *move, id activation.PublisherID, sel activation.EntryQuery, user string, dryRun bool) error {
+	if dryRun {
+		before := *like.out
+		return s.view(ctx, func(t *tx) error {
+			*like.out = copyOf(before)
+			a, err := scanPublisher(t.row(`SELECT `+publisherColumns+` FROM publishers p WHERE p.id = $1`, id))
+			if a, err = found(a, err, "publisher account", id); err != nil {
+				return err
+			}
+			return like.in(t, a).do(sel, user, true)
+		})
+	}
+	return s.moveAll(ctx, like, id, sel, user, func(fn func(t *tx, a activation.PublisherAccount) error) error {
+		return s.do(ctx, func(t *tx) error {
+			a, err := t.publisher(id)
+			if err != nil {
+				return err
+			}
+			return fn(t, a)
+		})
+	})
+}
+
+// moveAll moves the entries of an account in as many pieces as it takes; do runs each
+// in a transaction that has locked the account.
+func (s *Store) moveAll(ctx context.Context, like *move, id activation.PublisherID, sel activation.EntryQuery, user string, do func(func(t *tx, a activation.PublisherAccount) error) error) error {
+	var nodes []*entryNode
+	if err := s.view(ctx, func(t *tx) (err error) {
+		nodes, err = t.selected(id, sel, like.command == activation.CommandPostAll)
+		return err
+	}); err != nil {
+		return err
+	}
+	piece := func(fn func(m *move) error) error {
+		before := *like.out
+		return do(func(t *tx, a activation.PublisherAccount) error {
+			*like.out = copyOf(before)
+			return fn(like.in(t, a))
+		})
+	}
+	if len(nodes) <= s.piece {
+		return piece(func(m *move) error { return m.do(sel, user, false) })
+	}
+	if like.command == activation.CommandCancel {
+		slices.Reverse(nodes) // what needs others first
+	}
+	told := false
+	return s.inTurn(nodes, like.command, func(ids []activation.EntryID, all map[activation.EntryID]activation.EntryStatus) error {
+		err := piece(func(m *move) error {
+			m.all, m.untold = all, told
+			return m.doPiece(ids, sel, user)
+		})
+		told = told || like.out.Done > 0
+		return err
+	})
+}
+
+// inTurn calls fn for some of the nodes at a time: where they are released in the order
+// in which they will be posted, else in their own. all are those of all pieces.
+func (s *Store) inTurn(nodes []*entryNode, c activation.EntryCommand, fn func(ids []activation.EntryID, all map[activation.EntryID]activation.EntryStatus) error) error {
+	all := make(map[activation.EntryID]activation.EntryStatus, len(nodes))
+	for _, n := range nodes {
+		all[n.id] = n.status
+	}
+	unit := func(i int) int64 { return int64(i) }
+	if c == activation.CommandPost || c == activation.CommandPostAll || c == activation.CommandRetry {
+		places := turnsOf(nodes)
+		slices.SortFunc(nodes, func(a, b *entryNode) int {
+			p, q := places[a.id], places[b.id]
+			return cmp.Or(cmp.Compare(p.place, q.place), cmp.Compare(p.before, q.before))
+		})
+		unit = func(i int) int64 { return places[nodes[i].id].place }
+	}
+	for from := 0; from < len(nodes); {
+		to := min(from+s.piece, len(nodes))
+		for to < len(nodes) && unit(to) == unit(to-1) { // what goes together stays together
+			to++
+		}
+		ids := make([]activation.EntryID, 0, to-from)
+		for _, n := range nodes[from:to] {
+			ids = append(ids, n.id)
+		}
+		if err := fn(ids, all); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// turnsOf are the places that nodes have among each other when they are released.
+func turnsOf(nodes []*entryNode) map[activation.EntryID]*placed {
+	members := make(map[activation.EntryID]*placed, len(nodes))
+	order := make([]*placed, len(nodes))
+	for i, n := range nodes {
+		order[i] = &placed{id: n.id, own: n.own, needs: n.needs, place: n.own}
+		members[n.id] = order[i]
+	}
+	slices.SortFunc(order, func(a, b *placed) int { return cmp.Compare(a.own, b.own) })
+	pulling(members, order)
+	units := map[int64][]*placed{}
+	for _, p := range order {
+		if p.place != p.own {
+			units[p.place] = append(units[p.place], p)
+		}
+	}
+	for root, pulled := range units {
+		lineUp(members[rootOf(root)], pulled)
+	}
+	return members
 }
 
 // accountsOf are the accounts that entries of a query may be of, in the order in which
@@ -94,6 +214,9 @@ func (t *tx) selected(account activation.PublisherID, q activation.EntryQuery, p
 		}
 		entryConditions(&w, q)
 		w.conditions = append(w.conditions, `e.operation <> 'upload'`)
+		if err := t.hideFrom(&w); err != nil {
+			return err
+		}
 		rows, err := t.query(`SELECT `+nodeColumns+` FROM entries e`+w.sql(), w.args...)
 		some, err := collect(rows, err, scanNode)
 		out = append(out, some...)
@@ -124,9 +247,13 @@ func (t *tx) selected(account activation.PublisherID, q activation.EntryQuery, p
 // what is at the top.
 func (t *tx) uploadsOf(account activation.PublisherID, q activation.EntryQuery, ids []activation.EntryID) (out []activation.EntryID, err error) {
 	scan := func(r scanner) (id activation.EntryID, err error) { return id, r.Scan(&id) }
+	hiding, err := t.hiding()
+	if err != nil {
+		return nil, err
+	}
 	if len(ids) > 0 {
 		err := inChunks(1, ids, func(marks string, args []any) error {
-			rows, err := t.query(`SELECT e.id FROM entries e WHERE e.publisher_id = $1 AND e.operation = 'upload' AND e.id IN `+marks, append([]any{account}, args...)...)
+			rows, err := t.query(`SELECT e.id FROM entries e WHERE e.publisher_id = $1 AND e.operation = 'upload' AND e.id IN `+marks+hiding, append([]any{account}, args...)...)
 			some, err := collect(rows, err, scan)
 			out = append(out, some...)
 			return err
@@ -141,7 +268,7 @@ func (t *tx) uploadsOf(account activation.PublisherID, q activation.EntryQuery, 
 	equal(&w, "e.publisher_id", account)
 	in(&w, "e.status", q.Statuses)
 	entryConditions(&w, q)
-	w.conditions = append(w.conditions, `e.operation = 'upload'`)
+	w.conditions = append(w.conditions, `e.operation = 'upload'`+hiding)
 	rows, err := t.query(`SELECT e.id FROM entries e`+w.sql(), w.args...)
 	return collect(rows, err, scan)
 }
@@ -161,6 +288,43 @@ func (m *move) do(sel activation.EntryQuery, user string, dryRun bool) error {
 	if err != nil {
 		return err
 	}
+	return m.these(nodes, user, dryRun)
+}
+
+// doPiece does it for some of what was selected. What was moved since, by another piece
+// or somebody else, so that it would not be selected any more, is left as it is.
+func (m *move) doPiece(ids []activation.EntryID, sel activation.EntryQuery, user string) error {
+	nodes, err := m.t.nodes(ids)
+	if err != nil {
+		return err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n *entryNode) bool {
+		if n.status == m.all[n.id] {
+			return false
+		}
+		return m.command == activation.CommandPostAll || len(sel.Statuses) > 0 || m.arrived(n.status)
+	})
+	slices.SortFunc(nodes, func(a, b *entryNode) int { return cmp.Compare(a.id, b.id) })
+	return m.these(nodes, user, false)
+}
+
+// arrived reports whether the command brings entries to a status.
+func (m *move) arrived(s activation.EntryStatus) bool {
+	switch m.command {
+	case activation.CommandPost, activation.CommandPostAll, activation.CommandRetry:
+		return s != activation.EntryFailed && s != activation.EntryHeld && s != activation.EntryToBeSent
+	case activation.CommandHold:
+		return s == activation.EntryHeld
+	case activation.CommandRelease:
+		return s == activation.EntryToBeSent
+	case activation.CommandCancel:
+		return s == activation.EntryCancelled
+	}
+	return false
+}
+
+// these does it for entries.
+func (m *move) these(nodes []*entryNode, user string, dryRun bool) (err error) {
 	if err := m.take(nodes); err != nil {
 		return err
 	}
@@ -183,12 +347,15 @@ func (m *move) do(sel activation.EntryQuery, user string, dryRun bool) error {
 	if err != nil || dryRun || m.out.Done == done {
 		return err
 	}
-	if err := m.t.tallied(m.tally); err != nil {
+	if err := m.t.tallied(m.tally); err != nil || m.untold {
 		return err
 	}
+	after := map[string]int64{"entries": m.out.Done - done}
+	if m.all != nil { // the first piece tells of all that are to follow
+		after = map[string]int64{"selected": int64(len(m.all))}
+	}
 	return m.t.audit(activation.AuditEntry{
-		Actor: user, Verb: string(m.command), SubjectType: "publisher", SubjectID: string(m.account.ID),
-		After: encode(map[string]int64{"entries": m.out.Done - done}),
+		Actor: user, Verb: string(m.command), SubjectType: "publisher", SubjectID: string(m.account.ID), After: encode(after),
 	})
 }
 
@@ -344,7 +511,9 @@ func (m *move) queue(nodes []*entryNode) error {
 	if err := m.t.join(m.tally, releasedOrder, linkedOf(nodes)); err != nil {
 		return err
 	}
-	m.out.Publishers = append(m.out.Publishers, m.account.ID)
+	if !slices.Contains(m.out.Publishers, m.account.ID) {
+		m.out.Publishers = append(m.out.Publishers, m.account.ID)
+	}
 	m.t.Enqueue(WakePass, string(m.account.PostJob))
 	return nil
 }
@@ -387,7 +556,16 @@ func (m *move) cancel(dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	also := slices.DeleteFunc(found, func(n *entryNode) bool { return selected[n.id] })
+	var also []*entryNode
+	for _, n := range found {
+		switch {
+		case selected[n.id]:
+		case m.all[n.id] != "" && (n.status == activation.EntryHeld || n.status == activation.EntryToBeSent):
+			m.moving = append(m.moving, n) // of another piece
+		default:
+			also = append(also, n)
+		}
+	}
 	m.out.Done += int64(len(m.moving))
 	m.out.Also += int64(len(also))
 	if dryRun {
@@ -429,4 +607,10 @@ func (t *tx) recomputeOf(account activation.PublisherID, ids []activation.EntryI
 		return err
 	}
 	return t.recompute(account, refs, nil)
+}
+
+// copyOf is an answer that can be added to without changing the other.
+func copyOf(m activation.EntriesMoved) activation.EntriesMoved {
+	m.Refused, m.Publishers = slices.Clone(m.Refused), slices.Clone(m.Publishers)
+	return m
 }

@@ -120,7 +120,11 @@ func (t *tx) dependants(account activation.PublisherID, of []activation.EntryID,
 		}
 		of = nil
 		for _, n := range found {
-			if !seen[n.id] {
+			unseen, err := t.hidden(n.id)
+			if err != nil {
+				return nil, err
+			}
+			if !seen[n.id] && !unseen {
 				seen[n.id] = true
 				out = append(out, n)
 				of = append(of, n.id)

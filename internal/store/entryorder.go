@@ -83,19 +83,8 @@ func (t *tx) join(c *entryTally, o entryOrder, fresh []*placed) error {
 		return err
 	}
 	slices.SortFunc(fresh, func(a, b *placed) int { return cmp.Compare(a.own, b.own) })
-	var pull func(p *placed, root int64)
-	pull = func(p *placed, root int64) {
-		for _, need := range p.needs {
-			if m := members[need]; m != nil && m.place > root {
-				m.place = root
-				pull(m, root)
-			}
-		}
-	}
+	pulling(members, fresh)
 	units := map[int64][]*placed{}
-	for _, p := range fresh {
-		pull(p, p.place)
-	}
 	for _, p := range members {
 		if p.place != p.own && p.place != p.was[0] {
 			units[p.place] = append(units[p.place], p)
@@ -105,6 +94,23 @@ func (t *tx) join(c *entryTally, o entryOrder, fresh []*placed) error {
 		lineUp(members[rootOf(root)], pulled)
 	}
 	return t.savePlaces(c, o, members)
+}
+
+// pulling gives what entries of an order need, they themselves by their own places, the
+// place of the first that needs it.
+func pulling(members map[activation.EntryID]*placed, fresh []*placed) {
+	var pull func(p *placed, root int64)
+	pull = func(p *placed, root int64) {
+		for _, need := range p.needs {
+			if m := members[need]; m != nil && m.place > root {
+				m.place = root
+				pull(m, root)
+			}
+		}
+	}
+	for _, p := range fresh {
+		pull(p, p.place)
+	}
 }
 
 // lineUp gives those that an entry pulls their places in front of it.

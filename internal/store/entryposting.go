@@ -126,14 +126,12 @@ func (s *Store) ClaimEntries(ctx context.Context, p activation.Pass, id activati
 // ReleaseWaiting queues what is to be sent, for the nightly sync, and returns how many
 // entries that are.
 func (s *Store) ReleaseWaiting(ctx context.Context, p activation.Pass, id activation.PublisherID) (n int64, err error) {
-	err = s.posting(ctx, "release what waits of", p, id, func(t *tx, a activation.PublisherAccount) error {
-		var out activation.EntriesMoved
-		m := &move{t: t, account: a, command: activation.CommandPostAll, tally: newTally(id), out: &out}
-		err := m.do(activation.EntryQuery{Publisher: id}, systemUser, false)
-		n = out.Done + out.Also
-		return err
+	var out activation.EntriesMoved
+	m := &move{command: activation.CommandPostAll, out: &out}
+	err = s.moveAll(ctx, m, id, activation.EntryQuery{Publisher: id}, systemUser, func(fn func(t *tx, a activation.PublisherAccount) error) error {
+		return s.posting(ctx, "release what waits of", p, id, fn)
 	})
-	return n, err
+	return out.Done + out.Also, err
 }
 
 // EntriesAhead says what is posted before an entry, in groups by key and upload, in

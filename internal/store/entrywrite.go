@@ -10,15 +10,16 @@ import (
 	"usher/internal/activation"
 )
 
-// writing is one call of WriteEntries in one transaction.
+// writing is one call of WriteEntries in one transaction, or a piece of one.
 type writing struct {
 	t       *tx
 	account activation.PublisherAccount
 	w       activation.EntryWrite
 	tally   *entryTally
 	parent  *activation.Entry
-	base    activation.EntryID // the id of index 0, 0 = none is given yet
-	next    activation.EntryID
+	runs    []entryRun // the ids that its entries have
+	// hidden: it is a piece of a load that is not shown yet.
+	hidden bool
 	// creates are those of other writings that entries need, as they are.
 	creates map[activation.EntryID]activation.Entry
 	// linked are the entries that need others; status says what they are written as.
@@ -27,40 +28,107 @@ type writing struct {
 	lower  map[activation.EntryID]bool // those that do not go at once although they were to
 }
 
+// entryRun are ids, one after the other, of the entries from an index on.
+type entryRun struct {
+	index, n int
+	first    activation.EntryID
+}
+
+// anew is a writing in another transaction that goes on where wr is.
+func (wr *writing) anew(t *tx, a activation.PublisherAccount, w activation.EntryWrite) *writing {
+	tally := newTally(a.ID)
+	if wr.tally != nil {
+		tally.add(wr.tally)
+	}
+	return &writing{
+		t: t, account: a, w: w, tally: tally, parent: wr.parent, runs: slices.Clone(wr.runs), hidden: true,
+		creates: map[activation.EntryID]activation.Entry{}, status: map[activation.EntryID]activation.EntryStatus{}, lower: map[activation.EntryID]bool{},
+	}
+}
+
+// idOf is the id of the entry at an index of the call, as far as they are given.
+func (wr *writing) idOf(index int) (activation.EntryID, bool) {
+	for _, r := range wr.runs {
+		if index >= r.index && index < r.index+r.n {
+			return r.first + activation.EntryID(index-r.index), true
+		}
+	}
+	return 0, false
+}
+
+// has reports whether an entry is of the writing.
+func (wr *writing) has(id activation.EntryID) bool {
+	return slices.ContainsFunc(wr.runs, func(r entryRun) bool { return id >= r.first && id < r.first+activation.EntryID(r.n) })
+}
+
+// base is the id of index 0, 0 = there is none.
+func (wr *writing) base() activation.EntryID {
+	id, _ := wr.idOf(0)
+	return id
+}
+
 // WriteEntries stores entries of one account, in their order; see publishing.Entries.
 // What cannot go at once, because a create it needs is held, is written to be sent; and
-// a create to be sent that is needed at once is released along.
+// a create to be sent that is needed at once is released along. Many entries are stored
+// in pieces (entryload.go), and seen when all of them are.
 func (s *Store) WriteEntries(ctx context.Context, id activation.PublisherID, parent *activation.Entry, entries []activation.Entry, w activation.EntryWrite) (out []activation.Entry, err error) {
-	var pieces [][]activation.Entry // what More gave, for a transaction that is done again
+	next := s.pieces(entries, w.More)
+	first, err := next()
+	if err != nil {
+		return nil, fmt.Errorf("write entries: %w", err)
+	}
+	second, err := next()
+	if err == nil && len(second) > 0 {
+		given := [][]activation.Entry{first, second}
+		out, err = s.loadEntries(ctx, id, parent, func() ([]activation.Entry, error) {
+			if len(given) == 0 {
+				return next()
+			}
+			piece := given[0]
+			given = given[1:]
+			return piece, nil
+		}, w)
+	} else if err == nil {
+		out, err = s.writeAtOnce(ctx, id, parent, first, w)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write entries: %w", err)
+	}
+	return out, nil
+}
+
+// pieces cuts what is to be written, and what more gives when that is used up, into
+// what one transaction takes; none = that was all.
+func (s *Store) pieces(entries []activation.Entry, more func() ([]activation.Entry, error)) func() ([]activation.Entry, error) {
+	return func() (piece []activation.Entry, err error) {
+		if len(entries) == 0 && more != nil {
+			if entries, err = more(); err != nil {
+				return nil, err
+			}
+			if len(entries) == 0 {
+				more = nil
+			}
+		}
+		piece = entries[:min(len(entries), s.piece)]
+		entries = entries[len(piece):]
+		return piece, nil
+	}
+}
+
+// writeAtOnce stores entries in one transaction.
+func (s *Store) writeAtOnce(ctx context.Context, id activation.PublisherID, parent *activation.Entry, entries []activation.Entry, w activation.EntryWrite) (out []activation.Entry, err error) {
 	err = s.do(ctx, func(t *tx) error {
 		a, err := t.publisher(id)
 		if err != nil {
 			return err
 		}
-		wr := &writing{
-			t: t, account: a, w: w, tally: newTally(id), creates: map[activation.EntryID]activation.Entry{},
-			status: map[activation.EntryID]activation.EntryStatus{}, lower: map[activation.EntryID]bool{},
-		}
+		wr := (&writing{}).anew(t, a, w)
+		wr.hidden = false
 		if err := wr.begin(parent); err != nil {
 			return err
 		}
 		if out, err = wr.write(entries); err != nil {
 			return err
-		}
-		for i := 0; w.More != nil; i++ {
-			if i == len(pieces) {
-				more, err := w.More()
-				if err != nil {
-					return err
-				}
-				pieces = append(pieces, more)
-			}
-			if len(pieces[i]) == 0 {
-				break
-			}
-			if _, err := wr.write(pieces[i]); err != nil {
-				return err
-			}
 		}
 		if err := wr.end(); err != nil {
 			return err
@@ -72,10 +140,7 @@ func (s *Store) WriteEntries(ctx context.Context, id activation.PublisherID, par
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("write entries: %w", err)
-	}
-	return out, nil
+	return out, err
 }
 
 // takeIDs returns the first of n ids that nobody has. Until the transaction ends
@@ -110,16 +175,17 @@ func (wr *writing) write(given []activation.Entry) ([]activation.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if wr.base == 0 {
-		wr.base = first
+	index := 0
+	for _, r := range wr.runs {
+		index += r.n
 	}
+	wr.runs = append(wr.runs, entryRun{index: index, n: len(given), first: first})
 	entries := slices.Clone(given)
 	for i := range entries {
 		if err := wr.name(&entries[i], first+activation.EntryID(i)); err != nil {
 			return nil, err
 		}
 	}
-	wr.next = first + activation.EntryID(len(entries))
 	if err := wr.meet(entries, first); err != nil {
 		return nil, err
 	}
@@ -153,6 +219,9 @@ func (wr *writing) write(given []activation.Entry) ([]activation.Entry, error) {
 	}
 	if err := wr.t.insertAll(`INSERT INTO entry_refers (publisher_id, needs, entry_id)`, ``, refers); err != nil {
 		return nil, err
+	}
+	if wr.hidden {
+		return entries, nil
 	}
 	return entries, wr.t.recompute(wr.account.ID, refs, fresh)
 }
@@ -189,14 +258,18 @@ func (wr *writing) name(e *activation.Entry, id activation.EntryID) error {
 			e.Reason = activation.ReasonUser
 		}
 	case activation.EntryQueued:
-		e.ReleasedAt = wr.t.now
+		if e.ReleasedAt = wr.t.now; wr.hidden {
+			e.Status, e.Reason, e.ReleasedAt = activation.EntryToBeSent, reasonReleasing, time.Time{}
+		}
 	case activation.EntryToBeSent:
 	case activation.EntryProcessing, activation.EntryDone, activation.EntryFailed, activation.EntryCancelled, activation.EntryPartial:
 		return conflict("an entry is not written as %s", e.Status)
 	}
 	real := func(object string) string {
 		if i, ok := activation.PendingIndex(object); ok {
-			return activation.NewObjectID(wr.base + activation.EntryID(i))
+			if id, ok := wr.idOf(i); ok {
+				return activation.NewObjectID(id)
+			}
 		}
 		return object
 	}
@@ -207,8 +280,12 @@ func (wr *writing) name(e *activation.Entry, id activation.EntryID) error {
 	e.Changes = slices.Clone(e.Changes)
 	e.Refers = slices.Clone(e.Refers)
 	for i, need := range e.Refers {
-		if need < 0 {
-			e.Refers[i] = wr.base - 1 - need
+		if need >= 0 {
+			continue
+		}
+		var ok bool
+		if e.Refers[i], ok = wr.idOf(int(-1 - need)); !ok {
+			return invalid("refers", "an entry of the writing needs one that comes after it")
 		}
 	}
 	for i, c := range e.Changes {
@@ -230,7 +307,7 @@ func (wr *writing) meet(entries []activation.Entry, first activation.EntryID) er
 	var look []activation.EntryID
 	for _, e := range entries {
 		for _, need := range e.Refers {
-			if _, known := wr.creates[need]; !known && (need < wr.base || need >= wr.next && wr.w.More == nil) {
+			if _, known := wr.creates[need]; !known && !wr.has(need) {
 				wr.creates[need] = activation.Entry{}
 				look = append(look, need)
 			}
@@ -241,7 +318,11 @@ func (wr *writing) meet(entries []activation.Entry, first activation.EntryID) er
 		return err
 	}
 	for _, e := range found {
-		if e.Publisher == wr.account.ID && e.Operation == activation.OpCreate {
+		unseen, err := wr.t.hidden(e.ID)
+		if err != nil {
+			return err
+		}
+		if e.Publisher == wr.account.ID && e.Operation == activation.OpCreate && !unseen {
 			wr.creates[e.ID] = e
 		}
 	}
@@ -290,11 +371,6 @@ func renamed(e *activation.Entry, create activation.EntryID, id string) bool {
 // end links what needs others, counts, and stores what goes with the entries.
 func (wr *writing) end() error {
 	t := wr.t
-	for _, p := range wr.linked {
-		if last := p.needs[len(p.needs)-1]; last >= wr.next {
-			return invalid("refers", "an entry of the writing needs one that is not in it")
-		}
-	}
 	if err := t.join(wr.tally, waitingOrder, wr.linked); err != nil {
 		return err
 	}
@@ -313,24 +389,28 @@ func (wr *writing) end() error {
 		}
 	}
 	if wr.w.Schedule != nil {
-		if err := t.moveSchedule(*wr.w.Schedule, wr.base); err != nil {
+		if err := t.moveSchedule(*wr.w.Schedule, wr.base()); err != nil {
 			return err
 		}
 	}
-	if wr.w.Audit == "" || wr.base == 0 {
+	base, n := wr.base(), 0
+	for _, r := range wr.runs {
+		n += r.n
+	}
+	if wr.w.Audit == "" || n == 0 {
 		return nil
 	}
 	by := ""
 	if wr.parent != nil {
 		by = wr.parent.By
-	} else if e, err := t.entry(wr.base); err == nil {
+	} else if e, err := t.entry(base); err == nil {
 		by = e.By
 	} else if !errors.Is(err, activation.ErrNotFound) {
 		return err
 	}
 	return t.audit(activation.AuditEntry{
 		Actor: by, Verb: wr.w.Audit, SubjectType: "publisher", SubjectID: string(wr.account.ID),
-		After: encode(map[string]int64{"first_entry": int64(wr.base), "entries": int64(wr.next - wr.base)}),
+		After: encode(map[string]int64{"first_entry": int64(base), "entries": int64(n)}),
 	})
 }
 

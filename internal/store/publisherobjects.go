@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"usher/internal/activation"
@@ -20,6 +21,7 @@ type objectRow struct {
 	activation.PublisherObject
 	seen int64
 	name string
+	gone bool // it was removed when it was read
 }
 
 func scanObjectRow(r scanner) (objectRow, error) {
@@ -29,6 +31,7 @@ func scanObjectRow(r scanner) (objectRow, error) {
 	if err == nil && confirmed.Valid {
 		err = json.Unmarshal([]byte(confirmed.String), &o.Confirmed)
 	}
+	o.gone = o.Removed
 	return o, err
 }
 
@@ -48,7 +51,7 @@ func (t *tx) objectRows(id activation.PublisherID, refs []activation.ObjectRef) 
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, t.current(id, refs, out)
 }
 
 // confirmedObjects returns those of refs that there are, as the publisher has them.
@@ -154,6 +157,8 @@ func (t *tx) recomputeRows(id activation.PublisherID, refs []activation.ObjectRe
 // nothing else of them has changed.
 func (t *tx) saveLocal(id activation.PublisherID, refs []activation.ObjectRef, have map[activation.ObjectRef]objectRow, waiting map[activation.ObjectRef][]activation.Entry, asRead bool) error {
 	var save, whole []objectRow
+	var changed []activation.ObjectRef
+	gone := false
 	done := make(map[activation.ObjectRef]bool, len(refs))
 	for _, ref := range refs {
 		if done[ref] || ref.Kind == "" {
@@ -173,17 +178,26 @@ func (t *tx) saveLocal(id activation.PublisherID, refs []activation.ObjectRef, h
 				if _, err := t.exec(`DELETE FROM publisher_objects WHERE publisher_id = $1 AND kind = $2 AND id = $3`, id, ref.Kind, ref.ID); err != nil {
 					return err
 				}
+				changed, gone = append(changed, ref), true
 				continue
 			}
 			o.Type, o.Parent = create.Type, create.ObjectParent
 		}
+		was := o
 		o.Local, o.Deleted = activation.LocalValues(o.Confirmed, waiting[ref])
 		o.Waiting = int64(len(waiting[ref]))
+		if o.Deleted != was.Deleted || o.Removed != was.gone || !maps.Equal(o.Local, was.Local) {
+			changed = append(changed, ref)
+			gone = gone || (o.Deleted || o.Removed) && !was.Deleted && !was.gone
+		}
 		if asRead && there && o.Confirmed != nil && o.name == strings.ToLower(o.Name()) {
 			save = append(save, o)
 		} else {
 			whole = append(whole, o)
 		}
+	}
+	if err := t.outdate(id, changed, gone); err != nil {
+		return err
 	}
 	if err := t.saveObjectRows(id, whole, wholeObject); err != nil {
 		return err
@@ -203,10 +217,14 @@ func createAmong(entries []activation.Entry) (activation.Entry, bool) {
 // waitingEntries adds what waits of each object, as far as its local values, conflicts
 // and the two orders need it.
 func (t *tx) waitingEntries(id activation.PublisherID, refs []activation.ObjectRef, to map[activation.ObjectRef][]activation.Entry) error {
+	hiding, err := t.hiding()
+	if err != nil {
+		return err
+	}
 	for kind, ids := range byKind(refs) {
 		err := inChunks(2, ids, func(marks string, args []any) error {
 			rows, err := t.query(`SELECT e.id, e.publisher_id, coalesce(e.parent_id, 0), e.status, e.reason, e.origin, e.operation, e.kind, e.object_id, e.type, e.parent_kind, e.parent_object, e.changes, e.refers
-				FROM entries e WHERE e.publisher_id = $1 AND e.kind = $2 AND e.object_id IN `+marks+` AND e.status IN `+waitingStatuses+` AND e.operation <> 'upload'`,
+				FROM entries e WHERE e.publisher_id = $1 AND e.kind = $2 AND e.object_id IN `+marks+` AND e.status IN `+waitingStatuses+` AND e.operation <> 'upload'`+hiding,
 				append([]any{id, kind}, args...)...)
 			some, err := collect(rows, err, func(r scanner) (e activation.Entry, err error) {
 				return e, r.Scan(&e.ID, &e.Publisher, &e.Parent, &e.Status, &e.Reason, &e.Origin, &e.Operation, &e.Object.Kind, &e.Object.ID, &e.Type, &e.ObjectParent.Kind, &e.ObjectParent.ID, sparse{&e.Changes}, sparse{&e.Refers})
@@ -225,8 +243,12 @@ func (t *tx) waitingEntries(id activation.PublisherID, refs []activation.ObjectR
 
 // Object returns one object, or ErrNotFound.
 func (s *Store) Object(ctx context.Context, id activation.PublisherID, ref activation.ObjectRef) (activation.PublisherObject, error) {
-	o, err := scanObjectRow(s.read.QueryRowContext(ctx, `SELECT `+objectColumns+` FROM publisher_objects o WHERE o.publisher_id = $1 AND o.kind = $2 AND o.id = $3`, id, ref.Kind, ref.ID))
-	return found(o.PublisherObject, err, "object", string(ref.Kind)+" "+ref.ID)
+	rows, err := s.ObjectsOf(ctx, id, []activation.ObjectRef{ref})
+	o, there := rows[ref]
+	if err == nil && !there {
+		err = sql.ErrNoRows
+	}
+	return found(o, err, "object", string(ref.Kind)+" "+ref.ID)
 }
 
 // ObjectsOf returns those of refs that there are.
@@ -252,9 +274,11 @@ func (s *Store) FindObjects(ctx context.Context, id activation.PublisherID, kind
 			rows, err := t.query(`SELECT `+objectColumns+` FROM publisher_objects o WHERE o.publisher_id = $1 AND o.kind = $2 AND NOT o.removed
 				AND ($4 = '' OR o.parent_kind = $3 AND o.parent_id = $4) AND o.name IN `+marks+` ORDER BY o.name, o.id`, append(w, args...)...)
 			some, err := collect(rows, err, scanObjectRow)
-			for _, o := range some {
-				out = append(out, o.PublisherObject)
+			if err != nil {
+				return err
 			}
+			now, err := t.asNow(id, some)
+			out = append(out, now...)
 			return err
 		})
 	})
@@ -298,20 +322,44 @@ func (s *Store) Objects(ctx context.Context, q activation.ObjectQuery) (page []a
 		w.add("(o.name, o.kind, o.id) > ($%d, $%d, $%d)", c.Name, string(c.Kind), c.ID)
 	}
 	limit := orDefault(q.Limit, 100)
-	rows, err := s.read.QueryContext(ctx, `SELECT `+objectColumns+` FROM publisher_objects o`+w.sql()+` ORDER BY o.name, o.kind, o.id LIMIT `+w.next(limit+1), w.args...)
-	all, err := collect(rows, err, scanObjectRow)
+	text := `SELECT ` + objectColumns + ` FROM publisher_objects o` + w.sql() + ` ORDER BY o.name, o.kind, o.id LIMIT ` + w.next(limit+1)
+	err = s.view(ctx, func(t *tx) error {
+		page, next = nil, ""
+		rows, err := t.query(text, w.args...)
+		all, err := collect(rows, err, scanObjectRow)
+		if err != nil {
+			return err
+		}
+		if len(all) > limit {
+			all = all[:limit]
+			last := all[limit-1]
+			next = cursorOf(objectCursor{last.name, last.Kind, last.ID})
+		}
+		page, err = t.asNow(q.Publisher, all)
+		return err
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list objects: %w", err)
 	}
-	if len(all) > limit {
-		all = all[:limit]
-		last := all[limit-1]
-		next = cursorOf(objectCursor{last.name, last.Kind, last.ID})
-	}
-	for _, o := range all {
-		page = append(page, o.PublisherObject)
-	}
 	return page, next, nil
+}
+
+// asNow are objects of an account as they are now, in their order; see current.
+func (t *tx) asNow(id activation.PublisherID, rows []objectRow) ([]activation.PublisherObject, error) {
+	refs := make([]activation.ObjectRef, len(rows))
+	have := make(map[activation.ObjectRef]objectRow, len(rows))
+	for i, o := range rows {
+		refs[i] = o.ObjectRef
+		have[o.ObjectRef] = o
+	}
+	if err := t.current(id, refs, have); err != nil {
+		return nil, err
+	}
+	var out []activation.PublisherObject
+	for _, ref := range refs {
+		out = append(out, have[ref].PublisherObject)
+	}
+	return out, nil
 }
 
 func cursorOf(v any) string { return base64.RawURLEncoding.EncodeToString([]byte(encode(v))) }

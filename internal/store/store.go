@@ -71,6 +71,7 @@ type Store struct {
 	d     Dialect
 	wake  func(kind, id string)
 	turn  chan struct{} // where one writes at a time: the line of those that will
+	piece int           // how many entries one transaction takes
 }
 
 // New returns a store over open pools. Close closes them.
@@ -81,12 +82,16 @@ func New(cfg Config) *Store {
 	if cfg.Dialect.Again == nil {
 		cfg.Dialect.Again = func(error) bool { return false }
 	}
-	s := &Store{write: cfg.Write, read: pool{cfg.Read}, d: cfg.Dialect, wake: cfg.Wake}
+	s := &Store{write: cfg.Write, read: pool{cfg.Read}, d: cfg.Dialect, wake: cfg.Wake, piece: entryPiece}
 	if cfg.Write.Stats().MaxOpenConnections == 1 {
 		s.turn = make(chan struct{}, 1)
 	}
 	return s
 }
+
+// InPieces makes one transaction take so many entries of the Activity Log; before the
+// store is used. It is 1,000 unless tests want more pieces of less.
+func (s *Store) InPieces(entries int) { s.piece = entries }
 
 // Close closes both pools.
 func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
@@ -101,6 +106,7 @@ type tx struct {
 	d       Dialect
 	now     time.Time
 	wakeUps []wakeUp
+	loads   *[]entryLoad // as entryLoads read them, nil = not yet
 }
 
 // Enqueue sends a wake-up when, and only when, the transaction commits.

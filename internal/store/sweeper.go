@@ -16,8 +16,8 @@ const KindSweep = "sweep"
 // Sweeper does what only time makes due: it ends jobs whose time is over, turns
 // quiet windows, resumes jobs that were paused for a while, declines approvals
 // nobody has answered, fails what slept because of an authorization that was not
-// mended, restarts runs and ends passes that make no progress, and warns of
-// authorizations that end. It is a worker of the engine.
+// mended, restarts runs and ends passes that make no progress, settles writings of
+// entries that were left, and warns of authorizations that end. It is a worker of the engine.
 type Sweeper struct {
 	Store *Store
 
@@ -53,7 +53,8 @@ func (w *Sweeper) Due(ctx context.Context, limit int) ([]activation.Work, error)
 			+ (SELECT count(*) FROM runs WHERE status = 'pending' AND reason_until <= $1)
 			+ (SELECT count(*) `+expired+`) + (SELECT count(*) `+quietBegun+`) + (SELECT count(*) `+quietOver+`)
 			+ (SELECT count(*) `+overduePass+`) + (SELECT count(*) `+stalledPass+`)
-			+ (SELECT count(*) `+stalledRuns+`)`, t.micros(), w.watching(t.now).UnixMicro())
+			+ (SELECT count(*) `+stalledRuns+`)
+			+ (SELECT count(*) FROM entry_loads WHERE touched_at + `+leftAfter+` < $1)`, t.micros(), w.watching(t.now).UnixMicro())
 		if err != nil || n > 0 {
 			return err
 		}
@@ -75,7 +76,7 @@ func (w *Sweeper) Do(ctx context.Context, _ activation.Work) error {
 	since := w.since
 	w.mu.Unlock()
 	_, err := w.Store.RestartStalled(ctx, since)
-	errs := []error{err}
+	errs := []error{err, w.Store.SettleLoads(ctx, "")}
 	for _, do := range []func(context.Context) (int, error){w.Store.Expire, w.Store.TurnQuiet, w.Store.ResumeDue, w.Store.DeclineOverdue, w.Store.FailOverdue, w.Store.FailOverduePasses, w.Store.StallPasses, w.Store.WarnExpiring} {
 		_, err := do(ctx)
 		errs = append(errs, err)

@@ -46,6 +46,7 @@ func logInAnyOrder(t *testing.T, env Env) {
 			return
 		}
 		a := w.account(fmt.Sprint("account ", n))
+		w.InPieces(rapid.SampledFrom([]int{1000, 2, 1}).Draw(rt, "entries in a transaction"))
 		m := &logMachine{
 			activityLog: &activityLog{entries: map[activation.EntryID]*activation.Entry{}, objects: map[activation.ObjectRef]*theirObject{}},
 			w:           w, ctx: t.Context(), a: a, pass: w.poster(a),
@@ -126,6 +127,18 @@ func (m *logMachine) doWrite(rt *rapid.T) {
 	out, err := m.w.WriteEntries(m.ctx, m.a.ID, parent, entries, activation.EntryWrite{})
 	if err != nil {
 		rt.Fatal(err)
+	}
+	if len(out) < len(entries) { // the first piece; the others follow it
+		first := out[0].ID
+		out = nil
+		if err := m.w.EachEntry(m.ctx, activation.EntryQuery{Publisher: m.a.ID}, func(e activation.Entry) error {
+			if e.ID >= first {
+				out = append(out, e)
+			}
+			return nil
+		}); err != nil {
+			rt.Fatal(err)
+		}
 	}
 	for i := range out {
 		out[i].Status = entries[i].Status // what it comes to is the model's to say

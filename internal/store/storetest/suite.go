@@ -97,6 +97,7 @@ func Run(t *testing.T, env Env) {
 		{"passes of two nodes", passRace},
 		{"publisher accounts", publisherAccounts},
 		{"writing entries", writing},
+		{"writing many entries", loading},
 		{"commands on entries", moving},
 		{"conflicts", conflicting},
 		{"what was pulled goes back", pulledBack},
@@ -152,6 +153,10 @@ func Run(t *testing.T, env Env) {
 	t.Run("any order of commands", func(t *testing.T) {
 		t.Parallel()
 		anyOrder(t, env)
+	})
+	t.Run("writing many entries, cut", func(t *testing.T) {
+		t.Parallel()
+		loadsCut(t, env)
 	})
 	t.Run("the Activity Log in any order", func(t *testing.T) {
 		t.Parallel()
