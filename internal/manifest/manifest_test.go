@@ -19,6 +19,7 @@ import (
 	"usher/internal/decision"
 	"usher/internal/manifest"
 	"usher/internal/provider"
+	"usher/internal/provider/google"
 	"usher/internal/provider/meta"
 	"usher/internal/provider/sftp"
 	"usher/internal/provider/usher"
@@ -68,7 +69,7 @@ func newWorld(t *testing.T, label string) *world {
 		}
 	})
 	cat := catalog.New(catalog.Config{
-		Store: st, Warehouse: db, Sealer: box{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition(), usher.Definition(), sftp.Definition(), adverts()}, Log: slog.New(slog.DiscardHandler), Now: w.clock,
+		Store: st, Warehouse: db, Sealer: box{}, Providers: []provider.Definition{meta.Definition(), webhook.Definition(), usher.Definition(), sftp.Definition(), adverts(), google.Definition()}, Log: slog.New(slog.DiscardHandler), Now: w.clock,
 	})
 	if _, err := cat.CreateAuthorization(t.Context(), "meta", label, map[string]string{"access_token": "hunter2"}, "ann"); err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func newWorld(t *testing.T, label string) *world {
 	if _, err := cat.CreateAuthorization(t.Context(), "webhook", "Our endpoint", map[string]string{"webhook_url": "https://shop.example.com/events"}, "ann"); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range []activation.Authorization{{Label: "Adverts", Provider: "adverts"}, {Label: "Files", Provider: "sftp"}} {
+	for _, a := range []activation.Authorization{{Label: "Adverts", Provider: "adverts"}, {Label: "Files", Provider: "sftp"}, {Label: "Our Google", Provider: "google"}} {
 		a.KeyID, a.Sealed = "key", []byte("sealed")
 		if _, err := st.CreateAuthorization(t.Context(), a, "ann"); err != nil {
 			t.Fatal(err)
@@ -343,7 +344,7 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 24 {
+	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) || len(again) != 25 {
 		t.Errorf("its own export changes something: %+v", again)
 	}
 	other := newWorld(t, "Our Meta")

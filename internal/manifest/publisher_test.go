@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"usher/internal/activation"
 	"usher/internal/manifest"
 	"usher/internal/provider"
+	"usher/internal/provider/google"
 	"usher/internal/publishing"
 )
 
@@ -59,7 +61,7 @@ func (o opener) Check(context.Context) (provider.PublisherInfo, error) {
 // publishers are what the world's desk is made of.
 func (w *world) publishers() publishing.Config {
 	return publishing.Config{
-		Store: w.store, Jobs: w.store, Providers: []provider.Definition{adverts()}, Authorization: w.store.Authorization, Now: w.clock,
+		Store: w.store, Jobs: w.store, Providers: []provider.Definition{adverts(), google.Definition()}, Authorization: w.store.Authorization, Now: w.clock,
 		Connect: func(_ context.Context, a activation.PublisherAccount) (provider.Publisher, provider.Definition, error) {
 			return opener{account: a.Account}, adverts(), nil
 		},
@@ -311,6 +313,9 @@ func TestPassingTime(t *testing.T) {
 	if count(again, manifest.Unchanged) != len(again) || !strings.Contains(again[1].Note, "the publisher does not have it any more") {
 		t.Errorf("gone: %+v", again)
 	}
+	if got := w.planned(t, "Shop ads"); !slices.Equal(got, []string{"resume campaign 11 [1] 6 11-23 05:00", "pause campaign 11 [5 6] 22 11-27 21:00"}) {
+		t.Errorf("what was missed is not made up for: %q", got)
+	}
 	if files, err := w.Export(t.Context()); err != nil || strings.Contains(files["publishers/shop-ads.yaml"], "2026-12-24") {
 		t.Errorf("the export is %v, %v", files, err)
 	}
@@ -339,7 +344,7 @@ func TestPublisherProblems(t *testing.T) {
 	}{
 		"no name":             {"kind: publisher\nprovider: adverts", "x.yaml:1: name is needed", false},
 		"no authorization":    {strings.Replace(account("account: 9"), "Adverts", mark, 1), "x.yaml:4: authorization: there is no authorization of adverts", false},
-		"no publisher":        {"kind: publisher\nname: N\nprovider: meta\nauthorization: Our Meta\naccount: 9", "x.yaml:3: provider: must be a publisher: one of adverts", false},
+		"no publisher":        {"kind: publisher\nname: N\nprovider: meta\nauthorization: Our Meta\naccount: 9", "x.yaml:3: provider: must be a publisher: one of adverts, google", false},
 		"no account":          {account(""), "x.yaml:1: account: is needed, without spaces: The ten digits", false},
 		"linked twice":        {account("account: 123-456"), "x.yaml:5: account: the account \"123-456\" is linked already", false},
 		"other account":       {"kind: publisher\nname: Shop ads\nprovider: adverts\nauthorization: Adverts\naccount: " + mark, "x.yaml:5: account: can't be changed", false},
@@ -400,6 +405,30 @@ func TestPublisherProblems(t *testing.T) {
 				t.Errorf("something was stored: %v %v", after, err)
 			}
 		})
+	}
+}
+
+// TestPage: the examples of the page, all together, apply and settle.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/configuration-as-code.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for i, part := range strings.Split(string(page), "```yaml\n")[1:] {
+		files[fmt.Sprint("example-", i+1, ".yaml")], _, _ = strings.Cut(part, "```")
+	}
+	w := newWorld(t, "Our Meta")
+	first := w.apply(files)
+	if len(files) != 3 || count(first, manifest.Pending) != 2 || count(first, manifest.Create)+count(first, manifest.Unchanged)+2 != len(first) {
+		t.Errorf("%d examples: %+v", len(files), first)
+	}
+	w.read(t, "Shop on Google")
+	if then := w.apply(files); count(then, manifest.Create) != 2 || count(then, manifest.Unchanged)+2 != len(then) {
+		t.Errorf("after the reading: %+v", then)
+	}
+	if again := w.apply(files); count(again, manifest.Unchanged) != len(again) {
+		t.Errorf("the examples do not settle: %+v", again)
 	}
 }
 
