@@ -79,9 +79,9 @@ func (c *campaigns) twice(ctx context.Context, once func(token string) (status i
 // named as this part of the provider names it.
 func (c *campaigns) noToken(err error) error {
 	var own *activation.Error
-	if errors.As(err, &own) && own.Code == classUnavailable.code {
+	if errors.As(err, &own) && own.Code == classUnavailable.Code {
 		other := *own
-		other.Code = adsDown.code
+		other.Code = adsDown.Code
 		return &other
 	}
 	return err
@@ -100,7 +100,7 @@ func (c *campaigns) failed(status int, h http.Header, text []byte) (adsFault, ad
 
 func (c *campaigns) wholeOf(class adsClass, f adsFault, h http.Header, status int) *activation.Error {
 	err := class.whole(f)
-	if class.kind == activation.WaitUntil {
+	if class.Kind == activation.WaitUntil {
 		err.Until = c.until(f, h)
 	}
 	if status/100 == 3 {
@@ -178,7 +178,7 @@ func (c *campaigns) search(ctx context.Context, query string, yield func(*adsRow
 // asked is the error of a question, of which there is nothing to halve.
 func asked(err *activation.Error) *activation.Error {
 	if err.Kind == activation.RefusedWhole {
-		err.Kind, err.Code = adsRequest.kind, adsRequest.code
+		err.Kind, err.Code = adsRequest.Kind, adsRequest.Code
 	}
 	return err
 }

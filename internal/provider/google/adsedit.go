@@ -67,7 +67,7 @@ type refusal struct {
 }
 
 func (r *refusal) outcome() provider.EditOutcome {
-	return provider.EditOutcome{State: provider.EditRefused, Code: r.class.code, Text: first(r.text, r.class.message), Field: r.field}
+	return provider.EditOutcome{State: provider.EditRefused, Code: r.class.Code, Text: first(r.text, r.class.Message), Field: r.field}
 }
 
 // writer makes the operations of one edit.

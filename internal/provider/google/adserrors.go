@@ -24,12 +24,12 @@ type adsClass struct {
 }
 
 func adsWhole(code string, kind activation.Kind, message string) adsClass {
-	return adsClass{class: class{code, kind, message}, edit: provider.EditLater}
+	return adsClass{class: provider.Fails(code, kind, message), edit: provider.EditLater}
 }
 
 func adsRefuses(code, message string) adsClass {
 	// A call of several edits that says so without naming one is halved.
-	return adsClass{class: class{code, activation.RefusedWhole, message}, edit: provider.EditRefused}
+	return adsClass{class: provider.Fails(code, activation.RefusedWhole, message), edit: provider.EditRefused}
 }
 
 // What is not the fault of one edit: the others of the account would fail as well.
@@ -42,8 +42,8 @@ var (
 	adsPolitical  = adsWhole("GADS-POLITICAL", activation.Invalid, "google ads takes no edits of this account until somebody declares there whether its campaigns have political advertising in the european union")
 	adsQuota      = adsWhole("GADS-QUOTA", activation.WaitUntil, "the google project or the account has used up its calls")
 	adsBusy       = adsWhole("GADS-BUSY", activation.Unavailable, "google ads was changing the same thing at that moment")
-	adsDown       = adsClass{class{"GADS-UNAVAILABLE", activation.Unavailable, "google ads is not working as it should"}, provider.EditUnknown, true}
-	adsAnswer     = adsClass{class{"GADS-ANSWER", activation.Unavailable, "google ads answered in a way that cannot be understood"}, provider.EditUnknown, true}
+	adsDown       = adsClass{provider.Fails("GADS-UNAVAILABLE", activation.Unavailable, "google ads is not working as it should"), provider.EditUnknown, true}
+	adsAnswer     = adsClass{provider.Fails("GADS-ANSWER", activation.Unavailable, "google ads answered in a way that cannot be understood"), provider.EditUnknown, true}
 	adsRequest    = adsWhole("GADS-REQUEST", activation.Invalid, "google ads refuses the request")
 	adsSettings   = adsWhole("GADS-SETTINGS", activation.Invalid, "a setting is wrong")
 	adsTogether   = adsWhole("GADS-TOGETHER", activation.Unavailable, "another edit of the same call was refused, and they are made together or not at all")
@@ -70,7 +70,7 @@ var adsClasses = []adsClass{
 func AdsCodes() []string {
 	out := make([]string, len(adsClasses))
 	for i, c := range adsClasses {
-		out[i] = c.code
+		out[i] = c.Code
 	}
 	return out
 }
@@ -354,17 +354,18 @@ func (f *adsFault) classify(status int, isObject bool) adsClass {
 // whole makes the error of a call that failed so as a whole. The message has Google's
 // words for it, never its texts.
 func (c adsClass) whole(f adsFault) *activation.Error {
-	err := &activation.Error{Kind: c.kind, Code: c.code, Message: c.message, RequestID: safeID(f.request)}
 	said := word(first(f.reason, f.Status))
 	if len(f.errors) > 0 {
 		said = f.errors[0].word()
 	}
-	if said != "" {
-		err.Message += " (" + said + ")"
+	err := c.New()
+	switch {
+	case said != "":
+		err = c.New(said)
+	case f.Code > 0:
+		err = c.New("HTTP status " + strconv.Itoa(f.Code))
 	}
-	if f.Code > 0 && said == "" {
-		err.Message += " (HTTP status " + strconv.Itoa(f.Code) + ")"
-	}
+	err.RequestID = safeID(f.request)
 	return err
 }
 
@@ -385,5 +386,5 @@ func (c *campaigns) until(f adsFault, h http.Header) time.Time {
 }
 
 func adsInvalid(field, message string) error {
-	return &activation.Error{Kind: activation.Invalid, Code: adsSettings.code, Message: message, Field: field}
+	return &activation.Error{Kind: activation.Invalid, Code: adsSettings.Code, Message: message, Field: field}
 }

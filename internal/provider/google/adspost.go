@@ -271,7 +271,7 @@ func (c *campaigns) readMutate(s *sent, a outbound.Answer) error {
 	} else if c.blame(s, f) {
 		return nil
 	}
-	if class.code == adsRequest.code && len(f.errors) == 0 && f.Status == "INVALID_ARGUMENT" { // the body: one edit is at fault
+	if class.Code == adsRequest.Code && len(f.errors) == 0 && f.Status == "INVALID_ARGUMENT" { // the body: one edit is at fault
 		err.Kind = activation.RefusedWhole
 	}
 	err.MayHaveApplied = class.applied
@@ -292,14 +292,14 @@ func (c *campaigns) blame(s *sent, f adsFault) bool {
 			continue
 		}
 		known, told := failed[s.owner[i]]
-		if !told || known.class().code == adsNeeds.code {
+		if !told || known.class().Code == adsNeeds.Code {
 			failed[s.owner[i]] = e
 		}
 	}
 	if len(failed) == 0 || slices.ContainsFunc(f.errors, func(e adsError) bool { return e.class().applied }) ||
 		!slices.ContainsFunc(f.errors, func(e adsError) bool {
 			c := e.class()
-			return c.edit == provider.EditRefused && c.code != adsNeeds.code
+			return c.edit == provider.EditRefused && c.Code != adsNeeds.Code
 		}) {
 		return false
 	}
@@ -313,7 +313,7 @@ func (c *campaigns) blame(s *sent, f adsFault) bool {
 		case needs(e, lost):
 			s.outcomes[i] = (&refusal{class: adsNeeds}).outcome()
 		default:
-			s.outcomes[i] = provider.EditOutcome{State: provider.EditLater, Code: adsTogether.code, Text: adsTogether.message}
+			s.outcomes[i] = provider.EditOutcome{State: provider.EditLater, Code: adsTogether.Code, Text: adsTogether.Message}
 		}
 		if s.outcomes[i].State == provider.EditRefused {
 			lost[e.Object.ID] = true
@@ -358,7 +358,7 @@ func (c *campaigns) settle(s *sent, in mutateAnswer, a outbound.Answer) error {
 		case !bad && other != nil:
 			wrong, bad = *other, true
 		case !bad:
-			*out = provider.EditOutcome{State: provider.EditUnknown, Code: adsAnswer.code, Text: adsAnswer.message}
+			*out = provider.EditOutcome{State: provider.EditUnknown, Code: adsAnswer.Code, Text: adsAnswer.Message}
 		}
 		if bad {
 			*out = c.refused(s.edits[owner], wrong, f)
@@ -424,14 +424,14 @@ func cutText(s string) string { return s[:min(len(s), maxText)] }
 // refused is the outcome of an edit with which something is wrong.
 func (c *campaigns) refused(e provider.Edit, wrong adsError, f adsFault) provider.EditOutcome {
 	class := wrong.class()
-	if e.Operation == activation.OpDelete && class.code == adsGone.code {
+	if e.Operation == activation.OpDelete && class.Code == adsGone.Code {
 		return provider.EditOutcome{State: provider.EditDone, Answer: "it was gone already"}
 	}
-	out := provider.EditOutcome{State: class.edit, Code: class.code, Text: first(wrong.text(), class.message), Field: faultyField(e, wrong.path)}
-	if class.code == adsDown.code && wrong.code == "TRANSIENT_ERROR" {
+	out := provider.EditOutcome{State: class.edit, Code: class.Code, Text: first(wrong.text(), class.Message), Field: faultyField(e, wrong.path)}
+	if class.Code == adsDown.Code && wrong.code == "TRANSIENT_ERROR" {
 		out.State = provider.EditLater
 	}
-	if out.State == provider.EditLater && class.kind == activation.WaitUntil {
+	if out.State == provider.EditLater && class.Kind == activation.WaitUntil {
 		out.Until = c.until(f, nil)
 	}
 	return out

@@ -61,7 +61,7 @@ func (g *account) token(ctx context.Context) (string, error) {
 	case errors.As(err, &own):
 		return "", fmt.Errorf("get an access token: %w", err)
 	}
-	e := classUnavailable.error(envelope{})
+	e := failure(classUnavailable, envelope{})
 	e.Message = "no access token could be had"
 	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, cause) {
@@ -144,15 +144,15 @@ func (g *account) read(method string, a outbound.Answer, out any) (envelope, err
 	default:
 		c = classOfStatus(a.Status, isObject)
 	}
-	err := c.error(e)
+	err := failure(c, e)
 	if e.Code == 0 {
 		err.Message += " (HTTP status " + strconv.Itoa(a.Status) + ")"
 	}
-	err.MayHaveApplied = method != http.MethodGet && c.kind == activation.Unavailable
+	err.MayHaveApplied = method != http.MethodGet && c.Kind == activation.Unavailable
 	if a.Status/100 == 3 {
 		err.Field = baseURLField
 	}
-	if c.kind == activation.WaitUntil {
+	if c.Kind == activation.WaitUntil {
 		err.Until = g.waitUntil(e, a.Header)
 	}
 	return e, err
@@ -186,7 +186,7 @@ func (g *account) buffer(v any) (*outbound.Buffer, error) {
 
 func codeIs(err error, c class) bool {
 	var e *activation.Error
-	return errors.As(err, &e) && e.Code == c.code
+	return errors.As(err, &e) && e.Code == c.Code
 }
 
 // as gives the error the kind, code and text of another class.
@@ -196,7 +196,7 @@ func as(err error, c class) error {
 		return err
 	}
 	other := *e
-	other.Kind, other.Code, other.Message = c.kind, c.code, c.message
+	other.Kind, other.Code, other.Message = c.Kind, c.Code, c.Message
 	return &other
 }
 
@@ -208,7 +208,7 @@ func notABatch(err error) error {
 		return err
 	}
 	other := *e
-	other.Kind, other.Code = classRequest.kind, classRequest.code
-	other.Message = strings.Replace(e.Message, classData.message, classRequest.message, 1)
+	other.Kind, other.Code = classRequest.Kind, classRequest.Code
+	other.Message = strings.Replace(e.Message, classData.Message, classRequest.Message, 1)
 	return &other
 }

@@ -40,7 +40,7 @@ func (u *upload) send(ctx context.Context) (activation.Receipt, error) {
 	rejected := map[int]class{}
 	keep := make([]int, 0, u.rows)
 	for i := range u.rows {
-		if c := u.bad(i); c.code != "" {
+		if c := u.bad(i); c.Code != "" {
 			rejected[i] = c
 		} else {
 			keep = append(keep, i)
@@ -70,7 +70,7 @@ func (u *upload) send(ctx context.Context) (activation.Receipt, error) {
 		}
 		keep = rest
 	}
-	return activation.Receipt{}, classData.error(envelope{})
+	return activation.Receipt{}, failure(classData, envelope{})
 }
 
 // try sends these rows. named are those that Google refuses the request for.
@@ -91,7 +91,7 @@ func (u *upload) try(ctx context.Context, rows []int) (id string, named map[int]
 		return "", named, err
 	}
 	if got.RequestID == "" || safeID(got.RequestID) == "" {
-		e := classAnswer.error(envelope{})
+		e := failure(classAnswer, envelope{})
 		e.MayHaveApplied = true
 		return "", nil, e
 	}
@@ -102,7 +102,7 @@ func (u *upload) try(ctx context.Context, rows []int) (id string, named map[int]
 func (u *upload) receipt(rejected map[int]class) activation.Receipt {
 	rc := activation.Receipt{Rejected: int64(len(rejected))}
 	for i, c := range rejected {
-		rc.Exceptions = append(rc.Exceptions, activation.Exception{Ordinal: int64(i), Outcome: activation.Rejected, Code: c.code})
+		rc.Exceptions = append(rc.Exceptions, activation.Exception{Ordinal: int64(i), Outcome: activation.Rejected, Code: c.Code})
 	}
 	slices.SortFunc(rc.Exceptions, func(a, b activation.Exception) int { return int(a.Ordinal - b.Ordinal) })
 	return rc
@@ -114,14 +114,14 @@ func (u *upload) waiting(id string, rejected map[int]class) activation.Receipt {
 	if len(rejected) > 0 {
 		p.Rejected = make(map[int]string, len(rejected))
 		for i, c := range rejected {
-			p.Rejected[i] = c.code
+			p.Rejected[i] = c.Code
 		}
 	}
 	return activation.Receipt{PollToken: p.token(), PollAfter: u.now().Add(u.look), RequestID: id, HTTPStatus: http.StatusOK}
 }
 
 func tooMany(rows, most int) error {
-	e := classSize.error(envelope{})
+	e := failure(classSize, envelope{})
 	e.Message += fmt.Sprintf(": %d rows, at most %d", rows, most)
 	return e
 }

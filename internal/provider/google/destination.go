@@ -147,7 +147,7 @@ func (g *account) target(product string) []target {
 }
 
 func invalid(field, message string) error {
-	return &activation.Error{Kind: activation.Invalid, Code: classSettings.code, Message: message, Field: field}
+	return &activation.Error{Kind: activation.Invalid, Code: classSettings.Code, Message: message, Field: field}
 }
 
 // String names the account only: nothing else of a destination is for print.

@@ -10,46 +10,43 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/provider"
 )
 
 // class is one way a call or a row can fail: what to do, and what it is called.
 // Each has a page in docs/troubleshooting.
-type class struct {
-	code    string
-	kind    activation.Kind
-	message string
-}
+type class = provider.Failure
 
 // What becomes of a call.
 var (
-	classAuth        = class{"GOOGLE-AUTH", activation.Unauthorized, "google does not accept the access token: connect again"}
-	classProject     = class{"GOOGLE-PROJECT", activation.Unauthorized, "this google project may not use the data manager api: switch it on, or connect with an app whose project may"}
-	classPermission  = class{"GOOGLE-PERMISSION", activation.Invalid, "google shows no such account to these credentials, or they may not do this: check the account, the manager account and the user's role"}
-	classTerms       = class{"GOOGLE-TERMS", activation.Invalid, "terms of google have not been accepted for this account"}
-	classPolicy      = class{"GOOGLE-POLICY", activation.Invalid, "google does not let this account do this"}
-	classDestination = class{"GOOGLE-DESTINATION", activation.Invalid, "google does not take this account, list or conversion action together"}
-	classClosed      = class{"GOOGLE-CLOSED", activation.Invalid, "the list is closed and takes nobody in: open it in google ads"}
-	classGone        = class{"GOOGLE-GONE", activation.Gone, "the list does not exist any more"}
-	classQuota       = class{"GOOGLE-QUOTA", activation.WaitUntil, "the google project has used up its calls"}
-	classUnavailable = class{"GOOGLE-UNAVAILABLE", activation.Unavailable, "google is not working as it should"}
-	classAnswer      = class{"GOOGLE-ANSWER", activation.Unavailable, "google answered in a way that cannot be understood"}
-	classData        = class{"GOOGLE-DATA", activation.RefusedWhole, "google refuses the request and does not say which row is wrong"}
-	classSize        = class{"GOOGLE-SIZE", activation.RefusedWhole, "the batch is larger than one request may be"}
-	className        = class{"GOOGLE-NAME", activation.Invalid, "the account has another list of this name"}
-	classRequest     = class{"GOOGLE-REQUEST", activation.Invalid, "google refuses the request"}
-	classSettings    = class{"GOOGLE-SETTINGS", activation.Invalid, "a setting is wrong"}
+	classAuth        = provider.Fails("GOOGLE-AUTH", activation.Unauthorized, "google does not accept the access token: connect again")
+	classProject     = provider.Fails("GOOGLE-PROJECT", activation.Unauthorized, "this google project may not use the data manager api: switch it on, or connect with an app whose project may")
+	classPermission  = provider.Fails("GOOGLE-PERMISSION", activation.Invalid, "google shows no such account to these credentials, or they may not do this: check the account, the manager account and the user's role")
+	classTerms       = provider.Fails("GOOGLE-TERMS", activation.Invalid, "terms of google have not been accepted for this account")
+	classPolicy      = provider.Fails("GOOGLE-POLICY", activation.Invalid, "google does not let this account do this")
+	classDestination = provider.Fails("GOOGLE-DESTINATION", activation.Invalid, "google does not take this account, list or conversion action together")
+	classClosed      = provider.Fails("GOOGLE-CLOSED", activation.Invalid, "the list is closed and takes nobody in: open it in google ads")
+	classGone        = provider.Fails("GOOGLE-GONE", activation.Gone, "the list does not exist any more")
+	classQuota       = provider.Fails("GOOGLE-QUOTA", activation.WaitUntil, "the google project has used up its calls")
+	classUnavailable = provider.Fails("GOOGLE-UNAVAILABLE", activation.Unavailable, "google is not working as it should")
+	classAnswer      = provider.Fails("GOOGLE-ANSWER", activation.Unavailable, "google answered in a way that cannot be understood")
+	classData        = provider.Fails("GOOGLE-DATA", activation.RefusedWhole, "google refuses the request and does not say which row is wrong")
+	classSize        = provider.Fails("GOOGLE-SIZE", activation.RefusedWhole, "the batch is larger than one request may be")
+	className        = provider.Fails("GOOGLE-NAME", activation.Invalid, "the account has another list of this name")
+	classRequest     = provider.Fails("GOOGLE-REQUEST", activation.Invalid, "google refuses the request")
+	classSettings    = provider.Fails("GOOGLE-SETTINGS", activation.Invalid, "a setting is wrong")
 )
 
 // What becomes of a row.
 var (
-	classFormat     = class{code: "GOOGLE-FORMAT", message: "google does not take a value of the row"}
-	classNoKey      = class{code: "GOOGLE-NOKEY", message: "the row has nothing by which google could match it"}
-	classTime       = class{code: "GOOGLE-TIME", message: "the time of the conversion is none, or outside of what google takes"}
-	classCurrency   = class{code: "GOOGLE-CURRENCY", message: "google does not know the currency"}
-	classConsent    = class{code: "GOOGLE-CONSENT", message: "the person's consent is denied or missing"}
-	classClick      = class{code: "GOOGLE-CLICK", message: "google does not know the click"}
-	classRecent     = class{code: "GOOGLE-RECENT", message: "the click or the conversion action is too new"}
-	classProcessing = class{code: "GOOGLE-PROCESSING", message: "google could not process the rows"}
+	classFormat     = provider.Failure{Code: "GOOGLE-FORMAT", Message: "google does not take a value of the row"}
+	classNoKey      = provider.Failure{Code: "GOOGLE-NOKEY", Message: "the row has nothing by which google could match it"}
+	classTime       = provider.Failure{Code: "GOOGLE-TIME", Message: "the time of the conversion is none, or outside of what google takes"}
+	classCurrency   = provider.Failure{Code: "GOOGLE-CURRENCY", Message: "google does not know the currency"}
+	classConsent    = provider.Failure{Code: "GOOGLE-CONSENT", Message: "the person's consent is denied or missing"}
+	classClick      = provider.Failure{Code: "GOOGLE-CLICK", Message: "google does not know the click"}
+	classRecent     = provider.Failure{Code: "GOOGLE-RECENT", Message: "the click or the conversion action is too new"}
+	classProcessing = provider.Failure{Code: "GOOGLE-PROCESSING", Message: "google could not process the rows"}
 )
 
 // classes lists them all, in the order of the docs.
@@ -60,13 +57,7 @@ var classes = []class{
 }
 
 // Codes are the codes of the errors and rows this provider returns.
-func Codes() []string {
-	out := make([]string, len(classes))
-	for i, c := range classes {
-		out[i] = c.code
-	}
-	return out
-}
+func Codes() []string { return provider.Codes(classes) }
 
 // reasons are those of reference/rest/v1/ErrorReason that say more than the
 // canonical code, and of the front end that checks tokens.
@@ -296,10 +287,9 @@ func word(s string) string {
 	return ""
 }
 
-// error makes the error of a class. The reason stays in the message.
-func (c class) error(e envelope) *activation.Error {
-	err := &activation.Error{Kind: c.kind, Code: c.code, Message: c.message, RequestID: safeID(e.request)}
-	said := []string{}
+// failure makes the error of a class. The reason stays in the message.
+func failure(c class, e envelope) *activation.Error {
+	var said []string
 	for _, v := range e.violations {
 		if w := word(v.Reason); w != "" && !slices.Contains(said, w) && len(said) < 3 {
 			said = append(said, w)
@@ -308,22 +298,12 @@ func (c class) error(e envelope) *activation.Error {
 	if w := word(first(e.reason, e.Status)); w != "" && len(said) == 0 {
 		said = append(said, w)
 	}
-	if len(said) > 0 {
-		err.Message += " (" + strings.Join(said, ", ") + ")"
-	}
+	err := c.New(said...)
+	err.RequestID = safeID(e.request)
 	return err
 }
 
 // safeID returns id if it can be nothing but an id.
 func safeID(id string) string {
-	if len(id) > 128 {
-		return ""
-	}
-	for i := range len(id) {
-		c := id[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("_-/+=:.", rune(c)) {
-			return ""
-		}
-	}
-	return id
+	return provider.OnlyOf(id, 128, provider.UpperCase, provider.LowerCase, provider.Digits, "_-/+=:.")
 }

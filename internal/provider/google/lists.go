@@ -131,7 +131,7 @@ func (l *lists) wanted(a provider.Audience) (userList, error) {
 // kind, and keeps them for as long as the destination says.
 func (l *lists) keep(ctx context.Context, have, want userList) error {
 	if have.Status == "CLOSED" {
-		return classClosed.error(envelope{})
+		return failure(classClosed, envelope{})
 	}
 	if have.Info != nil && len(have.Info.KeyTypes) > 0 && have.Info.KeyTypes[0] != want.Info.KeyTypes[0] {
 		return invalid(keyTypeField, "the list is of kind "+word(have.Info.KeyTypes[0])+" and keeps that for good: make another job for another kind")
@@ -164,7 +164,7 @@ func (g *account) known(ctx context.Context, id provider.RemoteID) (userList, er
 		return userList{}, g.missing(ctx, notABatch(err))
 	}
 	if got.ID != string(id) {
-		return userList{}, classAnswer.error(envelope{})
+		return userList{}, failure(classAnswer, envelope{})
 	}
 	return got, nil
 }
@@ -219,7 +219,7 @@ func (l *lists) find(ctx context.Context, code string) (*userList, error) {
 		}
 		query.Set("pageToken", page.Next)
 	}
-	e := classRequest.error(envelope{})
+	e := failure(classRequest, envelope{})
 	e.Message = "the account has more lists than can be looked through"
 	return nil, e
 }
@@ -253,7 +253,7 @@ func (l *lists) post(ctx context.Context, want userList) (provider.RemoteID, err
 		return "", notABatch(err)
 	}
 	if !numberPattern.MatchString(made.ID) {
-		e := classAnswer.error(envelope{})
+		e := failure(classAnswer, envelope{})
 		e.MayHaveApplied = true
 		return "", e
 	}

@@ -54,7 +54,7 @@ func readPending(token string, rows int64) (pending, error) {
 }
 
 func noSuchToken() error {
-	e := classRequest.error(envelope{})
+	e := failure(classRequest, envelope{})
 	e.Message = "this is no request that google was asked about"
 	return e
 }
@@ -245,14 +245,14 @@ func ended(rc activation.Receipt, p pending, rows int64, failed class) activatio
 		switch {
 		case isRejected:
 			rc.Rejected++
-		case failed.code == "":
+		case failed.Code == "":
 			rc.Accepted++
 			continue
 		case failed == classRecent || failed == classUnavailable: // it passes, and nothing was done
-			x.Outcome, x.Code = activation.Unsent, failed.code
+			x.Outcome, x.Code = activation.Unsent, failed.Code
 			rc.Unsent++
 		default:
-			x.Code = failed.code
+			x.Code = failed.Code
 			rc.Rejected++
 		}
 		rc.Exceptions = append(rc.Exceptions, x)

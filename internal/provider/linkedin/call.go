@@ -122,16 +122,16 @@ func (c *client) read(r request, began time.Time, a outbound.Answer, out any) er
 		if json.Unmarshal(a.Body, out) == nil {
 			return nil
 		}
-		err = classAnswer.answered(a.Status, envelope{})
+		err = failure(classAnswer, a.Status, envelope{})
 	default:
 		kind := classify(a.Status, e, isObject)
-		err = kind.answered(a.Status, e)
+		err = failure(kind, a.Status, e)
 		if kind == classThrottle {
 			err = throttled(c.gate.refused(a.Header, began, c.now()), a.Status, e)
 		}
 	}
 	err.RequestID = requestID(a.Header)
-	err.MayHaveApplied = r.body != nil && err.Kind == activation.Unavailable && err.Code != classConflict.code
+	err.MayHaveApplied = r.body != nil && err.Kind == activation.Unavailable && err.Code != classConflict.Code
 	return err
 }
 
@@ -176,7 +176,7 @@ func keptHeaders(h http.Header) map[string]string {
 
 func codeIs(err error, c class) bool {
 	var e *activation.Error
-	return errors.As(err, &e) && e.Code == c.code
+	return errors.As(err, &e) && e.Code == c.Code
 }
 
 // as gives the error the kind, code and text of another class.
@@ -186,7 +186,7 @@ func as(err error, c class) error {
 		return err
 	}
 	other := *e
-	other.Kind, other.Code, other.Message = c.kind, c.code, c.message
+	other.Kind, other.Code, other.Message = c.Kind, c.Code, c.Message
 	return &other
 }
 
@@ -198,14 +198,14 @@ func notABatch(err error) error {
 		return err
 	}
 	other := *e
-	other.Kind, other.Code = classRequest.kind, classRequest.code
-	other.Message = strings.NewReplacer(classData.message, classRequest.message, classSize.message, classRequest.message).Replace(e.Message)
+	other.Kind, other.Code = classRequest.Kind, classRequest.Code
+	other.Message = strings.NewReplacer(classData.Message, classRequest.Message, classSize.Message, classRequest.Message).Replace(e.Message)
 	return &other
 }
 
 // pending says to come back for a new segment.
 func pending(until time.Time) error {
-	e := classPending.error()
+	e := classPending.New()
 	e.Until = until
 	return e
 }

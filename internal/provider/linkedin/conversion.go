@@ -86,7 +86,7 @@ func (c *conversions) prove(ctx context.Context, rule string) error {
 	case err != nil:
 		return notABatch(err)
 	case string(got.ID) != rule:
-		return classAnswer.error()
+		return classAnswer.New()
 	case got.Method != "CONVERSIONS_API", got.Enabled != nil && !*got.Enabled:
 		return ruleError()
 	}
@@ -94,7 +94,7 @@ func (c *conversions) prove(ctx context.Context, rule string) error {
 }
 
 func ruleError() error {
-	e := classRule.error()
+	e := classRule.New()
 	e.Field = ruleField
 	return e
 }
@@ -175,7 +175,7 @@ func (c *conversions) send(ctx context.Context, rule string, s *sheet, elements 
 		}
 		last = a
 	}
-	s.rest(activation.Unsent, classData.code)
+	s.rest(activation.Unsent, classData.Code)
 	return last, nil
 }
 

@@ -112,13 +112,13 @@ func (s *segments) lost(ctx context.Context, id provider.RemoteID) error {
 	if n := s.memory.note(id); n.created.IsZero() || now.Sub(n.created) < young {
 		return pending(s.now().Add(lookAgain))
 	}
-	e := classUnavailable.answered(http.StatusNotFound, envelope{})
+	e := failure(classUnavailable, http.StatusNotFound, envelope{})
 	return e
 }
 
 // Poll is not for LinkedIn: it answers at once.
 func (c *client) Poll(context.Context, string, int64) (activation.Receipt, error) {
-	e := classRequest.error()
+	e := classRequest.New()
 	e.Message = "linkedin answers a batch at once; there is nothing to ask for later"
 	return activation.Receipt{}, e
 }
@@ -161,7 +161,7 @@ func hasKey(b provider.Batch, name string) bool {
 }
 
 func tooMany(rows int) error {
-	e := classSize.error()
+	e := classSize.New()
 	e.Message += fmt.Sprintf(": %d rows, at most %d", rows, maxRows)
 	return e
 }

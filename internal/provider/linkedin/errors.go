@@ -8,33 +8,30 @@ import (
 	"strings"
 
 	"usher/internal/activation"
+	"usher/internal/provider"
 )
 
 // class is one way a call can fail: what to do, and what it is called. Each has
 // a page in docs/troubleshooting.
-type class struct {
-	code    string
-	kind    activation.Kind
-	message string
-}
+type class = provider.Failure
 
 var (
-	classAuth        = class{"LINKEDIN-AUTH", activation.Unauthorized, "linkedin does not accept the access token: connect again"}
-	classPermission  = class{"LINKEDIN-PERMISSION", activation.Invalid, "the token may not do this: check its scopes, the app's products and the member's role on the ad account"}
-	classAccount     = class{"LINKEDIN-ACCOUNT", activation.Invalid, "linkedin shows no such ad account to this token: check the account id and the member's role on it"}
-	classVersion     = class{"LINKEDIN-VERSION", activation.Invalid, "linkedin does not serve this version of its API any more, or not yet: set another one"}
-	classThrottle    = class{"LINKEDIN-THROTTLE", activation.WaitUntil, "linkedin asks for fewer calls"}
-	classPending     = class{"LINKEDIN-PENDING", activation.WaitUntil, "the segment is new and not ready for people yet"}
-	classUnavailable = class{"LINKEDIN-UNAVAILABLE", activation.Unavailable, "linkedin is not working as it should"}
-	classAnswer      = class{"LINKEDIN-ANSWER", activation.Unavailable, "linkedin answered in a way that cannot be understood"}
-	classConflict    = class{"LINKEDIN-CONFLICT", activation.Unavailable, "linkedin refused the change twice because of another one at the same time"}
-	classGone        = class{"LINKEDIN-GONE", activation.Gone, "the segment does not exist any more"}
-	classSegment     = class{"LINKEDIN-SEGMENT", activation.Invalid, "the segment cannot be used by campaigns any more: delete it in Campaign Manager and a new one is made"}
-	classRule        = class{"LINKEDIN-RULE", activation.Invalid, "the conversion rule takes no events: it must belong to the ad account, be enabled and have the method Conversions API"}
-	classData        = class{"LINKEDIN-DATA", activation.RefusedWhole, "linkedin refuses the batch and does not say which row is wrong"}
-	classSize        = class{"LINKEDIN-SIZE", activation.RefusedWhole, "the batch is larger than one request may be"}
-	classRequest     = class{"LINKEDIN-REQUEST", activation.Invalid, "linkedin refuses the request"}
-	classSettings    = class{"LINKEDIN-SETTINGS", activation.Invalid, "a setting is wrong"}
+	classAuth        = provider.Fails("LINKEDIN-AUTH", activation.Unauthorized, "linkedin does not accept the access token: connect again")
+	classPermission  = provider.Fails("LINKEDIN-PERMISSION", activation.Invalid, "the token may not do this: check its scopes, the app's products and the member's role on the ad account")
+	classAccount     = provider.Fails("LINKEDIN-ACCOUNT", activation.Invalid, "linkedin shows no such ad account to this token: check the account id and the member's role on it")
+	classVersion     = provider.Fails("LINKEDIN-VERSION", activation.Invalid, "linkedin does not serve this version of its API any more, or not yet: set another one")
+	classThrottle    = provider.Fails("LINKEDIN-THROTTLE", activation.WaitUntil, "linkedin asks for fewer calls")
+	classPending     = provider.Fails("LINKEDIN-PENDING", activation.WaitUntil, "the segment is new and not ready for people yet")
+	classUnavailable = provider.Fails("LINKEDIN-UNAVAILABLE", activation.Unavailable, "linkedin is not working as it should")
+	classAnswer      = provider.Fails("LINKEDIN-ANSWER", activation.Unavailable, "linkedin answered in a way that cannot be understood")
+	classConflict    = provider.Fails("LINKEDIN-CONFLICT", activation.Unavailable, "linkedin refused the change twice because of another one at the same time")
+	classGone        = provider.Fails("LINKEDIN-GONE", activation.Gone, "the segment does not exist any more")
+	classSegment     = provider.Fails("LINKEDIN-SEGMENT", activation.Invalid, "the segment cannot be used by campaigns any more: delete it in Campaign Manager and a new one is made")
+	classRule        = provider.Fails("LINKEDIN-RULE", activation.Invalid, "the conversion rule takes no events: it must belong to the ad account, be enabled and have the method Conversions API")
+	classData        = provider.Fails("LINKEDIN-DATA", activation.RefusedWhole, "linkedin refuses the batch and does not say which row is wrong")
+	classSize        = provider.Fails("LINKEDIN-SIZE", activation.RefusedWhole, "the batch is larger than one request may be")
+	classRequest     = provider.Fails("LINKEDIN-REQUEST", activation.Invalid, "linkedin refuses the request")
+	classSettings    = provider.Fails("LINKEDIN-SETTINGS", activation.Invalid, "a setting is wrong")
 )
 
 // codeRow is the code of a row that LinkedIn refused by its place, or that it
@@ -118,23 +115,17 @@ func envelopeOf(body []byte) (e envelope, ok bool) {
 	return e, true
 }
 
-// error makes the error of a class.
-func (c class) error() *activation.Error {
-	return &activation.Error{Kind: c.kind, Code: c.code, Message: c.message}
-}
-
-// answered is the error of a class with what the answer said of itself. The
-// code and the numbers stay in the message.
-func (c class) answered(status int, e envelope) *activation.Error {
-	err := c.error()
-	parts := []string{"HTTP status " + strconv.Itoa(status)}
+// failure is the error of a class with what the answer said of itself. The code and
+// the numbers stay in the message.
+func failure(c class, status int, e envelope) *activation.Error {
+	said := []string{"HTTP status " + strconv.Itoa(status)}
 	if e.Service != 0 {
-		parts = append(parts, "service error "+strconv.Itoa(e.Service))
+		said = append(said, "service error "+strconv.Itoa(e.Service))
 	}
-	if isWord(e.Code) {
-		parts = append(parts, "code "+e.Code)
+	if word := provider.OnlyOf(e.Code, 64, provider.UpperCase, provider.Digits, "_"); word != "" && !digits(word) {
+		said = append(said, "code "+word)
 	}
-	err.Message += " (" + strings.Join(parts, ", ") + ")"
+	err := c.New(said...)
 	if c == classVersion {
 		err.Field = versionField
 	}
@@ -144,25 +135,11 @@ func (c class) answered(status int, e envelope) *activation.Error {
 	return err
 }
 
-// isWord reports whether code can be nothing but LinkedIn's word for an error.
-func isWord(code string) bool {
-	return code != "" && len(code) <= 64 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == "" && !digits(code)
-}
-
 func invalid(field, message string) error {
-	return &activation.Error{Kind: activation.Invalid, Code: classSettings.code, Message: message, Field: field}
+	return &activation.Error{Kind: activation.Invalid, Code: classSettings.Code, Message: message, Field: field}
 }
 
 // safeID returns id if it can be nothing but an id.
 func safeID(id string) string {
-	if len(id) > 64 {
-		return ""
-	}
-	for i := range len(id) {
-		c := id[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("_-/+=", rune(c)) {
-			return ""
-		}
-	}
-	return id
+	return provider.OnlyOf(id, 64, provider.UpperCase, provider.LowerCase, provider.Digits, "_-/+=")
 }

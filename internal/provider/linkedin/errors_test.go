@@ -179,7 +179,7 @@ func TestEveryCodeHasItsPage(t *testing.T) {
 		classAuth, classPermission, classAccount, classVersion, classThrottle, classPending, classUnavailable, classAnswer,
 		classConflict, classGone, classSegment, classRule, classData, classSize, classRequest, classSettings,
 	} {
-		codes = append(codes, c.code)
+		codes = append(codes, c.Code)
 	}
 	for _, code := range codes {
 		path := filepath.Join("..", "..", "..", "docs", "troubleshooting", strings.ToLower(code)+".md")

@@ -35,7 +35,7 @@ func (g *gate) pass(now time.Time) error {
 	if !now.Before(g.until) {
 		return nil
 	}
-	e := classThrottle.error()
+	e := classThrottle.New()
 	e.Until = g.until
 	return e
 }
@@ -67,7 +67,7 @@ func (g *gate) refused(h http.Header, began, now time.Time) time.Time {
 
 // throttled is the error of a 429.
 func throttled(until time.Time, status int, e envelope) *activation.Error {
-	err := classThrottle.answered(status, e)
+	err := failure(classThrottle, status, e)
 	err.Until = until
 	return err
 }

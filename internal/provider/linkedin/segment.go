@@ -70,7 +70,7 @@ func (s segment) usable() error {
 	for _, d := range s.Destinations {
 		dead := d.Status == "ARCHIVED" && d.Size != nil && *d.Size == 0
 		if dead || slices.Contains([]string{"EXPIRED", "FAILED", "ERROR"}, d.Status) {
-			e := classSegment.error()
+			e := classSegment.New()
 			e.Message += " (status " + d.Status + ")"
 			return e
 		}
@@ -90,7 +90,7 @@ func (c *client) Check(ctx context.Context) error {
 	case err != nil:
 		return err
 	case string(account.ID) != c.account:
-		return classAnswer.error()
+		return classAnswer.New()
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (s *segments) get(ctx context.Context, id provider.RemoteID) (segment, time
 		return got, time.Time{}, notABatch(err)
 	}
 	if string(got.ID) != string(id) {
-		return got, time.Time{}, classAnswer.error()
+		return got, time.Time{}, classAnswer.New()
 	}
 	now := s.networkNow(a)
 	s.memory.learn(id, func(n *note) {
@@ -242,7 +242,7 @@ func (s *segments) create(ctx context.Context, a provider.Audience) (provider.Re
 	}
 	id := createdID(answer)
 	if id == "" { // it is made, and the next look-up finds it
-		e := classAnswer.answered(answer.Status, envelope{})
+		e := failure(classAnswer, answer.Status, envelope{})
 		e.RequestID, e.MayHaveApplied = requestID(answer.Header), true
 		return "", e
 	}

@@ -38,7 +38,7 @@ func (s *sheet) rest(o activation.Outcome, code string) {
 // says nothing about any.
 func (s *sheet) answer(got statuses, a outbound.Answer) error {
 	if len(got.Elements) != len(s.sent) {
-		e := classAnswer.error()
+		e := classAnswer.New()
 		e.Message = "linkedin answered for another number of rows than was sent"
 		e.RequestID, e.MayHaveApplied = requestID(a.Header), true
 		return e
@@ -47,13 +47,13 @@ func (s *sheet) answer(got statuses, a outbound.Answer) error {
 		switch i := s.sent[j]; {
 		case el.Status/100 == 2:
 		case el.Status == http.StatusTooManyRequests: // refused for its time, not for itself
-			s.set(i, activation.Unsent, classThrottle.code)
+			s.set(i, activation.Unsent, classThrottle.Code)
 		case el.Status/100 == 4:
 			s.reject(i)
 		case el.Status/100 == 5:
-			s.set(i, activation.Unknown, classUnavailable.code)
+			s.set(i, activation.Unknown, classUnavailable.Code)
 		default:
-			s.set(i, activation.Unknown, classAnswer.code)
+			s.set(i, activation.Unknown, classAnswer.Code)
 		}
 	}
 	return nil

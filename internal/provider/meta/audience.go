@@ -44,7 +44,7 @@ func (m *destination) Check(ctx context.Context) error {
 		return err
 	}
 	if strings.TrimPrefix(account.ID, "act_") != m.account {
-		return classAnswer.error(envelope{})
+		return failure(classAnswer, envelope{})
 	}
 	return nil
 }
@@ -99,10 +99,10 @@ func (m *destination) known(ctx context.Context, id provider.RemoteID) (remote, 
 		return got, m.missing(ctx, notABatch(err))
 	}
 	if got.ID != string(id) {
-		return got, classAnswer.error(envelope{})
+		return got, failure(classAnswer, envelope{})
 	}
 	if got.Status.Code == statusFlagged {
-		return got, classFlagged.error(envelope{})
+		return got, failure(classFlagged, envelope{})
 	}
 	return got, nil
 }
@@ -153,7 +153,7 @@ func (m *destination) find(ctx context.Context, marker string) (provider.RemoteI
 		}
 		query.Set("after", after)
 	}
-	e := classRequest.error(envelope{})
+	e := failure(classRequest, envelope{})
 	e.Message = "the ad account has more audiences than can be looked through"
 	return "", e
 }
@@ -170,7 +170,7 @@ func (m *destination) DeleteAudience(ctx context.Context, id provider.RemoteID) 
 		return m.missing(ctx, notABatch(err))
 	}
 	if !done.Success {
-		e := classAnswer.error(envelope{})
+		e := failure(classAnswer, envelope{})
 		e.MayHaveApplied = true
 		return e
 	}
@@ -193,7 +193,7 @@ func (m *destination) create(ctx context.Context, a provider.Audience, j listing
 		return "", notABatch(err)
 	}
 	if !numberPattern.MatchString(made.ID) {
-		e := classAnswer.error(envelope{})
+		e := failure(classAnswer, envelope{})
 		e.MayHaveApplied = true
 		return "", e
 	}
@@ -208,7 +208,7 @@ func lower(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a <
 
 func codeIs(err error, c class) bool {
 	var e *activation.Error
-	return errors.As(err, &e) && e.Code == c.code
+	return errors.As(err, &e) && e.Code == c.Code
 }
 
 // as gives the error the kind, code and text of another class.
@@ -218,7 +218,7 @@ func as(err error, c class) error {
 		return err
 	}
 	other := *e
-	other.Kind, other.Code, other.Message = c.kind, c.code, c.message
+	other.Kind, other.Code, other.Message = c.Kind, c.Code, c.Message
 	return &other
 }
 

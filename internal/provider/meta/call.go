@@ -129,7 +129,7 @@ func (m *destination) judge(method string, a outbound.Answer, out any) (*activat
 	default:
 		c = classOfStatus(a.Status, isObject)
 	}
-	err := c.error(e)
+	err := failure(c, e)
 	if err.RequestID == "" {
 		err.RequestID = requestID(a.Header)
 	}
@@ -137,11 +137,11 @@ func (m *destination) judge(method string, a outbound.Answer, out any) (*activat
 		err.Message += " (HTTP status " + strconv.Itoa(a.Status) + ")"
 	}
 	changes := method != http.MethodGet
-	err.MayHaveApplied = changes && c.kind == activation.Unavailable
+	err.MayHaveApplied = changes && c.Kind == activation.Unavailable
 	if a.Status/100 == 3 {
 		err.Field, err.MayHaveApplied = "base_url", false
 	}
-	if c.kind == activation.WaitUntil {
+	if c.Kind == activation.WaitUntil {
 		err.Until = m.waitUntil(c, a.Header)
 	}
 	return err, e
@@ -173,7 +173,7 @@ func (m *destination) waitUntil(c class, h http.Header) time.Time {
 	if until, ok := outbound.RetryAfter(h, now); ok {
 		return until
 	}
-	if c.code == classBlocked.code {
+	if c.Code == classBlocked.Code {
 		return now.Add(blockedWait)
 	}
 	if u := usageOf(h, m.unit); u.regain > 0 {

@@ -138,7 +138,7 @@ func (p *publisher) Check(ctx context.Context) (provider.PublisherInfo, error) {
 	}
 	zone, err := time.LoadLocation(got.Zone)
 	if err != nil || got.Zone == "" || len(got.Currency) != 3 {
-		e := classAnswer.error(envelope{})
+		e := failure(classAnswer, envelope{})
 		e.Message += " (currency or time zone of the account)"
 		return provider.PublisherInfo{}, e
 	}

@@ -59,7 +59,7 @@ func readParts(body []byte, n int) (parts []*reply, ok bool) {
 func (m *destination) batch(ctx context.Context, operations []operation) ([]*reply, error) {
 	text, err := json.Marshal(operations)
 	if err != nil {
-		return nil, classRequest.error(envelope{})
+		return nil, failure(classRequest, envelope{})
 	}
 	var parts []*reply
 	err = m.form(ctx, m.base+"/", url.Values{"batch": {string(text)}}, func(a outbound.Answer) error {
@@ -73,7 +73,7 @@ func (m *destination) batch(ctx context.Context, operations []operation) ([]*rep
 		if err := m.read(http.MethodPost, a, &struct{}{}); err != nil {
 			return err
 		}
-		e := classAnswer.error(envelope{}) // an object, where a list was due
+		e := failure(classAnswer, envelope{}) // an object, where a list was due
 		e.RequestID, e.MayHaveApplied = requestID(a.Header), true
 		return e
 	})

@@ -28,7 +28,7 @@ var costLevels = []struct {
 func (p *publisher) Costs(ctx context.Context, from, until string, yield func(activation.Cost) error) error {
 	days, err := json.Marshal(map[string]string{"since": from, "until": until})
 	if err != nil {
-		return classRequest.error(envelope{})
+		return failure(classRequest, envelope{})
 	}
 	for _, l := range costLevels {
 		query := url.Values{
@@ -39,7 +39,7 @@ func (p *publisher) Costs(ctx context.Context, from, until string, yield func(ac
 			c, ok := p.cost(in)
 			c.Object = activation.ObjectRef{Kind: l.kind, ID: scalar(in[l.id])}
 			if !ok || !numberPattern.MatchString(c.Object.ID) || c.Date < from || c.Date > until {
-				e := classAnswer.error(envelope{})
+				e := failure(classAnswer, envelope{})
 				e.Message += " (a row of costs)"
 				return e
 			}

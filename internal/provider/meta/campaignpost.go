@@ -35,7 +35,7 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 		return nil, nil
 	}
 	if len(edits) > maxTogether {
-		e := classRequest.error(envelope{})
+		e := failure(classRequest, envelope{})
 		e.Message = "more edits than one call may have"
 		return nil, e
 	}
@@ -50,7 +50,7 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 	var sent []posting
 	for i, e := range edits {
 		if _, known := was[e.Object.ID]; retargets(e) && !known { // the rest of its targeting would be lost
-			out[i] = provider.EditOutcome{State: provider.EditRefused, Code: classObject.code, Text: classObject.message, Answer: "it was not sent"}
+			out[i] = provider.EditOutcome{State: provider.EditRefused, Code: classObject.Code, Text: classObject.Message, Answer: "it was not sent"}
 			continue
 		}
 		w, problem := p.write(e, was[e.Object.ID])
@@ -133,7 +133,7 @@ func (p *publisher) send(ctx context.Context, sent []posting) error {
 	}
 	for i, one := range parts {
 		if one == nil {
-			sent[i].outcome = provider.EditOutcome{State: provider.EditUnknown, Code: classAnswer.code, Text: "meta does not tell what became of it", Answer: "no answer within the batch"}
+			sent[i].outcome = provider.EditOutcome{State: provider.EditUnknown, Code: classAnswer.Code, Text: "meta does not tell what became of it", Answer: "no answer within the batch"}
 			continue
 		}
 		_ = p.settle(&sent[i], one.answer()) // the outcome has it
@@ -152,7 +152,7 @@ func (p *publisher) settle(s *posting, a outbound.Answer) *activation.Error {
 	create := s.edit.Operation == activation.OpCreate
 	id := scalar(done.ID)
 	if err == nil && (create && !numberPattern.MatchString(id) || !create && (done.Success == nil || !*done.Success)) {
-		err = classAnswer.error(envelope{})
+		err = failure(classAnswer, envelope{})
 		err.RequestID, err.MayHaveApplied = requestID(a.Header), true
 	}
 	if err == nil {
@@ -173,21 +173,21 @@ func (p *publisher) settle(s *posting, a outbound.Answer) *activation.Error {
 		p.wait(s, a, err, e)
 	case err.Kind == activation.Unavailable: // nothing of it took effect
 		s.outcome.State = provider.EditLater
-	case err.Kind == activation.Unauthorized, err.Code == classPermission.code, err.Code == classSettings.code:
+	case err.Kind == activation.Unauthorized, err.Code == classPermission.Code, err.Code == classSettings.Code:
 		s.outcome.State, s.stops = provider.EditLater, err
 	case e.Code == codeAudienceGone || e.Subcode == codeAudienceGone:
-		s.outcome.Code, s.outcome.Answer = classShare.code, "the audience is deleted"
-	case err.Code == classGone.code:
+		s.outcome.Code, s.outcome.Answer = classShare.Code, "the audience is deleted"
+	case err.Code == classGone.Code:
 		s.missing = true
-		s.outcome.Code, s.outcome.Answer = classObject.code, numbered(classObject, e)
-	case err.Code == classData.code:
-		s.outcome.Code, s.outcome.Answer, s.outcome.Field = classEdit.code, numbered(classEdit, e), said.field(s.edit.Type)
+		s.outcome.Code, s.outcome.Answer = classObject.Code, numbered(classObject, e)
+	case err.Code == classData.Code:
+		s.outcome.Code, s.outcome.Answer, s.outcome.Field = classEdit.Code, numbered(classEdit, e), said.field(s.edit.Type)
 	}
 	return err
 }
 
 // numbered is the text of a class with the numbers of an error.
-func numbered(c class, e envelope) string { return c.error(e).Message }
+func numbered(c class, e envelope) string { return failure(c, e).Message }
 
 // wait is for an edit that Meta takes later. A budget that was changed too often
 // holds up its ad set alone.
@@ -244,7 +244,7 @@ func (p *publisher) permitted(ctx context.Context, sent []posting) {
 	asked, may := false, false
 	for i := range sent {
 		s := &sent[i]
-		if s.stops == nil || s.stops.Code != classPermission.code {
+		if s.stops == nil || s.stops.Code != classPermission.Code {
 			continue
 		}
 		if !asked {
@@ -282,7 +282,7 @@ func (p *publisher) targetings(ctx context.Context, edits []provider.Edit) (map[
 	out := map[string]json.RawMessage{}
 	err := p.look(ctx, len(ids), func(i int) (string, string) { return ids[i], "targeting" }, func(i int, in map[string]json.RawMessage) error {
 		if scalar(in["id"]) != ids[i] || len(in["targeting"]) == 0 { // every ad set has one
-			e := classAnswer.error(envelope{})
+			e := failure(classAnswer, envelope{})
 			e.Message += " (the targeting of an ad set)"
 			return e
 		}

@@ -62,7 +62,7 @@ func (p *publisher) look(ctx context.Context, n int, of func(i int) (id, fields 
 // object is one part of the answer to look.
 func (p *publisher) object(one *reply) (map[string]json.RawMessage, error) {
 	if one == nil {
-		e := classUnavailable.error(envelope{})
+		e := failure(classUnavailable, envelope{})
 		e.Message += " (a part of an answer is missing)"
 		return nil, e
 	}
@@ -93,7 +93,7 @@ func (p *publisher) Read(ctx context.Context, refs []activation.ObjectRef) ([]pr
 		l, _ := levelOfKind(refs[i].Kind)
 		s, gone := p.state(l, in)
 		if s.ID != refs[i].ID {
-			return classAnswer.error(envelope{})
+			return failure(classAnswer, envelope{})
 		}
 		if !gone && p.owns(in) {
 			out = append(out, s)
@@ -195,7 +195,7 @@ func (p *publisher) Structure(ctx context.Context, yield func(provider.ObjectSta
 		err := p.pages(ctx, p.account()+"/"+l.edge, query, func(in map[string]json.RawMessage) error {
 			s, gone := p.state(l, in)
 			if !numberPattern.MatchString(s.ID) || l.up != "" && !numberPattern.MatchString(s.Parent.ID) { // it would pass for gone
-				return classAnswer.error(envelope{})
+				return failure(classAnswer, envelope{})
 			}
 			if gone || !there[s.Parent] {
 				return nil
@@ -235,7 +235,7 @@ func (p *publisher) pages(ctx context.Context, path string, query url.Values, yi
 			return notABatch(err)
 		}
 		if page.Data == nil { // no list is no empty list
-			e := classAnswer.error(envelope{})
+			e := failure(classAnswer, envelope{})
 			e.Message += " (a page without a list)"
 			return e
 		}
@@ -254,7 +254,7 @@ func (p *publisher) pages(ctx context.Context, path string, query url.Values, yi
 		seen[after] = true
 		query.Set("after", after)
 	}
-	e := classAnswer.error(envelope{})
+	e := failure(classAnswer, envelope{})
 	e.Message += " (a list that does not end)"
 	return e
 }

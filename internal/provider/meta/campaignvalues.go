@@ -220,7 +220,7 @@ func (w *written) told(field, asked, kept string) {
 
 // unwritable is the outcome of an edit that Meta is not asked for.
 func unwritable(field, why string) *provider.EditOutcome {
-	return &provider.EditOutcome{State: provider.EditRefused, Code: classEdit.code, Text: why, Field: field, Answer: "it was not sent"}
+	return &provider.EditOutcome{State: provider.EditRefused, Code: classEdit.Code, Text: why, Field: field, Answer: "it was not sent"}
 }
 
 // state makes an object of what Meta says of it. gone is true for one that is

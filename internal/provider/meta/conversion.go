@@ -80,7 +80,7 @@ func (c *conversions) EnsureAudience(ctx context.Context, a provider.Audience) (
 	case err != nil:
 		return "", err
 	case got.ID != j.dataset:
-		return "", classAnswer.error(envelope{})
+		return "", failure(classAnswer, envelope{})
 	}
 	return provider.RemoteID(j.dataset), nil
 }
@@ -105,7 +105,7 @@ func (c *conversions) Deliver(ctx context.Context, b provider.Batch) (activation
 	for i := range b.Rows() {
 		if !c.takes(j, b.Keys, b.Row(i)) {
 			rc.Rejected++
-			rc.Exceptions = append(rc.Exceptions, activation.Exception{Ordinal: int64(i), Outcome: activation.Rejected, Code: classEvent.code})
+			rc.Exceptions = append(rc.Exceptions, activation.Exception{Ordinal: int64(i), Outcome: activation.Rejected, Code: classEvent.Code})
 			continue
 		}
 		if sent++; sent > 1 {
@@ -141,7 +141,7 @@ func (c *conversions) Deliver(ctx context.Context, b provider.Batch) (activation
 		id = requestID(a.Header)
 	}
 	if got.Received == nil || int64(*got.Received) != sent {
-		e := classAnswer.error(envelope{})
+		e := failure(classAnswer, envelope{})
 		e.Message = "meta's count of the events it received is not the number that was sent"
 		e.RequestID, e.MayHaveApplied = id, true
 		return activation.Receipt{}, e

@@ -68,7 +68,7 @@ func (m *destination) Deliver(ctx context.Context, b provider.Batch) (activation
 
 // Poll is not for Meta: it answers at once.
 func (m *destination) Poll(context.Context, string, int64) (activation.Receipt, error) {
-	return activation.Receipt{}, &activation.Error{Kind: activation.Invalid, Code: classRequest.code, Message: "meta answers a batch at once; there is nothing to ask for later"}
+	return activation.Receipt{}, &activation.Error{Kind: activation.Invalid, Code: classRequest.Code, Message: "meta answers a batch at once; there is nothing to ask for later"}
 }
 
 // users is the answer to a batch. invalid_entry_samples is not read: it repeats
@@ -81,7 +81,7 @@ type users struct {
 func (m *destination) receipt(ctx context.Context, b provider.Batch, a outbound.Answer, got users, rejected []activation.Exception) (activation.Receipt, error) {
 	rows := int64(b.Rows() - len(rejected))
 	if got.Received == nil || int64(*got.Received) != rows || got.Invalid < 0 || int64(got.Invalid) > rows {
-		e := classAnswer.error(envelope{})
+		e := failure(classAnswer, envelope{})
 		e.Message = "meta's count of the rows it received is not the number that was sent"
 		e.RequestID, e.MayHaveApplied = requestID(a.Header), true
 		return activation.Receipt{}, e
@@ -107,7 +107,7 @@ func allRejected(rows int, err error) activation.Receipt {
 }
 
 func tooLarge(what string) error {
-	e := classSize.error(envelope{})
+	e := failure(classSize, envelope{})
 	e.Message += ": " + what
 	return e
 }

@@ -119,7 +119,7 @@ func (m *destination) proof(token string) string {
 }
 
 func invalid(field, message string) error {
-	return &activation.Error{Kind: activation.Invalid, Code: classSettings.code, Message: message, Field: field}
+	return &activation.Error{Kind: activation.Invalid, Code: classSettings.Code, Message: message, Field: field}
 }
 
 // String names the account only: nothing else of a destination is for print.

@@ -4,40 +4,37 @@ import (
 	"fmt"
 
 	"usher/internal/activation"
+	"usher/internal/provider"
 )
 
 // class is one way a call can fail: what to do, and what it is called. Each has
 // a page in docs/troubleshooting.
-type class struct {
-	code    string
-	kind    activation.Kind
-	message string
-}
+type class = provider.Failure
 
 var (
-	classAuth        = class{"META-AUTH", activation.Unauthorized, "meta does not accept the access token: connect again"}
-	classThrottle    = class{"META-THROTTLE", activation.WaitUntil, "meta asks for fewer calls"}
-	classBlocked     = class{"META-BLOCKED", activation.WaitUntil, "meta blocks this for a while because of its policies: look into the account"}
-	classUnavailable = class{"META-UNAVAILABLE", activation.Unavailable, "meta is not working as it should"}
-	classAnswer      = class{"META-ANSWER", activation.Unavailable, "meta answered in a way that cannot be understood"}
-	classPermission  = class{"META-PERMISSION", activation.Invalid, "the token may not do this: it needs ads_management and a role on the ad account"}
-	classTerms       = class{"META-TERMS", activation.Invalid, "the ad account has not accepted the terms for custom audiences: accept them at https://business.facebook.com/ads/manage/customaudiences/tos/"}
-	classAccount     = class{"META-ACCOUNT", activation.Invalid, "meta shows no such ad account to this token: check the account id and the token's role on it"}
-	classFlagged     = class{"META-FLAGGED", activation.Invalid, "meta has flagged the audience and takes nobody in or out until that is resolved"}
-	classShare       = class{"META-SHARE", activation.Invalid, "the audience is not shared with this ad account"}
-	classGone        = class{"META-GONE", activation.Gone, "the audience does not exist any more"}
-	classData        = class{"META-DATA", activation.RefusedWhole, "meta refuses the batch and does not say which row is wrong"}
-	classSize        = class{"META-SIZE", activation.RefusedWhole, "the batch is larger than one request may be"}
-	classTooSmall    = class{"META-TOOSMALL", activation.RefusedWhole, "meta does not remove people when too few would be left"}
-	classDataset     = class{"META-DATASET", activation.Invalid, "meta shows no such data set to this token: check the id and the token's role on it"}
-	classEvent       = class{"META-EVENT", activation.Invalid, "meta would refuse the event"}
-	classValue       = class{"META-VALUE", activation.Invalid, "the person has no value, and the audience is value-based"}
-	classReplace     = class{"META-REPLACE", activation.Invalid, "meta refuses a batch of a replacement that may be in already, and its session does not tell"}
-	classRequest     = class{"META-REQUEST", activation.Invalid, "meta refuses the request"}
-	classEdit        = class{"META-EDIT", activation.Invalid, "meta refuses the edit"}
-	classEdits       = class{"META-EDIT", activation.RefusedWhole, "meta refuses the edits of one call and does not say which is wrong"}
-	classObject      = class{"META-OBJECT", activation.Invalid, "meta shows no such object of this ad account to this token"}
-	classSettings    = class{"META-SETTINGS", activation.Invalid, "a setting is wrong"}
+	classAuth        = provider.Fails("META-AUTH", activation.Unauthorized, "meta does not accept the access token: connect again")
+	classThrottle    = provider.Fails("META-THROTTLE", activation.WaitUntil, "meta asks for fewer calls")
+	classBlocked     = provider.Fails("META-BLOCKED", activation.WaitUntil, "meta blocks this for a while because of its policies: look into the account")
+	classUnavailable = provider.Fails("META-UNAVAILABLE", activation.Unavailable, "meta is not working as it should")
+	classAnswer      = provider.Fails("META-ANSWER", activation.Unavailable, "meta answered in a way that cannot be understood")
+	classPermission  = provider.Fails("META-PERMISSION", activation.Invalid, "the token may not do this: it needs ads_management and a role on the ad account")
+	classTerms       = provider.Fails("META-TERMS", activation.Invalid, "the ad account has not accepted the terms for custom audiences: accept them at https://business.facebook.com/ads/manage/customaudiences/tos/")
+	classAccount     = provider.Fails("META-ACCOUNT", activation.Invalid, "meta shows no such ad account to this token: check the account id and the token's role on it")
+	classFlagged     = provider.Fails("META-FLAGGED", activation.Invalid, "meta has flagged the audience and takes nobody in or out until that is resolved")
+	classShare       = provider.Fails("META-SHARE", activation.Invalid, "the audience is not shared with this ad account")
+	classGone        = provider.Fails("META-GONE", activation.Gone, "the audience does not exist any more")
+	classData        = provider.Fails("META-DATA", activation.RefusedWhole, "meta refuses the batch and does not say which row is wrong")
+	classSize        = provider.Fails("META-SIZE", activation.RefusedWhole, "the batch is larger than one request may be")
+	classTooSmall    = provider.Fails("META-TOOSMALL", activation.RefusedWhole, "meta does not remove people when too few would be left")
+	classDataset     = provider.Fails("META-DATASET", activation.Invalid, "meta shows no such data set to this token: check the id and the token's role on it")
+	classEvent       = provider.Fails("META-EVENT", activation.Invalid, "meta would refuse the event")
+	classValue       = provider.Fails("META-VALUE", activation.Invalid, "the person has no value, and the audience is value-based")
+	classReplace     = provider.Fails("META-REPLACE", activation.Invalid, "meta refuses a batch of a replacement that may be in already, and its session does not tell")
+	classRequest     = provider.Fails("META-REQUEST", activation.Invalid, "meta refuses the request")
+	classEdit        = provider.Fails("META-EDIT", activation.Invalid, "meta refuses the edit")
+	classEdits       = provider.Fails("META-EDIT", activation.RefusedWhole, "meta refuses the edits of one call and does not say which is wrong")
+	classObject      = provider.Fails("META-OBJECT", activation.Invalid, "meta shows no such object of this ad account to this token")
+	classSettings    = provider.Fails("META-SETTINGS", activation.Invalid, "a setting is wrong")
 )
 
 // classes lists them all, in the order of the docs.
@@ -48,13 +45,7 @@ var classes = []class{
 }
 
 // Codes are the codes of the errors this provider returns.
-func Codes() []string {
-	out := make([]string, len(classes))
-	for i, c := range classes {
-		out[i] = c.code
-	}
-	return out
-}
+func Codes() []string { return provider.Codes(classes) }
 
 // anySubcode in a rule stands for every subcode that has no rule of its own.
 const anySubcode = -1
@@ -131,34 +122,27 @@ func (e envelope) classify() class {
 			break
 		}
 	}
-	if e.Transient && found.kind != activation.WaitUntil {
+	if e.Transient && found.Kind != activation.WaitUntil {
 		return classUnavailable
 	}
 	return found
 }
 
-// error makes the error of a class. The numbers stay in the message.
-func (c class) error(e envelope) *activation.Error {
-	err := &activation.Error{Kind: c.kind, Code: c.code, Message: c.message, RequestID: safeID(e.Trace)}
-	switch {
-	case e.Subcode != 0:
-		err.Message += fmt.Sprintf(" (code %d, subcode %d)", e.Code, e.Subcode)
-	case e.Code != 0:
-		err.Message += fmt.Sprintf(" (code %d)", e.Code)
+// failure makes the error of a class. The numbers stay in the message.
+func failure(c class, e envelope) *activation.Error {
+	var said []string
+	if e.Code != 0 || e.Subcode != 0 {
+		said = append(said, fmt.Sprintf("code %d", e.Code))
 	}
+	if e.Subcode != 0 {
+		said = append(said, fmt.Sprintf("subcode %d", e.Subcode))
+	}
+	err := c.New(said...)
+	err.RequestID = safeID(e.Trace)
 	return err
 }
 
 // safeID returns id if it can be nothing but an id.
 func safeID(id string) string {
-	if len(id) > 64 {
-		return ""
-	}
-	for i := range len(id) {
-		c := id[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' && c != '/' && c != '+' && c != '=' {
-			return ""
-		}
-	}
-	return id
+	return provider.OnlyOf(id, 64, provider.UpperCase, provider.LowerCase, provider.Digits, "_-/+=")
 }

@@ -180,7 +180,7 @@ func (j listing) valueless(b provider.Batch) []activation.Exception {
 	at := slices.IndexFunc(b.Keys, func(k matchkey.Key) bool { return k.Name == keyValued })
 	for i := range b.Rows() {
 		if at < 0 || len(b.Row(i)[at]) == 0 {
-			out = append(out, activation.Exception{Ordinal: int64(i), Outcome: activation.Rejected, Code: classValue.code})
+			out = append(out, activation.Exception{Ordinal: int64(i), Outcome: activation.Rejected, Code: classValue.Code})
 		}
 	}
 	return out

@@ -119,7 +119,7 @@ func (m *destination) settle(ctx context.Context, b provider.Batch, refusal erro
 	if !last && b.Attempt <= 1 {
 		return activation.Receipt{}, notABatch(refusal)
 	}
-	doubt := classReplace.error(envelope{})
+	doubt := failure(classReplace, envelope{})
 	doubt.MayHaveApplied, doubt.Err = true, refusal
 	if !last {
 		return activation.Receipt{}, doubt

@@ -31,7 +31,7 @@ func (m *destination) Size(ctx context.Context, a provider.Audience) (provider.S
 		return provider.Size{}, m.missing(ctx, notABatch(err))
 	}
 	if got.ID != string(a.Remote) {
-		return provider.Size{}, classAnswer.error(envelope{})
+		return provider.Size{}, failure(classAnswer, envelope{})
 	}
 	size := provider.Size{Low: -1, High: -1, Matched: true}
 	if got.Status.Code == statusUpdating || got.Low == nil || got.High == nil || *got.Low < 0 || *got.High < *got.Low || *got.High <= smallestTold {

@@ -127,7 +127,7 @@ func (g *gate) pass(ctx context.Context, now func() time.Time) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return &activation.Error{Kind: activation.Unavailable, Code: classUnavailable.code, Message: "stopped before the call; nothing was sent", Err: ctx.Err()}
+		return &activation.Error{Kind: activation.Unavailable, Code: classUnavailable.Code, Message: "stopped before the call; nothing was sent", Err: ctx.Err()}
 	}
 }
 
@@ -135,7 +135,7 @@ func (g *gate) turn(now time.Time) (time.Duration, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if now.Before(g.until) {
-		err := classThrottle.error(envelope{})
+		err := failure(classThrottle, envelope{})
 		err.Until = g.until
 		return 0, err
 	}
@@ -145,7 +145,7 @@ func (g *gate) turn(now time.Time) (time.Duration, error) {
 	}
 	wait := g.next.Sub(now)
 	if wait > maxSpread {
-		err := classThrottle.error(envelope{})
+		err := failure(classThrottle, envelope{})
 		err.Until = g.next
 		return 0, err
 	}

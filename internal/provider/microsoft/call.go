@@ -10,6 +10,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/outbound"
+	"usher/internal/provider"
 )
 
 // request is one call: a method, an address and a body of JSON. writes says that it
@@ -52,7 +53,7 @@ func (p *publisher) token(ctx context.Context) (string, error) {
 	case errors.As(err, &own):
 		return "", fmt.Errorf("get an access token: %w", err)
 	}
-	e := classUnavailable.error()
+	e := classUnavailable.New()
 	e.Message = "no access token could be had"
 	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, cause) {
@@ -110,14 +111,14 @@ func (p *publisher) read(r request, a outbound.Answer, out any) error {
 		if strings.HasPrefix(strings.TrimSpace(string(a.Body)), "{") && json.Unmarshal(a.Body, out) == nil {
 			return nil
 		}
-		err := classAnswer.answered(a.Status, rowError{Code: -1})
+		err := answered(classAnswer, a.Status, rowError{Code: -1})
 		err.MayHaveApplied = r.writes
 		return err
 	}
 	kind, row := classify(a.Status, f, isObject)
-	err := kind.answered(a.Status, row)
+	err := answered(kind, a.Status, row)
 	err.RequestID = safeID(f.TrackingID)
-	err.MayHaveApplied = r.writes && kind.kind == activation.Unavailable
+	err.MayHaveApplied = r.writes && kind.Kind == activation.Unavailable
 	if kind == classThrottle {
 		now := p.now()
 		err.Until = now.Add(waitOf(row.Code))
@@ -130,10 +131,7 @@ func (p *publisher) read(r request, a outbound.Answer, out any) error {
 
 // safeID returns id if it can be nothing but an id.
 func safeID(id string) string {
-	if len(id) > 64 || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
-		return ""
-	}
-	return id
+	return provider.OnlyOf(id, 64, provider.UpperCase, provider.LowerCase, provider.Digits, "-")
 }
 
 // query is a call that reads.

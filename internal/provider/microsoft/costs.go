@@ -104,7 +104,7 @@ func (p *publisher) submit(ctx context.Context, r report, begin, end date, zone 
 	}
 	err := p.call(ctx, request{method: http.MethodPost, address: p.reportingURL + reportPath + "Submit", body: body}, &out)
 	if err == nil && out.ReportRequestID == "" {
-		err = classAnswer.error()
+		err = classAnswer.New()
 	}
 	return out.ReportRequestID, err
 }
@@ -127,15 +127,15 @@ func (p *publisher) ready(ctx context.Context, id string) (string, error) {
 			return out.ReportRequestStatus.ReportDownloadURL, nil
 		case "Pending":
 		case "Error":
-			return "", classReport.error()
+			return "", classReport.New()
 		default:
-			return "", classAnswer.error()
+			return "", classAnswer.New()
 		}
 		if err := wait(ctx, p.reportPoll); err != nil {
 			return "", err
 		}
 	}
-	return "", classReport.error()
+	return "", classReport.New()
 }
 
 // download fetches the file. Its address carries its own permission, and goes to
@@ -143,19 +143,19 @@ func (p *publisher) ready(ctx context.Context, id string) (string, error) {
 func (p *publisher) download(ctx context.Context, address string) ([]byte, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && !strings.HasPrefix(p.reportingURL, u.Scheme+"://") || u.Host == "" || u.User != nil {
-		e := classAnswer.error()
+		e := classAnswer.New()
 		e.Message = "microsoft named an address of the report that is not called"
 		return nil, e
 	}
 	req, err := http.NewRequestWithContext(outbound.WithBytes(ctx, maxReport), http.MethodGet, address, http.NoBody)
 	if err != nil {
-		return nil, classAnswer.error()
+		return nil, classAnswer.New()
 	}
 	a, err := outbound.Call(p.http, req, func(a outbound.Answer) error {
 		if a.Status == http.StatusOK {
 			return nil
 		}
-		return classReport.answered(a.Status, rowError{Code: -1})
+		return answered(classReport, a.Status, rowError{Code: -1})
 	})
 	return a.Body, err
 }
@@ -163,7 +163,7 @@ func (p *publisher) download(ctx context.Context, address string) ([]byte, error
 // rows calls yield with each row of the table in a report's file.
 func (r report) rows(file []byte, currency string, yield func(activation.Cost) error) error {
 	broken := func() error {
-		e := classAnswer.error()
+		e := classAnswer.New()
 		e.Message = "the report of costs cannot be read"
 		return e
 	}

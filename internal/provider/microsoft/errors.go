@@ -9,44 +9,33 @@ import (
 	"time"
 
 	"usher/internal/activation"
+	"usher/internal/provider"
 )
 
 // class is one way a call can fail: what to do, and what it is called. Each has a
 // page in docs/troubleshooting.
-type class struct {
-	code    string
-	kind    activation.Kind
-	message string
-}
+type class = provider.Failure
 
 var (
-	classAuth        = class{"MSADS-AUTH", activation.Unauthorized, "microsoft does not accept the credentials: connect again, and look at the developer token"}
-	classPermission  = class{"MSADS-PERMISSION", activation.Invalid, "the person who connected may not do this: check the role on the account, the customer id and the developer token"}
-	classThrottle    = class{"MSADS-THROTTLE", activation.WaitUntil, "microsoft takes no more calls for a time"}
-	classUnavailable = class{"MSADS-UNAVAILABLE", activation.Unavailable, "microsoft is not working as it should"}
-	classAnswer      = class{"MSADS-ANSWER", activation.Unavailable, "microsoft answered in a way that cannot be understood"}
-	classReport      = class{"MSADS-REPORT", activation.Unavailable, "microsoft did not finish the report of costs"}
-	classRequest     = class{"MSADS-REQUEST", activation.Invalid, "microsoft refuses the request"}
-	classSize        = class{"MSADS-SIZE", activation.Invalid, "these edits cannot travel in one call"}
-	classSettings    = class{"MSADS-SETTINGS", activation.Invalid, "a setting is wrong"}
+	classAuth        = provider.Fails("MSADS-AUTH", activation.Unauthorized, "microsoft does not accept the credentials: connect again, and look at the developer token")
+	classPermission  = provider.Fails("MSADS-PERMISSION", activation.Invalid, "the person who connected may not do this: check the role on the account, the customer id and the developer token")
+	classThrottle    = provider.Fails("MSADS-THROTTLE", activation.WaitUntil, "microsoft takes no more calls for a time")
+	classUnavailable = provider.Fails("MSADS-UNAVAILABLE", activation.Unavailable, "microsoft is not working as it should")
+	classAnswer      = provider.Fails("MSADS-ANSWER", activation.Unavailable, "microsoft answered in a way that cannot be understood")
+	classReport      = provider.Fails("MSADS-REPORT", activation.Unavailable, "microsoft did not finish the report of costs")
+	classRequest     = provider.Fails("MSADS-REQUEST", activation.Invalid, "microsoft refuses the request")
+	classSize        = provider.Fails("MSADS-SIZE", activation.Invalid, "these edits cannot travel in one call")
+	classSettings    = provider.Fails("MSADS-SETTINGS", activation.Invalid, "a setting is wrong")
 	// classRefused and classField are of one edit: Microsoft refused it, or it could
 	// only have been refused.
-	classRefused = class{"MSADS-REFUSED", activation.Invalid, "microsoft refuses the edit"}
-	classField   = class{"MSADS-FIELD", activation.Invalid, "microsoft cannot do that with this field"}
+	classRefused = provider.Fails("MSADS-REFUSED", activation.Invalid, "microsoft refuses the edit")
+	classField   = provider.Fails("MSADS-FIELD", activation.Invalid, "microsoft cannot do that with this field")
 )
 
 // Codes are those of all classes.
-func Codes() []string {
-	var codes []string
-	for _, c := range classes() {
-		codes = append(codes, c.code)
-	}
-	return codes
-}
+func Codes() []string { return provider.Codes(classes) }
 
-func classes() []class {
-	return []class{classAuth, classPermission, classThrottle, classUnavailable, classAnswer, classReport, classRequest, classSize, classSettings, classRefused, classField}
-}
+var classes = []class{classAuth, classPermission, classThrottle, classUnavailable, classAnswer, classReport, classRequest, classSize, classSettings, classRefused, classField}
 
 // The codes that say more than their status (page "codes").
 const (
@@ -217,34 +206,23 @@ func classify(status int, f fault, isObject bool) (class, rowError) {
 	return classRequest, first
 }
 
-// error makes the error of a class.
-func (c class) error() *activation.Error {
-	return &activation.Error{Kind: c.kind, Code: c.code, Message: c.message}
-}
-
 // answered is the error of a class with what the answer said of itself. Microsoft's
 // word for the error stays in the message, what it quotes does not.
-func (c class) answered(status int, e rowError) *activation.Error {
-	err := c.error()
-	parts := []string{"HTTP status " + strconv.Itoa(status)}
+func answered(c class, status int, e rowError) *activation.Error {
+	said := []string{"HTTP status " + strconv.Itoa(status)}
 	if e.Code > 0 {
-		parts = append(parts, "code "+strconv.Itoa(e.Code))
+		said = append(said, "code "+strconv.Itoa(e.Code))
 	}
-	if isWord(e.ErrorCode) {
-		parts = append(parts, e.ErrorCode)
+	if word := provider.OnlyOf(e.ErrorCode, 100, provider.UpperCase, provider.LowerCase, provider.Digits); word != "" {
+		said = append(said, word)
 	}
-	err.Message += " (" + strings.Join(parts, ", ") + ")"
+	err := c.New(said...)
 	if c == classSettings {
 		err.Field = campaignURLField
 	}
 	return err
 }
 
-// isWord reports whether code can be nothing but Microsoft's word for an error.
-func isWord(code string) bool {
-	return code != "" && len(code) <= 100 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
-}
-
 func invalid(field, message string) error {
-	return &activation.Error{Kind: activation.Invalid, Code: classSettings.code, Message: message, Field: field}
+	return &activation.Error{Kind: activation.Invalid, Code: classSettings.Code, Message: message, Field: field}
 }

@@ -76,7 +76,7 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 	}
 	s, ok := specOf(edits[0].Type)
 	if !ok || len(edits) > p.Together(edits) {
-		return nil, classSize.error()
+		return nil, classSize.New()
 	}
 	c := &sending{spec: s, action: actionOf(edits[0]), parent: parentOf(edits[0]), edits: edits, out: make([]provider.EditOutcome, len(edits)), told: make([]map[string]string, len(edits))}
 	if err := p.prepare(ctx, c); err != nil {
@@ -90,7 +90,7 @@ func (p *publisher) Post(ctx context.Context, edits []provider.Edit) ([]provider
 		return nil, err
 	}
 	if !c.settle(answer, p) {
-		err := classAnswer.error()
+		err := classAnswer.New()
 		err.MayHaveApplied = true
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (c *sending) add(i int, item any) {
 }
 
 func (c *sending) refuse(i int, r refusal) {
-	c.out[i] = provider.EditOutcome{State: provider.EditRefused, Code: classField.code, Text: r.text, Field: r.field}
+	c.out[i] = provider.EditOutcome{State: provider.EditRefused, Code: classField.Code, Text: r.text, Field: r.field}
 }
 
 // request is the call of the rows that go out.
@@ -183,7 +183,7 @@ func (c *sending) settle(answer map[string]json.RawMessage, p *publisher) (ok bo
 			continue
 		}
 		if ids[row] == "" {
-			c.out[i] = provider.EditOutcome{State: provider.EditUnknown, Code: classAnswer.code, Text: "microsoft gave no id and no error"}
+			c.out[i] = provider.EditOutcome{State: provider.EditUnknown, Code: classAnswer.Code, Text: "microsoft gave no id and no error"}
 			continue
 		}
 		c.out[i].ID = join(c.within(i), string(ids[row]))
@@ -285,11 +285,11 @@ func (c *sending) failed(e rowError, p *publisher) provider.EditOutcome {
 	o := provider.EditOutcome{Text: e.words(), Field: c.field(e.FieldPath)}
 	switch {
 	case e.throttled():
-		o.State, o.Code, o.Until = provider.EditLater, classThrottle.code, p.now().Add(waitOf(e.Code))
+		o.State, o.Code, o.Until = provider.EditLater, classThrottle.Code, p.now().Add(waitOf(e.Code))
 	case e.internal():
-		o.State, o.Code = provider.EditUnknown, classUnavailable.code
+		o.State, o.Code = provider.EditUnknown, classUnavailable.Code
 	default:
-		o.State, o.Code = provider.EditRefused, classRefused.code
+		o.State, o.Code = provider.EditRefused, classRefused.Code
 	}
 	return o
 }

@@ -117,7 +117,7 @@ func (p *publisher) readAccount(ctx context.Context) (accountInfo, error) {
 	case err != nil:
 		return accountInfo{}, err
 	case out.Account == nil || len(out.Account.CurrencyCode) != 3:
-		return accountInfo{}, classAnswer.error()
+		return accountInfo{}, classAnswer.New()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +142,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		e := classUnavailable.error()
+		e := classUnavailable.New()
 		e.Message, e.Err = "stopped while waiting", ctx.Err()
 		return e
 	case <-timer.C:

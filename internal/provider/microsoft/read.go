@@ -31,14 +31,14 @@ func (s spec) listed(answer map[string]json.RawMessage, asked int) ([]*remote, e
 	for _, e := range errs {
 		if !e.missing() {
 			class, _ := classify(http.StatusInternalServerError, fault{BatchErrors: []rowError{e}}, true)
-			return nil, class.answered(http.StatusOK, e)
+			return nil, answered(class, http.StatusOK, e)
 		}
 	}
 	return all, nil
 }
 
 func unreadable(what string) error {
-	e := classAnswer.error()
+	e := classAnswer.New()
 	e.Message += " (" + what + ")"
 	return e
 }
@@ -141,7 +141,7 @@ func (p *publisher) Read(ctx context.Context, refs []activation.ObjectRef) ([]pr
 // gone reports whether a query was refused because what its objects lie in is not
 // there (any more).
 func gone(err error) bool {
-	return activation.CodeOf(err) == classRequest.code && (strings.Contains(err.Error(), "InvalidCampaignId") || strings.Contains(err.Error(), "InvalidAdGroupId"))
+	return activation.CodeOf(err) == classRequest.Code && (strings.Contains(err.Error(), "InvalidCampaignId") || strings.Contains(err.Error(), "InvalidAdGroupId"))
 }
 
 // Find looks for what creates may have made, in what they were to lie in.

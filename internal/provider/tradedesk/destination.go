@@ -96,7 +96,7 @@ func (t *destination) Check(ctx context.Context) error {
 	defer body.Release()
 	body.B = append(t.appendHead(body.B), `]}`...)
 	_, err := t.call(ctx, body, false)
-	if activation.CodeOf(err) == classEmpty.code {
+	if activation.CodeOf(err) == classEmpty.Code {
 		return nil
 	}
 	return err
@@ -163,7 +163,7 @@ func sign(secret provider.Secret, body []byte) string {
 }
 
 func invalid(field, message string) error {
-	return &activation.Error{Kind: activation.Invalid, Code: classSettings.code, Message: message, Field: field}
+	return &activation.Error{Kind: activation.Invalid, Code: classSettings.Code, Message: message, Field: field}
 }
 
 // String names the advertiser only: nothing else of a destination is for print.

@@ -10,26 +10,23 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/outbound"
+	"usher/internal/provider"
 )
 
 // class is one way a call can fail: what to do, and what it is called. Each has
 // a page in docs/troubleshooting.
-type class struct {
-	code    string
-	kind    activation.Kind
-	message string
-}
+type class = provider.Failure
 
 var (
-	classAuth        = class{"TTD-AUTH", activation.Unauthorized, "the trade desk does not accept the signature or the token: store the credentials again"}
-	classAccount     = class{"TTD-ACCOUNT", activation.Invalid, "the advertiser may not send data, or has as many data elements as it may"}
-	classData        = class{"TTD-DATA", activation.RefusedWhole, "the trade desk refuses the batch and does not say which item is wrong"}
-	classEmpty       = class{"TTD-EMPTY", activation.RefusedWhole, "the trade desk found nothing in the batch"}
-	classSize        = class{"TTD-SIZE", activation.RefusedWhole, "the batch is larger than one request may be"}
-	classThrottle    = class{"TTD-THROTTLE", activation.WaitUntil, "the trade desk asks for fewer calls"}
-	classUnavailable = class{"TTD-UNAVAILABLE", activation.Unavailable, "the trade desk is not working as it should"}
-	classAnswer      = class{"TTD-ANSWER", activation.Unavailable, "the trade desk answered in a way that cannot be understood"}
-	classSettings    = class{"TTD-SETTINGS", activation.Invalid, "a setting is wrong"}
+	classAuth        = provider.Fails("TTD-AUTH", activation.Unauthorized, "the trade desk does not accept the signature or the token: store the credentials again")
+	classAccount     = provider.Fails("TTD-ACCOUNT", activation.Invalid, "the advertiser may not send data, or has as many data elements as it may")
+	classData        = provider.Fails("TTD-DATA", activation.RefusedWhole, "the trade desk refuses the batch and does not say which item is wrong")
+	classEmpty       = provider.Fails("TTD-EMPTY", activation.RefusedWhole, "the trade desk found nothing in the batch")
+	classSize        = provider.Fails("TTD-SIZE", activation.RefusedWhole, "the batch is larger than one request may be")
+	classThrottle    = provider.Fails("TTD-THROTTLE", activation.WaitUntil, "the trade desk asks for fewer calls")
+	classUnavailable = provider.Fails("TTD-UNAVAILABLE", activation.Unavailable, "the trade desk is not working as it should")
+	classAnswer      = provider.Fails("TTD-ANSWER", activation.Unavailable, "the trade desk answered in a way that cannot be understood")
+	classSettings    = provider.Fails("TTD-SETTINGS", activation.Invalid, "a setting is wrong")
 )
 
 // codeItem is the code of a row whose item the answer calls failed.
@@ -151,14 +148,14 @@ func itemOf(message string) int {
 }
 
 func (t *destination) error(c class, a outbound.Answer, code string, changes bool) error {
-	e := &activation.Error{Kind: c.kind, Code: c.code, Message: c.message + " (HTTP status " + strconv.Itoa(a.Status), RequestID: requestID(a.Header)}
+	e := &activation.Error{Kind: c.Kind, Code: c.Code, Message: c.Message + " (HTTP status " + strconv.Itoa(a.Status), RequestID: requestID(a.Header)}
 	if code != "" {
 		e.Message += ", " + code
 	}
 	e.Message += ")"
-	e.MayHaveApplied = changes && c.kind == activation.Unavailable
+	e.MayHaveApplied = changes && c.Kind == activation.Unavailable
 	switch {
-	case c.kind == activation.WaitUntil:
+	case c.Kind == activation.WaitUntil:
 		until, ok := outbound.RetryAfter(a.Header, t.now())
 		if !ok {
 			until = t.now().Add(throttleWait)
@@ -173,7 +170,7 @@ func (t *destination) error(c class, a outbound.Answer, code string, changes boo
 }
 
 func tooLarge(what string) error {
-	return &activation.Error{Kind: classSize.kind, Code: classSize.code, Message: classSize.message + ": " + what}
+	return &activation.Error{Kind: classSize.Kind, Code: classSize.Code, Message: classSize.Message + ": " + what}
 }
 
 // unapplied is the error of a call that changes nothing.
