@@ -61,7 +61,7 @@ func (p *plant) merged(t *testing.T, r ingest.Request) warehouse.LoadResult {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	l, err := p.merger.Wait(ctx, s.LoadID)
 	if err != nil {

@@ -160,7 +160,7 @@ func TestQueues(t *testing.T) {
 				for !tr.done() {
 					select {
 					case <-tr.empty:
-					case <-time.After(30 * time.Second):
+					case <-time.After(2 * time.Minute):
 						t.Fatalf("round %d: %d works are left", round, len(tr.left))
 					}
 				}
@@ -226,7 +226,7 @@ func TestEqualOnesAreOne(t *testing.T) {
 		select {
 		case s := <-seen:
 			got[s]++
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("%d wake-ups arrived, want 1000", len(got))
 		}
 	}

@@ -112,7 +112,12 @@ func TestLimits(t *testing.T) {
 				t.Fatalf("error %v, want %q", err, tc.want)
 			}
 			t.Log(err)
-			if out, err := s.Render(t.Context(), []byte(`{"bad": false}`)); err != nil || string(out) != `"fine"` {
+			// On a machine under load even this may take longer than a second.
+			out, err := s.Render(t.Context(), []byte(`{"bad": false}`))
+			for tries := 0; tries < 20 && err != nil && strings.Contains(err.Error(), "takes longer than 1s"); tries++ {
+				out, err = s.Render(t.Context(), []byte(`{"bad": false}`))
+			}
+			if err != nil || string(out) != `"fine"` {
 				t.Errorf("the next event: %s, %v", out, err)
 			}
 		})
@@ -124,11 +129,10 @@ func TestLimits(t *testing.T) {
 	if err := Check(t.Context(), strings.Repeat(" ", MaxTextBytes)+"1"); err == nil {
 		t.Error("a text that is too long was taken")
 	}
-	for range 200 {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if runtime.NumGoroutine() <= before {
 			return
 		}
-		runtime.Gosched()
 	}
 	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 }

@@ -150,7 +150,7 @@ func deps(t *testing.T, base string) provider.Deps {
 		Auth:    map[string]provider.Secret{"base_url": provider.Secret(base)},
 		Account: testAccount, Config: map[string]string{"source_platform": "ACME_DMP"},
 		Tokens: &fakeTokens{list: []string{"token-one"}},
-		HTTP:   outbound.New(outbound.Config{Timeout: 5 * time.Second, AllowedHosts: []string{u.Host}, Log: log, Now: time.Now}),
+		HTTP:   outbound.New(outbound.Config{Timeout: time.Minute, AllowedHosts: []string{u.Host}, Log: log, Now: time.Now}),
 		Log:    log, Now: time.Now,
 	}
 }

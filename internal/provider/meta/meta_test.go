@@ -124,7 +124,7 @@ func deps(t *testing.T, base string) provider.Deps {
 	return provider.Deps{
 		Auth:    map[string]provider.Secret{"access_token": testToken, "app_secret": testSecret, "base_url": provider.Secret(base)},
 		Account: "act_" + testAccount,
-		HTTP:    outbound.New(outbound.Config{Timeout: 5 * time.Second, AllowedHosts: []string{u.Host}, Log: log, Now: time.Now}),
+		HTTP:    outbound.New(outbound.Config{Timeout: time.Minute, AllowedHosts: []string{u.Host}, Log: log, Now: time.Now}),
 		Log:     log, Now: time.Now,
 	}
 }

@@ -109,7 +109,7 @@ func killedRun(t *testing.T, exe, dir string, accepted map[string]bool, after ti
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(cmp.Or(after, 10*time.Second), func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(cmp.Or(after, 2*time.Minute), func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		last = lines.Text()

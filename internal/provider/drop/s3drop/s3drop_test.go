@@ -40,7 +40,7 @@ func deps(n *s3test.Network, change map[string]string) provider.Deps {
 		}
 	}
 	d.Log, d.Now = slog.New(slog.DiscardHandler), time.Now
-	d.HTTP = outbound.New(outbound.Config{AllowedHosts: n.Hosts(), Log: d.Log, Now: d.Now, Timeout: 10 * time.Second})
+	d.HTTP = outbound.New(outbound.Config{AllowedHosts: n.Hosts(), Log: d.Log, Now: d.Now, Timeout: time.Minute})
 	return d
 }
 
