@@ -53,8 +53,10 @@ type entryRow struct {
 	ObjectWord, OperationWord string
 	// Place is where it waits, "" where it does not.
 	Place string
-	// Done, Failed and Of count the rows of an upload.
+	// Done, Failed and Of count the rows of an upload; HasErrors that some failed or were
+	// left out, so that there is an error file.
 	Done, Failed, Of int64
+	HasErrors        bool
 }
 
 // bulkBar is the form that does something to what is ticked.
@@ -367,6 +369,7 @@ func (c *Console) entryRow(e activation.Entry, accounts []activation.PublisherAc
 			row.Of += n
 		}
 		row.Done, row.Failed = e.Children[activation.EntryDone], e.Children[activation.EntryFailed]
+		row.HasErrors = row.Failed > 0 || e.Detail["errors"] != ""
 	}
 	return row
 }

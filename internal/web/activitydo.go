@@ -283,12 +283,24 @@ func (c *Console) askMove(v visit, command activation.EntryCommand, s selection,
 		}
 	case activation.CommandPost:
 		a.Lines = []string{"They are queued and go out in their turn, held ones included."}
+		if m.Done == 1 {
+			a.Lines = []string{"It is queued and goes out in its turn."}
+		}
 	case activation.CommandHold:
 		a.Lines = []string{"They are kept back until somebody posts or releases them; the nightly sync leaves them."}
+		if m.Done == 1 {
+			a.Lines = []string{"It is kept back until somebody posts or releases it; the nightly sync leaves it."}
+		}
 	case activation.CommandRelease:
 		a.Lines = []string{"They go out with the next nightly sync."}
+		if m.Done == 1 {
+			a.Lines = []string{"It goes out with the next nightly sync."}
+		}
 	case activation.CommandRetry:
 		a.Lines = []string{"They are queued again in their old places."}
+		if m.Done == 1 {
+			a.Lines = []string{"It is queued again in its old place."}
+		}
 	}
 	if m.Also > 0 {
 		a.Lines = append(a.Lines, alsoWords(command, m.Also, false))
@@ -326,9 +338,11 @@ func (c *Console) askPostAll(v visit, a *askedMove, s selection) error {
 			a.By = append(a.By, pair{one.Name, many(n, "change")})
 		}
 	}
-	if held > 0 {
-		stay := map[bool]string{true: "stays", false: "stay"}[held == 1]
-		a.Lines = append(a.Lines, "The "+many(held, "held change")+" "+stay+" held; select them to post them.")
+	switch {
+	case held == 1:
+		a.Lines = append(a.Lines, "The 1 held change stays held; select it to post it.")
+	case held > 1:
+		a.Lines = append(a.Lines, "The "+many(held, "held change")+" stay held; select them to post them.")
 	}
 	return nil
 }

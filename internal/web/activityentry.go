@@ -25,6 +25,8 @@ type entryPage struct {
 	// Conflict: the two buttons that settle it are Overwrite and Take.
 	Conflict        bool
 	Overwrite, Take button
+	// Gone: the conflict is that the publisher has the object no more; only Take is left.
+	Gone bool
 	// Fix is the page about its error, Source the way it came.
 	Fix      string
 	Source   string
@@ -106,8 +108,30 @@ func (c *Console) entryPage(v visit, e publishing.EntryView) (*entryPage, error)
 		}
 	}
 	p.place(e)
+	if err := c.conflict(v, p, e); err != nil {
+		return nil, err
+	}
 	c.entryButtons(v, p, e)
 	return p, nil
+}
+
+// conflict says whether an entry is held by a conflict, and by which sort.
+func (c *Console) conflict(v visit, p *entryPage, e publishing.EntryView) error {
+	if p.Conflict = e.Reason == activation.ReasonConflict && e.Status == activation.EntryHeld; !p.Conflict {
+		return nil
+	}
+	there, err := c.Publishing.ObjectsOf(v.Context(), e.Publisher, []activation.ObjectRef{e.Object})
+	if err != nil {
+		return err
+	}
+	o, ok := there[e.Object]
+	if p.Gone = ok && o.Removed; !p.Gone {
+		return nil
+	}
+	for i := range p.Changes {
+		p.Changes[i].Theirs = ""
+	}
+	return nil
 }
 
 // place says where an entry waits and what it waits for.
@@ -152,8 +176,11 @@ func (c *Console) entryButtons(v visit, p *entryPage, e publishing.EntryView) {
 	waits := func(s activation.EntryStatus) bool {
 		return e.Status == s || e.IsParent() && e.Children[s] > 0
 	}
-	if e.Reason == activation.ReasonConflict && e.Status == activation.EntryHeld {
-		p.Conflict = true
+	if p.Gone {
+		p.Take = press(activation.CommandCancel, "Cancel this change", "ban")
+		return
+	}
+	if p.Conflict {
 		p.Overwrite, p.Take = press(activation.CommandPost, "Overwrite with ours", "send").as("btn-primary"), press(activation.CommandCancel, "Take theirs", "check")
 		return
 	}
@@ -240,7 +267,7 @@ func (c *Console) entryKids(v visit, p *entryPage, accounts []activation.Publish
 			p.Tally = append(p.Tally, segment{link{p.Rows + "&status=" + string(s), entryChip(activation.Entry{Status: s}).Word}, n, false})
 		}
 	}
-	if e.Children[activation.EntryFailed] > 0 || e.Detail["errors"] != "" {
+	if p.Row.HasErrors {
 		p.Errors = entryPath(e.ID) + "/errors.csv"
 	}
 	// What failed first: it is what somebody looks for here.

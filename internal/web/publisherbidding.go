@@ -52,9 +52,11 @@ type strategyPage struct {
 type proposalRow struct {
 	activation.BidProposal
 	Path, Old, New, Change string
-	Up, Down               bool
-	Inputs                 []pair
-	Entry                  link
+	// In is what the object lies in.
+	In       string
+	Up, Down bool
+	Inputs   []pair
+	Entry    link
 }
 
 type overrideRow struct {
@@ -244,6 +246,14 @@ func (c *Console) proposals(v visit, p *strategyPage, s activation.Strategy) err
 		return 0
 	})
 	p.Proposed = int64(len(all))
+	var refs []activation.ObjectRef
+	for _, b := range all[:min(len(all), proposalsShown)] {
+		refs = append(refs, b.Object)
+	}
+	in, err := c.parentNames(v.Context(), p.ID, refs)
+	if err != nil {
+		return err
+	}
 	for i, b := range all {
 		if b.New != b.Old {
 			p.Changing++
@@ -253,7 +263,7 @@ func (c *Console) proposals(v visit, p *strategyPage, s activation.Strategy) err
 		if i >= proposalsShown {
 			continue
 		}
-		row := proposalRow{BidProposal: b, Path: objectPath(p.ID, b.Object), Old: bidText(b.Old), New: bidText(b.New), Up: b.New > b.Old, Down: b.New < b.Old, Inputs: inputsOf(b.Inputs)}
+		row := proposalRow{BidProposal: b, In: in[b.Object], Path: objectPath(p.ID, b.Object), Old: bidText(b.Old), New: bidText(b.New), Up: b.New > b.Old, Down: b.New < b.Old, Inputs: inputsOf(b.Inputs)}
 		if b.Old != 0 && b.New != b.Old {
 			row.Change = strconv.FormatFloat(100*change(b), 'f', 1, 64) + "%"
 			if row.Up {
@@ -299,12 +309,16 @@ func (c *Console) overrides(v visit, p *strategyPage, s activation.Strategy, wro
 	if err != nil {
 		return err
 	}
+	in, err := c.parentNames(v.Context(), p.ID, refs)
+	if err != nil {
+		return err
+	}
 	for _, o := range s.Overrides {
-		p.Overrides = append(p.Overrides, overrideRow{names[o.Object], objectPath(p.ID, o.Object), p.Currency + " " + bidText(o.Bid), o.Until})
+		p.Overrides = append(p.Overrides, overrideRow{inParent(names[o.Object], in[o.Object]), objectPath(p.ID, o.Object), p.Currency + " " + bidText(o.Bid), o.Until})
 	}
 	object := field{Name: "object", Label: "Whose bid", Type: "select", Required: true, Error: wrong["object"], Options: []option{{"", "Choose one", false}}}
 	for _, b := range p.Proposals {
-		object.Options = append(object.Options, option{refText(b.Object), orText(b.Name, b.Object.ID), refText(b.Object) == orText(v.post("object"), v.get("object"))})
+		object.Options = append(object.Options, option{refText(b.Object), inParent(orText(b.Name, b.Object.ID), b.In), refText(b.Object) == orText(v.post("object"), v.get("object"))})
 	}
 	p.OverrideWrong = wrong["override"]
 	p.Override = []field{
@@ -313,6 +327,15 @@ func (c *Console) overrides(v visit, p *strategyPage, s activation.Strategy, wro
 		{Name: "until", Label: "Until", Type: "date", Required: true, Value: orText(v.post("until"), c.Now().In(zoneOf(p.PublisherAccount)).AddDate(0, 0, 14).Format(time.DateOnly)), Error: wrong["until"]},
 	}
 	return nil
+}
+
+// inParent is the name of an object with what it lies in, which tells keywords of one
+// text apart.
+func inParent(name, parent string) string {
+	if parent == "" {
+		return name
+	}
+	return name + " (" + parent + ")"
 }
 
 // number reads a number of a form; wrong says so beside its field.
@@ -376,7 +399,7 @@ func (c *Console) runStrategy(v visit) (view, error) {
 		}
 	}
 	c.waits.drop("")
-	said := "Calculated " + many(int64(len(made)), "bid") + ", of which " + many(changes, "bid") + " would change."
+	said := "Calculated " + many(int64(len(made)), "bid") + ", of which " + num(changes) + " would change."
 	if written > 0 {
 		said += " " + many(written, "change") + " went into the log."
 	}

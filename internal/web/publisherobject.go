@@ -64,6 +64,7 @@ func (c *Console) object(v visit, wrong map[string]string, given func(string) st
 		p.Parent = &link{objectPath(head.ID, o.Parent), names[o.Parent]}
 	}
 	c.objectValues(v, &p, declared, t, wrong, given)
+	p.Wrong = formWrong(wrong, p.Fields)
 	c.objectDo(v, &p, declared, t)
 	accounts := []activation.PublisherAccount{head.PublisherAccount}
 	for _, e := range o.Waits {
@@ -240,11 +241,11 @@ func (c *Console) deleteObject(v visit) (view, error) {
 
 type createPage struct {
 	publisherTab
-	CSRF, Wrong, Back string
-	TypeName          string
-	Fields            []field
-	Parent            *field
-	Send              field
+	CSRF, Wrong, Back  string
+	Withheld, TypeName string
+	Fields             []field
+	Parent             *field
+	Send               field
 }
 
 // createForm is the form of a new object, as its type is declared.
@@ -258,7 +259,7 @@ func (c *Console) createForm(v visit, wrong map[string]string) (view, error) {
 	if !ok || !t.Creates {
 		return view{}, activation.ErrNotFound
 	}
-	p := createPage{publisherTab: head, CSRF: v.who.CSRF, Wrong: wrong[""], TypeName: t.Name, Back: head.Path + "/structure?kind=" + string(t.Kind), Send: sendField(orText(v.post("send"), v.get("send")))}
+	p := createPage{publisherTab: head, CSRF: v.who.CSRF, Withheld: v.press("", "", "").Withheld, TypeName: t.Name, Back: head.Path + "/structure?kind=" + string(t.Kind), Send: sendField(orText(v.post("send"), v.get("send")))}
 	if severalOf(declared, t.Kind) {
 		p.Back += "&type=" + url.QueryEscape(t.Name)
 	}
@@ -279,6 +280,11 @@ func (c *Console) createForm(v visit, wrong map[string]string) (view, error) {
 		}
 		p.Fields = append(p.Fields, input)
 	}
+	inputs := p.Fields
+	if p.Parent != nil {
+		inputs = append([]field{*p.Parent}, inputs...)
+	}
+	p.Wrong = formWrong(wrong, inputs)
 	out := publisherView("create", head, "New "+t.Name, p)
 	out.Crumbs = append(out.Crumbs, link{p.Back, orText(t.Title, t.Name)})
 	if wrong != nil {

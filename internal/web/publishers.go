@@ -131,6 +131,7 @@ func (c *Console) linkForm(v visit, name string, wrong map[string]string) (view,
 	given := activation.PublisherAccount{Name: v.post("name"), Account: v.post("account"), NightlyAt: v.post("nightly_at"), Authorization: activation.AuthorizationID(chosen)}
 	p.Fields = accountFields(given, p.Auths, wrong, true, def.Publishing.AccountHelp)
 	p.Settings = declared(v.post, "config.", def.Publishing.Fields, wrong)
+	p.Wrong = formWrong(wrong, slices.Concat(p.Fields, p.Settings))
 	out.Body = p
 	if wrong != nil {
 		out.Status = http.StatusBadRequest

@@ -93,10 +93,14 @@ func (c *Console) uploadWords(p *uploadPage) {
 		u.Problems = u.Problems[:problemsShown]
 	}
 	p.More = max(0, u.Errors-int64(len(u.Problems)))
+	declared := c.publishingOf(p.Provider)
 	for _, s := range u.Sample {
+		t, _ := declared.Object(s.Type)
 		row := uploadChange{Row: s.Row, Operation: operationWord(s.Operation), Type: sentenceWord(s.Type), Object: s.Object}
 		for _, ch := range s.Changes {
-			row.Changes = append(row.Changes, editRow{Label: sentenceWord(strings.ReplaceAll(ch.Field, "_", " ")), Before: ch.Before, After: ch.After})
+			f, _ := t.Field(ch.Field)
+			f.Name = ch.Field
+			row.Changes = append(row.Changes, editRow{Label: labelOf(f), Before: shownValue(f, ch.Before), After: shownValue(f, ch.After)})
 		}
 		p.Sample = append(p.Sample, row)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -347,8 +348,12 @@ func numbered(id activation.EntryID) string { return "#" + strconv.FormatInt(int
 // responsive_search_ad.
 var enumWord = regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`)
 
-// choiceWord is one of several values as people read it: manual_cpc is Manual CPC.
+// choiceWord is one of several values as people read it: manual_cpc is Manual CPC, and
+// OUTCOME_SALES is Outcome sales.
 func choiceWord(value string) string {
+	if strings.Contains(value, "_") && value == strings.ToUpper(value) {
+		value = strings.ToLower(value)
+	}
 	words := strings.Split(value, "_")
 	for i, w := range words {
 		if slices.Contains([]string{"cpa", "cpc", "cpm", "cpv", "roas", "url"}, w) {
@@ -362,7 +367,7 @@ func choiceWord(value string) string {
 // a column compare at a glance.
 func shownAmount(value string) string {
 	whole, cents, _ := strings.Cut(value, ".")
-	if value == "" || len(cents) > 1 {
+	if _, err := strconv.ParseFloat(value, 64); err != nil || len(cents) > 1 {
 		return value
 	}
 	return whole + "." + (cents + "00")[:2]
@@ -422,6 +427,45 @@ func (c *Console) objectNames(ctx context.Context, id activation.PublisherID, re
 	return out, err
 }
 
+// parentNames are the names of what objects lie in, by their refs: what tells two of one
+// name apart. What lies in nothing has none.
+func (c *Console) parentNames(ctx context.Context, id activation.PublisherID, refs []activation.ObjectRef) (map[activation.ObjectRef]string, error) {
+	there, err := c.Publishing.ObjectsOf(ctx, id, refs)
+	if err != nil {
+		return nil, err
+	}
+	var parents []activation.ObjectRef
+	for _, ref := range refs {
+		parents = append(parents, there[ref].Parent)
+	}
+	names, err := c.objectNames(ctx, id, parents)
+	out := map[activation.ObjectRef]string{}
+	for i, ref := range refs {
+		out[ref] = names[parents[i]]
+	}
+	return out, err
+}
+
+// formWrong sums up above a form what is wrong with it: what belongs to no input of it,
+// and which inputs are marked.
+func formWrong(wrong map[string]string, inputs []field) string {
+	parts, marked := []string{wrong[""]}, []string{}
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+		if name != "" && !slices.ContainsFunc(inputs, func(f field) bool { return f.Name == name }) {
+			parts = append(parts, wrong[name])
+		}
+	}
+	for _, f := range inputs {
+		if f.Error != "" {
+			marked = append(marked, f.Label)
+		}
+	}
+	if len(marked) > 0 {
+		parts = append(parts, "Nothing was stored. Look at what is marked: "+joinComma(marked)+".")
+	}
+	return strings.TrimSpace(strings.Join(parts, " "))
+}
+
 // publishers are the providers whose campaigns can be edited.
 func (c *Console) publishers() []provider.Definition {
 	return slices.DeleteFunc(slices.Clone(c.Providers), func(d provider.Definition) bool { return d.Publishing == nil })
@@ -444,13 +488,16 @@ func refOf(text string) activation.ObjectRef {
 	return activation.ObjectRef{Kind: activation.ObjectKind(kind), ID: id}
 }
 
-// problemWords are the first problems of some edits, one a line.
-func problemWords(problems []publishing.Problem) string {
+// problemWords are the first problems of some edits in a sentence; each field is called
+// as the type does.
+func problemWords(problems []publishing.Problem, t provider.ObjectType) string {
 	var parts []string
 	for _, p := range problems {
 		where := ""
 		if p.Field != "" {
-			where = strings.ReplaceAll(p.Field, "_", " ") + ": "
+			f, _ := t.Field(p.Field)
+			f.Name = p.Field
+			where = labelOf(f) + ": "
 		}
 		if text := where + p.Message; !slices.Contains(parts, text) {
 			parts = append(parts, text)

@@ -96,6 +96,16 @@ func testPublishingRoles(t *testing.T, operator, viewer *browser) {
 			t.Errorf("an operator posts to %s: status %d", path, res.StatusCode)
 		}
 	}
+	// Nothing of a page can be sent by a viewer: its buttons say why they are off.
+	for _, path := range publishingPages {
+		_, body := viewer.get(path)
+		_, main, _ := strings.Cut(body, "<main")
+		for _, form := range regexp.MustCompile(`(?s)<form[^>]* method="post".*?</form>`).FindAllString(main, -1) {
+			if regexp.MustCompile(`<button(| [^>]*)>`).MatchString(strings.ReplaceAll(form, `<button type="button"`, "<off")) {
+				t.Errorf("GET %s: a viewer may press %.300s", path, form)
+			}
+		}
+	}
 	for _, path := range []string{"/publishers/shop", "/publishers/shop/structure", "/activity", "/activity/1037", "/publishers/shop/bidding/b1"} {
 		if _, body := viewer.get(path); !strings.Contains(body, "Your role may only look") && !strings.Contains(body, "This needs the role") {
 			t.Errorf("GET %s does not tell a viewer why", path)
@@ -208,6 +218,22 @@ func testEntry(t *testing.T, w *publishWorld, b *browser) {
 	wantPage(t, b, "/activity/1040", "Bidding", "210.00", "Conversions")
 	wantPage(t, b, "/activity/1041", "Upload", "Cancelled <b", "/activity/1041/errors.csv")
 	wantPage(t, b, "/activity/1043", "row 3 of", "Upload #1041")
+	// Of what the publisher has no more only Cancel is left.
+	gone := func(is bool) {
+		w.desk.mu.Lock()
+		defer w.desk.mu.Unlock()
+		w.desk.objects[2].Removed = is
+		for i := range w.desk.entries {
+			if w.desk.entries[i].ID == conflict {
+				w.desk.entries[i].Changes[0].Theirs = map[bool]string{true: "removed", false: "48.00"}[is]
+			}
+		}
+	}
+	gone(true)
+	wantPage(t, b, "/activity/1038", "The publisher does not have it any more", "Cancel this change")
+	_, body := b.get("/activity/1038")
+	wantNot(t, body, "a conflict with what is gone", "Overwrite with ours", "Take theirs", "removed.00", "has another value")
+	gone(false)
 	wantRedirect(t, b, "/activity/1038", form("command", "cancel"), "/activity/1038")
 	if got := w.desk.last(); got != "cancel 1 by operator" {
 		t.Errorf("take theirs: %s", got)
@@ -218,7 +244,8 @@ func testEntry(t *testing.T, w *publishWorld, b *browser) {
 			t.Errorf("GET %s: status %d", path, res.StatusCode)
 		}
 	}
-	res, body := b.get("/activity/1041/errors.csv")
+	var res *http.Response
+	res, body = b.get("/activity/1041/errors.csv")
 	if res.StatusCode != http.StatusOK || !strings.HasPrefix(body, "Keyword,Result") || res.Header.Get("Content-Disposition") != `attachment; filename="upload-1041-errors.csv"` {
 		t.Errorf("error file: status %d, %v: %s", res.StatusCode, res.Header, body)
 	}
@@ -231,7 +258,7 @@ func testPublisher(t *testing.T, w *publishWorld, admin, operator *browser) {
 	// The detour to new credentials comes back here.
 	wantPage(t, admin, "/authorizations/new?provider=adverts&return=%2Fpublishers%2Fnew%3Fprovider%3Dadverts", "return=%2Fpublishers%2Fnew%3Fprovider%3Dadverts")
 	given := form("provider", "adverts", "auth_id", string(w.auth.ID), "account", "12", "name", "Kept name", "nightly_at", "21:00", "config.manager", "42")
-	wantAnswer(t, admin, "/publishers", given, http.StatusBadRequest, "Kept name", "Must be ten digits", `value="21:00"`, `value="42"`)
+	wantAnswer(t, admin, "/publishers", given, http.StatusBadRequest, "Kept name", "Must be ten digits", "Look at what is marked: Account.", `value="21:00"`, `value="42"`)
 	w.desk.wrong = &activation.Error{Kind: activation.Unauthorized, Code: "UNAUTHORIZED-1", Message: "the publisher does not take these credentials"}
 	wantAnswer(t, admin, "/publishers", given, http.StatusBadRequest, "The publisher does not take these credentials")
 	wantRedirect(t, operator, "/publishers/shop/check", nil, "/publishers/shop")
@@ -289,7 +316,7 @@ func testGrid(t *testing.T, w *publishWorld, b, viewer *browser) {
 	body = wantAnswer(t, b, "/publishers/shop/structure/cell", cell, http.StatusOK, `<tr id="o-keyword-31"`, "0.6")
 	wantNot(t, body, "a row alone", "<html", "<tr id=\"o-keyword-32\"")
 	cell.Set("field.bid", "cheap")
-	wantAnswer(t, b, "/publishers/shop/structure/cell", cell, http.StatusOK, "Bid: must be an amount such as 0.55.", `value="cheap"`)
+	wantAnswer(t, b, "/publishers/shop/structure/cell", cell, http.StatusOK, `aria-invalid="true" aria-describedby="cell-wrong"`, `id="cell-wrong" role="alert">Bid: must be an amount such as 0.55.`, `value="cheap"`)
 	cell.Set("field.bid", "")
 	wantAnswer(t, b, "/publishers/shop/structure/cell", cell, http.StatusOK, `<tr id="o-keyword-31"`)
 	if got := w.desk.last(); got != "set keyword 31 map[] clear [bid] parent  send now from console by operator" {
@@ -302,6 +329,7 @@ func testMulti(t *testing.T, w *publishWorld, b *browser) {
 	const path = "/publishers/shop/structure?kind=campaign"
 	told := len(w.desk.told)
 	wantAnswer(t, b, path, form("do", "pause", "id", "campaign:11", "id", "campaign:12"), http.StatusOK, "Pause 2 campaigns?", "Nothing was changed yet", "Pause 1<", "Are so already")
+	wantAnswer(t, b, "/publishers/shop/structure?kind=keyword", form("do", "pause", "id", "keyword:31"), http.StatusOK, "winter parka</a><div class=\"xs mute\">Parkas</div>")
 	wantAnswer(t, b, path, form("do", "field", "field", "budget", "id", "campaign:11"), http.StatusOK, "Say what to", `name="field.budget"`, "Preview")
 	wantAnswer(t, b, path, form("do", "field", "field", "budget", "id", "campaign:11", "field.budget", "99"), http.StatusOK, "150.00", "Change 1<", `name="previewed" value="99"`)
 	// What is pressed must be what was shown.
@@ -309,7 +337,7 @@ func testMulti(t *testing.T, w *publishWorld, b *browser) {
 	if len(w.desk.told) != told {
 		t.Errorf("a preview did something: %v", w.desk.told[told:])
 	}
-	wantAnswer(t, b, path, form("do", "field", "field", "budget", "id", "campaign:11", "field.budget", "x", "previewed", "x", "sure", "1"), http.StatusBadRequest, "Nothing was changed: budget: must be an amount")
+	wantAnswer(t, b, path, form("do", "field", "field", "budget", "id", "campaign:11", "field.budget", "x", "previewed", "x", "sure", "1"), http.StatusBadRequest, "Nothing was changed: Daily budget: must be an amount")
 	wantRedirect(t, b, path, form("do", "pause", "all", "1", "sure", "1", "previewed", "paused", "send", "hold"), path)
 	wantPage(t, b, path, "2 edits. They are held until somebody posts them.")
 	wantRedirect(t, b, path, form("do", "delete", "id", "campaign:12", "sure", "1"), path)
@@ -332,14 +360,14 @@ func testObject(t *testing.T, w *publishWorld, b *browser) {
 	if got := w.desk.last(); !strings.HasPrefix(got, "set campaign 11 map[budget:175.00") {
 		t.Errorf("told: %s", got)
 	}
-	wantAnswer(t, b, path, form("field.budget", "many"), http.StatusBadRequest, "e-field.budget", `value="many"`)
+	wantAnswer(t, b, path, form("field.budget", "many"), http.StatusBadRequest, "e-field.budget", "Look at what is marked: Daily budget.", `value="many"`)
 	wantRedirect(t, b, path, form("field.budget", "175.00"), path)
 	wantPage(t, b, path, "Nothing changes")
 	wantRedirect(t, b, path+"/delete", form("send", "hold"), path)
 	wantPage(t, b, path, "It is held until somebody posts it", "It is to be deleted. Cancel that change to edit it again.")
 	// A new object, in what it lies in.
 	wantPage(t, b, "/publishers/shop/structure/new?type=keyword&parent=group:21", `<option value="group:21" selected>Parkas</option>`, `name="field.match"`)
-	wantAnswer(t, b, "/publishers/shop/structure/new", form("type", "keyword", "field.keyword", "kept words"), http.StatusBadRequest, "Choose the ad group", "kept words")
+	wantAnswer(t, b, "/publishers/shop/structure/new", form("type", "keyword", "field.keyword", "kept words"), http.StatusBadRequest, "Choose the ad group", "Look at what is marked: Ad group.", "kept words")
 	wantRedirect(t, b, "/publishers/shop/structure/new", form("type", "keyword", "parent", "group:21", "field.keyword", "rain parka", "field.bid", "0.2"), "/publishers/shop/object/keyword/new-3000")
 	if got := w.desk.last(); got != "create keyword new-3000 map[bid:0.2 keyword:rain parka] clear [] parent 21 send nightly from console by operator" {
 		t.Errorf("told: %s", got)
@@ -443,7 +471,7 @@ func testSchedules(t *testing.T, w *publishWorld, b *browser) {
 func testBidding(t *testing.T, w *publishWorld, b *browser) {
 	const path = "/publishers/shop/bidding"
 	wantPage(t, b, path, "Parkas at 8 euros", "EUR 8.00 a conversion", "Preview only", "400% value for cost", "From EUR 0.10 to 1.20")
-	wantPage(t, b, path+"/b1", "2 change, 1 stay", "&#43;19.0%", "-20.0%", "Only 4 conversions", "Conversions 18", "A step is at most 20%", "2026-12-24", `value="campaign:11" checked`)
+	wantPage(t, b, path+"/b1", "2 change, 1 stay", `winter parka</a><div class="xs mute nw">Parkas`, `waterproof parka (Parkas)</option>`, "&#43;19.0%", "-20.0%", "Only 4 conversions", "Conversions 18", "A step is at most 20%", "2026-12-24", `value="campaign:11" checked`)
 	wantAnswer(t, b, path+"/new", form("name", "Kept", "floor", "cheap"), http.StatusBadRequest, "Must be a number", "Kept")
 	wantAnswer(t, b, path+"/new", form("name", "Kept", "floor", "2", "ceiling", "1"), http.StatusBadRequest, "Must be the lowest bid or more")
 	wantRedirect(t, b, path+"/new", form("name", "New", "mode", "traffic", "goal", "cpa", "kind", "keyword", "target", "7,5", "floor", "0.1", "ceiling", "2", "within", "campaign:12"), path+"/b9")
@@ -451,7 +479,7 @@ func testBidding(t *testing.T, w *publishWorld, b *browser) {
 		t.Errorf("told: %s", got)
 	}
 	wantRedirect(t, b, path+"/b1/run", nil, path+"/b1")
-	wantPage(t, b, path+"/b1", "Calculated 3 bids, of which 2 bids would change.")
+	wantPage(t, b, path+"/b1", "Calculated 3 bids, of which 2 would change.")
 	wantAnswer(t, b, path+"/b1/override", form("bid", "x", "until", "y"), http.StatusBadRequest, "Choose whose bid", "Must be a number", "Give a day such as")
 	wantRedirect(t, b, path+"/b1/override", form("object", "keyword:32", "bid", "0.5", "until", "2026-12-31"), path+"/b1")
 	if got := w.desk.last(); got != "override b1 32 0.5 until 2026-12-31 by operator" {

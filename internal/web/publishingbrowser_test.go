@@ -45,11 +45,17 @@ func cellInPlace(b *tab, w *publishWorld) {
 	act(b, "type", chromedp.SetValue("#o-keyword-32 .cell-form input:not([type=hidden])", "cheap"))
 	act(b, "save", chromedp.Click("#o-keyword-32 .cell-form .btn-primary"))
 	b.until("it is refused beside the cell", "document.querySelector('#o-keyword-32 [role=alert]')?.innerText.includes('must be an amount')")
+	b.until("the name keeps its room, and stays when the grid is moved sideways", "document.querySelector('#o-keyword-32 td.first').offsetWidth >= 150 && getComputedStyle(document.querySelector('#o-keyword-32 td.first')).position === 'sticky'")
 	b.glance("pub-cell")
 	act(b, "size", chromedp.EmulateViewport(1440, 900))
 	act(b, "type", chromedp.SetValue("#o-keyword-32 .cell-form input:not([type=hidden])", "0.61"))
 	act(b, "save", chromedp.Click("#o-keyword-32 .cell-form .btn-primary"))
 	b.until("the row has the value, and what the publisher has", "!document.querySelector('.cell-form') && document.querySelector('#o-keyword-32').innerText.includes('0.61') && document.querySelector('#o-keyword-32 .was').innerText.includes('0.55') && window.same")
+	b.until("the focus is where it was", "document.activeElement.matches('#o-keyword-32 a[data-cell=bid]')")
+	act(b, "open it by key", chromedp.KeyEvent("\r"))
+	b.until("the cell is open again", "document.activeElement.matches('#o-keyword-32 .cell-form input')")
+	act(b, "escape", chromedp.KeyEvent("\u001b"))
+	b.until("it is as it was, and so is the focus", "!document.querySelector('.cell-form') && document.activeElement.matches('#o-keyword-32 a[data-cell=bid]')")
 }
 
 // manyAndFile looks at what is asked before many objects, or those of a file, change.
@@ -101,6 +107,10 @@ func keysAndQuestion(b *tab, w *publishWorld) {
 	b.until("the log follows, and the tick stays", "document.querySelector('#run-1034 .chip').innerText === 'Done' && document.querySelector('#t-1040').checked && document.querySelector('[data-selected]').innerText === '1'")
 	act(b, "cancel…", chromedp.Click("#bulk [value=cancel]"))
 	b.until("the question", "document.querySelector('#asked-t')?.innerText === 'Cancel 1 change?' && document.activeElement.innerText === 'Keep changes'")
+	for range 2 {
+		act(b, "tab", chromedp.KeyEvent("\t"))
+	}
+	b.until("Tab stays in the question", "document.activeElement.innerText === 'Keep changes'")
 	b.glance("pub-cancel")
 	act(b, "size", chromedp.EmulateViewport(1440, 900))
 	act(b, "cancel", chromedp.Click("#asked .btn-bad.solid"))

@@ -93,7 +93,9 @@ type gridCell struct {
 // cellForm edits one cell.
 type cellForm struct {
 	To, CSRF, Send, Ref, Keep, Back string
-	Field                           field
+	// Wrong is why what was typed is refused.
+	Wrong string
+	Field field
 }
 
 // gridBulk is what can be done with ticked rows.
@@ -298,6 +300,9 @@ func (c *Console) gridRows(v visit, p *structurePage, page []activation.Publishe
 	for i, o := range page {
 		out[i] = c.gridRow(v, p, o)
 		out[i].ParentName, out[i].Wrong = names[o.Parent], wrong[o.ObjectRef]
+		if form := out[i].open(); form != nil {
+			form.Wrong, out[i].Wrong = out[i].Wrong, ""
+		}
 	}
 	return out, c.rowCosts(v, p, out)
 }
@@ -348,6 +353,16 @@ func (c *Console) gridRow(v visit, p *structurePage, o activation.PublisherObjec
 		row.Cells = append(row.Cells, c.gridCell(v, p, o, col, open))
 	}
 	return row
+}
+
+// open is the form of the cell of a row that is open, if one is.
+func (r *gridRow) open() *cellForm {
+	for _, cell := range append([]gridCell{r.Named, r.State}, r.Cells...) {
+		if cell.Form != nil {
+			return cell.Form
+		}
+	}
+	return nil
 }
 
 // rowID is the id of an object's row in the page.
@@ -495,7 +510,7 @@ func (c *Console) editCell(v visit) (view, error) {
 		return view{}, err
 	}
 	if done.Errors > 0 || len(done.Problems) > 0 {
-		wrong = sentence(problemWords(done.Problems))
+		wrong = sentence(problemWords(done.Problems, c.typeWith(a.Provider, ref.Kind, name)))
 	}
 	c.waits.drop("")
 	if v.post("part") != "" {
@@ -510,6 +525,16 @@ func (c *Console) editCell(v visit) (view, error) {
 		return view{To: to, Said: flash{"bad", wrong}}, nil
 	}
 	return view{To: to, Said: editedWords(done, send, a)}, nil
+}
+
+// typeWith is the first declared type of a kind that has the field.
+func (c *Console) typeWith(publisher string, kind activation.ObjectKind, field string) provider.ObjectType {
+	for _, t := range c.publishingOf(publisher).Objects {
+		if _, ok := t.Field(field); ok && t.Kind == kind {
+			return t
+		}
+	}
+	return provider.ObjectType{}
 }
 
 // setField is the edit that gives a field a value, or none.

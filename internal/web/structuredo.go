@@ -29,7 +29,12 @@ type multiPage struct {
 	SendSays  string
 }
 
-type multiRow struct{ Name, Path, Before, After string }
+// multiRow is one object of a multi-edit, In what it lies in.
+type multiRow struct {
+	Name, Path, Before, After, In string
+
+	parent activation.ObjectRef
+}
 
 // multi is a multi-edit: what, and to which value.
 type multi struct {
@@ -127,6 +132,17 @@ func (c *Console) multiEdit(v visit) (view, error) {
 	p := multiPage{publisherTab: head, CSRF: v.who.CSRF, To: back, Back: back, Selected: int64(len(objects)), More: more, Send: sendField(orText(v.post("send"), v.get("send")))}
 	p.words(m, t)
 	edits := p.count(head.ID, m, objects)
+	var parents []activation.ObjectRef
+	for _, row := range p.Sample {
+		parents = append(parents, row.parent)
+	}
+	names, err := c.objectNames(v.Context(), head.ID, parents)
+	if err != nil {
+		return view{}, err
+	}
+	for i, row := range p.Sample {
+		p.Sample[i].In = names[row.parent]
+	}
 	if p.Ask = m.do == "field" && !v.PostForm.Has("field."+m.field.Name); p.Ask || v.post("sure") == "" || more || m.value != v.post("previewed") {
 		return c.multiView(v, head, p, m, t), nil
 	}
@@ -139,7 +155,7 @@ func (c *Console) multiEdit(v visit) (view, error) {
 		return view{}, err
 	}
 	if done.Errors > 0 || len(done.Problems) > 0 {
-		p.Wrong = "Nothing was changed: " + problemWords(done.Problems) + "."
+		p.Wrong = "Nothing was changed: " + problemWords(done.Problems, t) + "."
 	}
 	if p.Wrong != "" {
 		out := c.multiView(v, head, p, m, t)
@@ -180,7 +196,7 @@ func (p *multiPage) count(id activation.PublisherID, m multi, objects []activati
 		p.Changes++
 		edits = append(edits, m.edit(o.ObjectRef))
 		if len(p.Sample) < 10 {
-			row := multiRow{Name: o.Name(), Path: objectPath(id, o.ObjectRef), Before: shownValue(m.field, o.Local[m.field.Name]), After: shownValue(m.field, m.value)}
+			row := multiRow{parent: o.Parent, Name: o.Name(), Path: objectPath(id, o.ObjectRef), Before: shownValue(m.field, o.Local[m.field.Name]), After: shownValue(m.field, m.value)}
 			if m.do == "delete" {
 				row.Before, row.After = objectChip(o).Word, "Deleted"
 			}
@@ -199,7 +215,9 @@ func (c *Console) multiView(v visit, head publisherTab, p multiPage, m multi, t 
 	if m.do == "field" {
 		p.Hidden = append(p.Hidden, hidden{"field", m.field.Name})
 		input := objectField(m.field, m.value, "")
-		input.Help = strings.TrimSpace(input.Help + " Empty takes the value away.")
+		if !strings.Contains(input.Help, "Empty") {
+			input.Help = strings.TrimSpace(input.Help + " Empty takes the value away.")
+		}
 		p.Value = &input
 	}
 	for _, text := range v.PostForm["id"] {
