@@ -48,6 +48,8 @@ func (d *DB) Compact(ctx context.Context) error {
 		return err
 	}
 	defer d.unlockIngest()
+	d.saving.Lock()
+	defer d.saving.Unlock()
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	if err := d.compact(ctx); err != nil {

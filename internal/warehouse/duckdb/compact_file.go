@@ -69,12 +69,16 @@ func (f *file) open() (err error) {
 // borrowed is a connector that is not closed with the sql.DB over it.
 type borrowed struct{ driver.Connector }
 
-// prepareInstance makes what is in no file: how tables are compressed, the place
+// prepareInstance makes what is in no file: how tables are compressed and cleared, the place
 // where loads are staged, an in-memory database, so that a crash leaves nothing of
 // it behind, and the functions of mappings.
 func prepareInstance(ctx context.Context, db *sql.DB) error {
 	// These two would halve the file again, at twice the time of an import.
 	if _, err := exec(ctx, db, "set compression", `SET GLOBAL disabled_compression_methods = 'fsst,zstd'`); err != nil {
+		return err
+	}
+	// Commits clear nothing away; vacuums do (checkpoint.go).
+	if _, err := exec(ctx, db, "set vacuum tasks", `SET GLOBAL max_vacuum_tasks = 0`); err != nil {
 		return err
 	}
 	if _, err := exec(ctx, db, "attach scratch", `ATTACH ':memory:' AS scratch`); err != nil {

@@ -77,8 +77,12 @@ type DB struct {
 	ingest   turns
 	urgentAt atomic.Int64 // when somebody urgent last asked for it, Unix nanoseconds
 	stagings atomic.Int64 // names staging tables
-	// unsaved counts the runs that were staged since the last checkpoint of ours.
+	// unsaved counts the runs that were staged since the last save. saving is held
+	// while one is under way, or a vacuum; saves asks for one; see checkpoint.go.
 	unsaved atomic.Int64
+	saving  sync.Mutex
+	saves   chan struct{}
+	saveAt  int64 // bytes of log
 	// rebuilding: a rebuild is under way. logging: merges tell it what they do
 	// (rebuild_log.go); it changes with the ingest lock held.
 	rebuilding, logging atomic.Bool
@@ -93,11 +97,6 @@ type writeRequest struct {
 	fn   func(ctx context.Context, tx *sql.Tx) error
 	done chan error
 }
-
-// checkpointShare is which part of the memory limit may wait in the write-ahead
-// log before a commit brings it into the file. That compresses the last row
-// group of every table anew: at DuckDB's own 16 MB a bulk load does little else.
-const checkpointShare = 8
 
 // errClosed is returned by every write after Close.
 var errClosed = errors.New("warehouse is closed")
@@ -124,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	settings := url.Values{
 		"memory_limit":             {fmt.Sprintf("%dB", limit)},
 		"preserve_insertion_order": {"false"},
-		"checkpoint_threshold":     {fmt.Sprintf("%dB", limit/checkpointShare)},
+		"checkpoint_threshold":     {fmt.Sprintf("%dB", 2*limit/saveShare)},
 	}
 	if cfg.Threads > 0 {
 		settings.Set("threads", strconv.Itoa(cfg.Threads))
@@ -137,9 +136,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open warehouse %q: %w", cfg.Path, err)
 	}
-	d := &DB{sql: sql.OpenDB(f), file: f, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), urgent: make(chan writeRequest), maxSlice: cfg.MaxSliceLines, mostStaged: mostStaged(limit)}
-	d.done.Add(1)
+	d := &DB{sql: sql.OpenDB(f), file: f, log: cfg.Log, now: cfg.Now, writes: make(chan writeRequest), stop: make(chan struct{}), urgent: make(chan writeRequest), maxSlice: cfg.MaxSliceLines, mostStaged: mostStaged(limit), saves: make(chan struct{}, 1), saveAt: limit / saveShare}
+	d.done.Add(2)
 	go d.writer()
+	go d.saver()
 	if err := d.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open warehouse %q: %w", cfg.Path, err), d.Close())
 	}
@@ -152,7 +152,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return d, nil
 }
 
-// Close waits for the write under way and closes the file. It may be called twice.
+// Close waits for the write and the checkpoint under way and closes the file. It may be called twice.
 func (d *DB) Close() error {
 	var err error
 	d.once.Do(func() {
@@ -198,6 +198,7 @@ func (d *DB) transact(ctx context.Context, fn func(context.Context, *sql.Tx) err
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	defer d.written()
 	return d.onOwnConnection(ctx, func(conn *sql.Conn) error {
 		return inTx(ctx, conn, func(tx *sql.Tx) error { return fn(ctx, tx) })
 	})

@@ -39,10 +39,15 @@ var settleDirty = []string{
 	`DELETE FROM profile_merges WHERE pid IN (SELECT old FROM moved WHERE pid IS NULL)`,
 }
 
-// settleMerged points to the living profile whatever led to one merged away.
+// settleMerged points to the living profile whatever led to one merged away. An
+// UPDATE would wait for a save (checkpoint.go).
 var settleMerged = []string{
-	`UPDATE identifiers SET pid = m.pid FROM moved m WHERE identifiers.pid = m.old AND m.pid <> m.old`,
-	`UPDATE profile_merges SET pid = m.pid FROM moved m WHERE profile_merges.pid = m.old AND m.pid <> m.old`,
+	`CREATE OR REPLACE TEMP TABLE leads AS SELECT i.key, m.pid FROM identifiers i JOIN moved m ON m.old = i.pid WHERE m.pid <> m.old`,
+	`DELETE FROM identifiers WHERE pid IN (SELECT old FROM moved WHERE pid <> old)`,
+	`INSERT INTO identifiers SELECT key, pid FROM leads`,
+	`CREATE OR REPLACE TEMP TABLE leads AS SELECT l.old, m.pid FROM profile_merges l JOIN moved m ON m.old = l.pid WHERE m.pid <> m.old`,
+	`DELETE FROM profile_merges WHERE pid IN (SELECT old FROM moved WHERE pid <> old)`,
+	`INSERT INTO profile_merges SELECT old, pid FROM leads`,
 	`INSERT INTO profile_merges SELECT old, pid FROM moved WHERE pid <> old`,
 }
 

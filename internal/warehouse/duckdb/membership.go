@@ -196,10 +196,15 @@ func applyChanges(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		}
 		if err := execAll(ctx, tx, fmt.Sprintf(`CREATE OR REPLACE TEMP TABLE member_log AS
 			SELECT %d + row_number() OVER () - 1 AS seq, audience, pid, event FROM member_change`, first),
-			fmt.Sprintf(`INSERT INTO membership_changes SELECT seq, audience, pid, event, %d FROM member_log`, now.UnixMicro()),
-			`UPDATE audiences a SET seq = c.seq, keys_seq = coalesce(c.keys, a.keys_seq)
-			FROM (SELECT audience, max(seq) AS seq, max(seq) FILTER (event = 'keys') AS keys FROM member_log GROUP BY audience) c WHERE c.audience = a.n`,
-			`DROP TABLE member_log`); err != nil {
+			fmt.Sprintf(`INSERT INTO membership_changes SELECT seq, audience, pid, event, %d FROM member_log`, now.UnixMicro())); err != nil {
+			return err
+		}
+		if err := replaceRows(ctx, tx, "number audiences", `audiences`, `n IN (SELECT audience FROM member_log)`,
+			`SELECT a.* REPLACE (c.seq AS seq, coalesce(c.keys, a.keys_seq) AS keys_seq) FROM audiences a
+			JOIN (SELECT audience, max(seq) AS seq, max(seq) FILTER (event = 'keys') AS keys FROM member_log GROUP BY audience) c ON c.audience = a.n`); err != nil {
+			return err
+		}
+		if err := execAll(ctx, tx, `DROP TABLE member_log`); err != nil {
 			return err
 		}
 	}

@@ -249,10 +249,11 @@ func (r loadRecord) save(ctx context.Context, tx *sql.Tx, id string) error {
 	if err != nil {
 		return fmt.Errorf("record load: %w", err)
 	}
-	statement := `INSERT INTO loads (id, next_line, finished, result) VALUES ($1, $2, $3, $4)`
-	if r.known {
-		statement = `UPDATE loads SET next_line = $2, finished = $3, result = $4 WHERE id = $1`
+	if r.known { // an UPDATE would wait for a save
+		if _, err := exec(ctx, tx, "record load", `DELETE FROM loads WHERE id = $1`, id); err != nil {
+			return err
+		}
 	}
-	_, err = exec(ctx, tx, "record load", statement, id, r.nextLine, r.finished, string(result))
+	_, err = exec(ctx, tx, "record load", `INSERT INTO loads (id, next_line, finished, result) VALUES ($1, $2, $3, $4)`, id, r.nextLine, r.finished, string(result))
 	return err
 }

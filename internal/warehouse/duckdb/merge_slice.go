@@ -226,7 +226,7 @@ var temporaryTables = []string{
 	"rows", "seen", "verdict", "dirty", "lost", "link", "node", "edge", "root", "hook", "value", "component", "person",
 	"msg", "moved", "raw", "again", "old", "fresh", "touched", "changed", "present", "differing", "taken",
 	"told", "identifiers", "lives",
-	"drawn", "shared", "carried", "bound", "linking", "part", "over", "reached", "carrier", "ranked", "events", "went", "bridge", "shifted",
+	"drawn", "shared", "carried", "bound", "linking", "part", "over", "reached", "carrier", "ranked", "events", "went", "bridge", "shifted", "leads",
 }
 
 // dropTemporary drops the temporary tables of a connection, for they take memory.

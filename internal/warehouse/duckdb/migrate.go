@@ -126,7 +126,10 @@ func take(ctx context.Context, tx *sql.Tx, counter string, n int64) (int64, erro
 	if err := tx.QueryRowContext(ctx, `SELECT next FROM counters WHERE name = $1`, counter).Scan(&first); err != nil {
 		return 0, fmt.Errorf("read counter %s: %w", counter, err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE counters SET next = $2 WHERE name = $1`, counter, first+n); err != nil {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM counters WHERE name = $1`, counter); err != nil { // an UPDATE would wait for a save
+		return 0, fmt.Errorf("advance counter %s: %w", counter, err)
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO counters VALUES ($1, $2)`, counter, first+n); err != nil {
 		return 0, fmt.Errorf("advance counter %s: %w", counter, err)
 	}
 	return first, nil

@@ -102,8 +102,8 @@ func (s *slice) countColumns(ctx context.Context, seen map[string]int64) error {
 	for _, c := range s.load.Columns {
 		names = append(names, literal(c))
 	}
-	_, err := s.exec(ctx, "count columns", fmt.Sprintf(`UPDATE stream_seen SET loads = loads + 1 WHERE stream = %d AND name IN (%s)`, s.st.n, strings.Join(names, ", ")))
-	return err
+	which := fmt.Sprintf(`stream = %d AND name IN (%s)`, s.st.n, strings.Join(names, ", "))
+	return replaceRows(ctx, s.tx, "count columns", `stream_seen`, which, `SELECT stream, name, loads + 1 FROM stream_seen WHERE `+which)
 }
 
 // declaredColumns are the columns that something declared names, or only those
