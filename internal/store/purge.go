@@ -31,12 +31,12 @@ const (
 )
 
 // Purger deletes what is kept for a time only: ended jobs with all their
-// history, buckets of metrics, keys of requests, drafts, events and notices. The
+// history, ended entries of the Activity Log, buckets of metrics, keys of requests, drafts, events and notices. The
 // audit log, targets and ledgers stay. It is a worker of the engine.
 type Purger struct {
 	Store *Store
 	// Retention is how long a failed, paused, completed or killed job is kept
-	// after it entered that state; 0 = DefaultRetention.
+	// after it entered that state, and an entry after it ended; 0 = DefaultRetention.
 	Retention time.Duration
 	// Forget takes away what the data plane keeps of a job, before the job goes;
 	// nil = nothing is kept.
@@ -73,7 +73,8 @@ func (w *Purger) Do(ctx context.Context, _ activation.Work) error {
 	}
 	_, noticeErr := w.Store.NoticePurge(ctx, retention)
 	_, purgeErr := w.Store.PurgeJobs(ctx, retention, w.Forget)
-	return errors.Join(noticeErr, purgeErr, w.Store.PurgeOld(ctx, retention))
+	_, entriesErr := w.Store.PurgeEntries(ctx, retention)
+	return errors.Join(noticeErr, purgeErr, entriesErr, w.Store.PurgeOld(ctx, retention))
 }
 
 // resting is the condition under which a job j does not go on by itself. The jobs of

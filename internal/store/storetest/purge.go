@@ -157,3 +157,68 @@ func purgingMuch(w *world) {
 	w.ok(err)
 	w.equal("1 2", fmt.Sprint(len(list), " ", list[0].Number))
 }
+
+// purgingEntries: entries go a time after they ended, uploads with all of their rows, and
+// the last one of each object that is there stays.
+func purgingEntries(w *world) {
+	ctx := w.t.Context()
+	a := w.account("Shop")
+	p := w.poster(a)
+	w.have(a, p, "1", "2", "3")
+	entries := []activation.Entry{edit("1", "bid", "1.00", "2.00", activation.EntryToBeSent), edit("2", "bid", "1.00", "2.00", activation.EntryHeld)}
+	upload, err := w.WriteEntries(ctx, a.ID, &activation.Entry{Origin: activation.OriginUser, By: "ann", Source: "upload", Text: "file"}, entries, activation.EntryWrite{})
+	w.ok(err)
+	one := w.write(a, edit("1", "bid", "1.00", "3.00", activation.EntryToBeSent))[0]
+	// A create that was cancelled, and what goes with it: nothing of the kind is there.
+	gone := w.write(a, creation(0, activation.KindCampaign, "Gone", activation.ObjectRef{}, activation.EntryToBeSent))[0]
+	w.moved(activation.CommandCancel, upload[0].ID, one.ID, gone.ID)
+	left := func() string {
+		w.t.Helper()
+		out := ""
+		w.ok(w.EachEntry(ctx, activation.EntryQuery{Publisher: a.ID}, func(e activation.Entry) error {
+			switch e.ID {
+			case upload[0].Parent:
+				out += "upload "
+			case upload[0].ID:
+				out += "row1 "
+			case upload[1].ID:
+				out += "row2 "
+			case one.ID:
+				out += "one "
+			case gone.ID:
+				out += "gone "
+			}
+			return nil
+		}))
+		n, err := w.EntryCounts(ctx, a.ID)
+		w.ok(err)
+		return out + fmt.Sprint(n)
+	}
+	w.clock.Add(retained)
+	w.purged(0)
+	w.equal("upload row1 row2 one gone map[cancelled:3 held:1]", left())
+	w.clock.Add(time.Second)
+	w.purged(1) // the upload has a row that waits, and of group 1 nothing ended later
+	w.equal("upload row1 row2 one map[cancelled:2 held:1]", left())
+	w.moved(activation.CommandCancel, upload[1].ID)
+	w.clock.Add(retained)
+	w.purged(0)
+	w.clock.Add(time.Second)
+	w.purged(1) // row 2 is the last of group 2
+	w.equal("upload row2 one map[cancelled:2]", left())
+	last := w.write(a, edit("2", "bid", "1.00", "4.00", activation.EntryToBeSent))[0]
+	w.moved(activation.CommandCancel, last.ID)
+	w.purged(1)
+	w.equal("upload one map[cancelled:2]", left())
+	w.purged(1) // the upload when its rows are gone
+	w.equal("one map[cancelled:2]", left())
+	w.equal(activation.EntryCancelled, w.anEntry(last.ID).Status)
+}
+
+// purged purges entries, and expects so many to go.
+func (w *world) purged(want int64) {
+	w.t.Helper()
+	n, err := w.PurgeEntries(w.t.Context(), retained)
+	w.ok(err)
+	w.equal(want, n)
+}

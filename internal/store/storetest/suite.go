@@ -111,6 +111,7 @@ func Run(t *testing.T, env Env) {
 		{"series", seriesOf},
 		{"purge", purging},
 		{"purge of much", purgingMuch},
+		{"purge of entries", purgingEntries},
 		{"two nodes", twoNodes},
 		{"two owners", twoOwners},
 		{"ending together", endTogether},
