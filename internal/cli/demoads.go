@@ -81,11 +81,6 @@ func (d *demo) link(ctx context.Context, network string) (string, error) {
 	if _, err := d.api.Do(ctx, http.MethodPost, "/v2/publisher", map[string]any{"name": "AdventureWorks on Google Ads", "provider": "google", "auth_id": auth.ID, "account": demoCustomer}, &account); err != nil {
 		return "", err
 	}
-	for _, what := range []string{"structure", "costs"} {
-		if _, err := d.api.Do(ctx, http.MethodPost, publisherPath(string(account.ID), "sync"), map[string]string{"what": what}, nil); err != nil {
-			return "", err
-		}
-	}
 	return string(account.ID), d.posted(ctx, string(account.ID))
 }
 

@@ -139,11 +139,6 @@ func (a *app) publisherSet(use string, args cobra.PositionalArgs) *cobra.Command
 			if len(args) == 1 {
 				return nil
 			}
-			for _, what := range []string{"structure", "costs"} { // else they are read in the first night
-				if _, err := a.client().Do(cmd.Context(), http.MethodPost, publisherPath(string(out.ID), "sync"), map[string]string{"what": what}, nil); err != nil {
-					return err
-				}
-			}
 			_, err := fmt.Fprintln(a.out, out.ID)
 			return err
 		},

@@ -34,8 +34,8 @@ func (d *Desk) Account(ctx context.Context, id activation.PublisherID) (activati
 	return d.cfg.Store.Publisher(ctx, id)
 }
 
-// Link stores an account once the publisher opens it, and makes its two jobs. The
-// same account or name twice is ErrConflict.
+// Link stores an account once the publisher opens it, makes its two jobs and begins to
+// read structure and costs. The same account or name twice is ErrConflict.
 func (d *Desk) Link(ctx context.Context, spec AccountSpec, user string) (activation.PublisherAccount, error) {
 	account, pub, err := d.checked(ctx, spec)
 	if err != nil {
@@ -48,11 +48,15 @@ func (d *Desk) Link(ctx context.Context, spec AccountSpec, user string) (activat
 		return activation.PublisherAccount{}, err
 	}
 	account, err = d.cfg.Store.CreatePublisher(ctx, account, pub.Sync, pub.Post, user)
-	if err == nil {
-		d.cfg.Wake(pass.Kind, string(account.SyncJob))
-		d.cfg.Changed()
+	if err != nil {
+		return account, err
 	}
-	return account, err
+	d.cfg.Wake(pass.Kind, string(account.SyncJob))
+	if _, err := d.read(ctx, account, user, ReadStructure, ReadCosts); err != nil { // the first night reads them too
+		d.cfg.Log.ErrorContext(ctx, "begin to read a new publisher account", "publisher_id", string(account.ID), "error", err)
+	}
+	d.cfg.Changed()
+	return account, nil
 }
 
 // Update stores name, authorization, settings and the time of the nightly sync; the
@@ -134,21 +138,34 @@ func (d *Desk) Sync(ctx context.Context, id activation.PublisherID, what, user s
 	if err != nil {
 		return activation.Entry{}, err
 	}
-	text, ok := map[string]string{ReadStructure: "Read the structure from the publisher", ReadCosts: "Read the costs from the publisher"}[what]
-	if !ok {
+	if readingWords[what] == "" {
 		return activation.Entry{}, &activation.Error{Kind: activation.Invalid, Code: CodeSettings, Field: "what", Message: "what: must be " + ReadStructure + " or " + ReadCosts}
 	}
-	e := activation.Entry{
-		Publisher: id, Status: activation.EntryQueued, Origin: activation.OriginUser, By: user, Source: "api", Operation: activation.OpSync,
-		ObjectName: account.Name, Text: text, Detail: map[string]string{DetailWhat: what}, ReleasedAt: d.cfg.Now(),
-	}
-	made, err := d.cfg.Store.WriteEntries(ctx, id, nil, []activation.Entry{e}, activation.EntryWrite{Audit: "sync"})
+	made, err := d.read(ctx, account, user, what)
 	if err != nil {
 		return activation.Entry{}, err
 	}
-	d.cfg.Wake(pass.Kind, string(account.PostJob))
 	d.cfg.Changed()
 	return made[0], nil
+}
+
+// readingWords say what an entry reads.
+var readingWords = map[string]string{ReadStructure: "Read the structure from the publisher", ReadCosts: "Read the costs from the publisher"}
+
+// read queues readings of an account.
+func (d *Desk) read(ctx context.Context, account activation.PublisherAccount, user string, what ...string) ([]activation.Entry, error) {
+	entries := make([]activation.Entry, len(what))
+	for i, w := range what {
+		entries[i] = activation.Entry{
+			Publisher: account.ID, Status: activation.EntryQueued, Origin: activation.OriginUser, By: user, Source: "api", Operation: activation.OpSync,
+			ObjectName: account.Name, Text: readingWords[w], Detail: map[string]string{DetailWhat: w}, ReleasedAt: d.cfg.Now(),
+		}
+	}
+	made, err := d.cfg.Store.WriteEntries(ctx, account.ID, nil, entries, activation.EntryWrite{Audit: "sync"})
+	if err == nil {
+		d.cfg.Wake(pass.Kind, string(account.PostJob))
+	}
+	return made, err
 }
 
 // checked is an account as somebody declares it, or an error that names every wrong

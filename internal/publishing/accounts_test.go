@@ -90,6 +90,14 @@ func TestLinkNamesEveryWrongField(t *testing.T) {
 	if err != nil || made.Currency != "EUR" || made.Timezone != "America/New_York" || made.NightlyAt != "21:30" || made.Config["zone"] != "eu" || made.SyncJob == "" || made.PostJob == "" {
 		t.Errorf("%+v, %v", made, err)
 	}
+	// Its first reading has begun.
+	page, _, err := o.Entries(t.Context(), activation.EntryQuery{Publisher: made.ID, Statuses: []activation.EntryStatus{activation.EntryQueued}})
+	if err != nil || len(page) != 2 || page[1].Detail[publishing.DetailWhat] != publishing.ReadStructure || page[0].Detail[publishing.DetailWhat] != publishing.ReadCosts || page[0].By != "ann" {
+		t.Errorf("of the new account there wait %+v, %v", page, err)
+	}
+	if want := "pass " + string(made.PostJob); !slices.Contains(o.woken, want) {
+		t.Errorf("woken was %q, without %q", o.woken, want)
+	}
 }
 
 func TestUpdateAndUnlink(t *testing.T) {

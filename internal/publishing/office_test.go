@@ -129,7 +129,9 @@ func openOffice(t testing.TB) *office {
 		},
 		Wake: func(kind, id string) { o.woken = append(o.woken, kind+" "+id) },
 	})
-	o.account, err = o.Link(t.Context(), publishing.AccountSpec{Name: "Shop", Provider: "officeads", Authorization: o.auth, Account: "123-456-7890"}, "ann")
+	o.account, err = o.store.CreatePublisher(t.Context(), activation.PublisherAccount{ // as Link does, whose first reading is not waited for
+		Name: "Shop", Provider: "officeads", Authorization: o.auth, Account: "123-456-7890", Currency: o.info.Currency, Timezone: o.info.Timezone, NightlyAt: activation.DefaultNightlyAt, Config: map[string]string{"zone": "eu"},
+	}, officeAds().Publishing.Sync, officeAds().Publishing.Post, "ann")
 	o.ok(err)
 	o.woken, o.asked = nil, 0
 	return o
