@@ -157,7 +157,7 @@ func TestGivenBids(t *testing.T) {
 	for _, e := range o.log() {
 		got = append(got, inOneLine(e)+" "+e.By+" "+e.Detail["given"])
 	}
-	want := []string{`to_be_sent bid keyword 52 [bid:0.3>2.5] “red shoes”: bid 0.3 → 2.5 bot 2.5`, `to_be_sent bid keyword 53 [bid:>0.7] “blue shoes”: bid none → 0.7 bot 3`}
+	want := []string{`to_be_sent bid keyword 52 [bid:0.3>2.5] “red shoes” in “Red”: bid 0.3 → 2.5 bot 2.5`, `to_be_sent bid keyword 53 [bid:>0.7] “blue shoes” in “Blue”: bid none → 0.7 bot 3`}
 	if !slices.Equal(got, want) || r.Edits != 2 || r.Same != 1 || len(r.Entries) != 2 {
 		t.Errorf("%q\n%s", got, asJSON(r))
 	}

@@ -117,7 +117,11 @@ func (d *Desk) operate(ctx context.Context, s activation.ScheduledOperation) err
 		d.cfg.Log.WarnContext(ctx, "the object of a scheduled operation is gone; the operation ends", "publisher_id", s.Publisher, "schedule_id", s.ID)
 	case o.Waiting == 0 && o.Confirmed[activation.FieldStatus] == wantedStatus(s.Action): // it is so already
 	default:
-		entries = []activation.Entry{d.operation(account, s, o)}
+		group, err := newFinder(d.cfg.Store, account.ID).groupOf(ctx, o.Kind, o.Parent)
+		if err != nil {
+			return err
+		}
+		entries = []activation.Entry{d.operation(account, s, o, group)}
 	}
 	if _, err := d.cfg.Store.WriteEntries(ctx, s.Publisher, nil, entries, activation.EntryWrite{Schedule: &moved}); err != nil {
 		return err
@@ -129,8 +133,9 @@ func (d *Desk) operate(ctx context.Context, s activation.ScheduledOperation) err
 	return nil
 }
 
-// operation is the entry of a scheduled operation whose hour has come.
-func (d *Desk) operation(account activation.PublisherAccount, s activation.ScheduledOperation, o activation.PublisherObject) activation.Entry {
+// operation is the entry of a scheduled operation whose hour has come; group is the name
+// of that in which a keyword lies.
+func (d *Desk) operation(account activation.PublisherAccount, s activation.ScheduledOperation, o activation.PublisherObject, group string) activation.Entry {
 	changes := []activation.Change{{Field: activation.FieldStatus, Before: o.Confirmed[activation.FieldStatus], After: wantedStatus(s.Action)}}
 	e := activation.Entry{
 		Publisher: s.Publisher, Status: activation.EntryQueued, Origin: activation.OriginScheduled, By: s.CreatedBy, Source: "schedule",
@@ -139,7 +144,7 @@ func (d *Desk) operation(account activation.PublisherAccount, s activation.Sched
 	}
 	if p, ok := d.publishing(account.Provider); ok {
 		t, _ := p.Object(o.Type)
-		e.Text = inWords(e.Operation, t, e.ObjectName, "", changes)
+		e.Text = inWords(e.Operation, t, e.ObjectName, group, changes)
 	}
 	return e
 }

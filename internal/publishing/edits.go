@@ -133,6 +133,9 @@ func (d *Desk) edit(ctx context.Context, id activation.PublisherID, edits []Edit
 			if err := p.find.load(ctx, refs); err != nil {
 				return err
 			}
+			if err := p.find.loadGroups(ctx); err != nil {
+				return err
+			}
 			for _, e := range chunk {
 				if err := p.add(ctx, e, nil); err != nil {
 					return err

@@ -40,7 +40,7 @@ func TestEdit(t *testing.T) {
 		`to_be_sent bid group 21 [bid:0.42>0.55] “Red”: bid 0.42 → 0.55`,
 		`to_be_sent edit group 22 [status:enabled>paused bid:1.25>1] “Blue”: status enabled → paused, bid 1.25 → 1`,
 		`to_be_sent geo other 71 [bid_adjustment:1.1>1.2] “71”: bid adjustment 1.1 → 1.2`,
-		`to_be_sent delete keyword 53 [] Delete keyword “blue shoes”`,
+		`to_be_sent delete keyword 53 [] Delete keyword “blue shoes” in “Blue”`,
 		`to_be_sent edit campaign 13 [name:Twin>Twin one] “Twin”: name Twin → Twin one`,
 		`to_be_sent create campaign new-7 [name:>Hats budget:>10 channel:>display only labels:>x,y shared_budget:>61] Create campaign “Hats”`,
 		`to_be_sent create group new-8 [name:>Straw rotate:>true] Create ad group “Straw” in “Hats” needs [7]`,

@@ -23,7 +23,7 @@ const templateChunk = 1000
 
 // ErrorFile writes what failed of an upload as a CSV: the columns that it had, and
 // what became of each row. Mended, it can be uploaded as it is. Rows that were left
-// out because of an error stand behind those that failed.
+// out because of an error stand behind those that failed, as they were.
 func (d *Desk) ErrorFile(ctx context.Context, parent activation.EntryID, w io.Writer) error {
 	e, err := d.cfg.Store.Entry(ctx, parent)
 	if err != nil {
@@ -66,24 +66,41 @@ func (d *Desk) ErrorFile(ctx context.Context, parent activation.EntryID, w io.Wr
 	if err != nil {
 		return err
 	}
-	var left []Problem
+	var left []leftOut
 	if text := e.Detail[detailProblems]; text != "" {
 		if err := json.Unmarshal([]byte(text), &left); err != nil {
 			return fmt.Errorf("read the problems of an upload: %w", err)
 		}
 	}
-	for _, one := range left {
-		row := make([]string, len(header), len(header)+len(errorColumns))
-		field := one.Field
-		if one.Column != "" {
-			field = one.Column
-		}
-		if err := out.Write(append(row, "left out", one.Code, one.Message, field, "", strconv.Itoa(one.Row))); err != nil {
+	for _, row := range leftRows(left, len(header)) {
+		if err := out.Write(row); err != nil {
 			return err
 		}
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// leftRows are the rows of an upload that were left out, each once, with what is wrong
+// with it: its cells, as far as they could be read and were kept, and the columns behind.
+func leftRows(left []leftOut, columns int) [][]string {
+	var out [][]string
+	at := map[int]int{}
+	for _, one := range left {
+		field := first(one.Column, one.Field)
+		i, seen := at[one.Row]
+		if !seen || one.Row == 0 {
+			row := make([]string, columns, columns+len(errorColumns))
+			copy(row, one.Cells)
+			at[one.Row] = len(out)
+			out = append(out, append(row, "left out", one.Code, one.Message, field, "", strconv.Itoa(one.Row)))
+			continue
+		}
+		result := out[i][columns:]
+		result[2] += "; " + one.Message
+		result[3] = first(result[3], field)
+	}
+	return out
 }
 
 // cells writes an entry as a row of these columns.

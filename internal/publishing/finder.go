@@ -57,6 +57,37 @@ func (f *finder) load(ctx context.Context, refs []activation.ObjectRef) error {
 	return nil
 }
 
+// loadGroups finds what the keywords lie in that were found, for their entries name it.
+func (f *finder) loadGroups(ctx context.Context) error {
+	var groups []activation.ObjectRef
+	note := func(o *activation.PublisherObject) {
+		if o != nil && o.Kind == activation.KindKeyword {
+			groups = append(groups, o.Parent)
+		}
+	}
+	for _, o := range f.ids {
+		note(o)
+	}
+	for _, found := range f.names {
+		for _, o := range found {
+			note(o)
+		}
+	}
+	return f.load(ctx, groups)
+}
+
+// groupOf is the name of the group in which a keyword lies, "" for what is no keyword.
+func (f *finder) groupOf(ctx context.Context, kind activation.ObjectKind, parent activation.ObjectRef) (string, error) {
+	if kind != activation.KindKeyword {
+		return "", nil
+	}
+	o, err := f.object(ctx, parent)
+	if err != nil || o == nil {
+		return "", err
+	}
+	return o.Name(), nil
+}
+
 // object returns an object by its id, nil where there is none.
 func (f *finder) object(ctx context.Context, ref activation.ObjectRef) (*activation.PublisherObject, error) {
 	if ref.ID == "" {

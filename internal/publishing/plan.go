@@ -146,6 +146,11 @@ func (p *planner) add(ctx context.Context, e EditSpec, column func(field string)
 		p.result.Same++
 		return nil
 	}
+	if made.operation != activation.OpCreate {
+		if made.parentName, err = p.find.groupOf(ctx, made.object.Kind, made.parent); err != nil {
+			return err
+		}
+	}
 	made.row, made.client = e.Row, e.Client
 	switch made.operation {
 	case activation.OpCreate:

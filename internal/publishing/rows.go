@@ -303,7 +303,7 @@ func (r *rowReader) prefetch(ctx context.Context, rows []*fileRow) error {
 			}
 		}
 	}
-	return nil
+	return r.find.loadGroups(ctx)
 }
 
 // plan makes an edit of a row, and plans it.

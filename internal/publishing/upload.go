@@ -107,6 +107,55 @@ type fileRead struct {
 	rows   int64
 	// broken: the file can't be read, or not to its end.
 	broken bool
+	// cells are those of the rows in hand, left those of rows with an error, by row, up
+	// to maxLeft bytes.
+	cells, left map[int][]string
+	leftBytes   int
+}
+
+// maxLeft is how many bytes of cells are kept of the rows that an upload leaves out.
+const maxLeft = 256 << 10
+
+// leftOut is a problem of an upload as its parent keeps it, with the cells of its row.
+type leftOut struct {
+	Problem
+	Cells []string `json:"cells,omitempty"`
+}
+
+// keepLeft keeps the cells of rows that have a problem.
+func (f *fileRead) keepLeft(problems []Problem) {
+	for _, p := range problems {
+		cells := f.cells[p.Row]
+		if cells == nil || f.left[p.Row] != nil {
+			continue
+		}
+		size := 0
+		for _, c := range cells {
+			size += len(c)
+		}
+		if f.leftBytes += size; f.leftBytes > maxLeft {
+			f.leftBytes -= size
+			continue
+		}
+		if f.left == nil {
+			f.left = map[int][]string{}
+		}
+		f.left[p.Row] = cells
+	}
+	f.cells = nil
+}
+
+// leftOut are the problems with the cells of their rows, those once for each row.
+func (f *fileRead) leftOut() []leftOut {
+	out := make([]leftOut, len(f.result.Problems))
+	told := map[int]bool{}
+	for i, p := range f.result.Problems {
+		if out[i].Problem = p; !told[p.Row] {
+			told[p.Row] = true
+			out[i].Cells = f.left[p.Row]
+		}
+	}
+	return out
 }
 
 // readFile reads a file whole and plans its rows. Its error is for what is no fault of
@@ -139,6 +188,7 @@ func (d *Desk) readFile(ctx context.Context, account activation.PublisherAccount
 			return nil, err
 		}
 		slices.SortStableFunc(f.result.Problems[before:], func(a, b Problem) int { return a.Row - b.Row })
+		f.keepLeft(f.result.Problems[min(before, len(f.result.Problems)):])
 		if !more {
 			break
 		}
@@ -166,6 +216,10 @@ func (f *fileRead) some(s *sheet.Reader) (rows []*fileRow, more bool, err error)
 			continue
 		}
 		f.rows++
+		if f.cells == nil {
+			f.cells = make(map[int][]string, planChunk)
+		}
+		f.cells[row.Number] = slices.Clone(row.Cells)
 		if parsed := f.parse(row.Number, row.Cells); parsed != nil {
 			rows = append(rows, parsed)
 		}
@@ -242,7 +296,7 @@ func (f *fileRead) parent(account activation.PublisherAccount, name string, w wr
 	}
 	if r.Errors > 0 {
 		e.Detail[detailErrors] = strconv.FormatInt(r.Errors, 10)
-		e.Detail[detailProblems] = encoded(r.Problems)
+		e.Detail[detailProblems] = encoded(f.leftOut())
 	}
 	return e
 }

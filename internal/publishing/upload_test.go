@@ -92,8 +92,37 @@ func TestEveryKindOfMistake(t *testing.T) {
 	}
 	var left bytes.Buffer
 	o.ok(o.ErrorFile(t.Context(), made.Parent, &left))
-	if n := strings.Count(left.String(), "left out"); n != len(made.Problems) {
-		t.Errorf("%d of %d problems are in the error file", n, len(made.Problems))
+	rows := map[int]bool{}
+	for _, one := range made.Problems {
+		rows[one.Row] = true
+		if !strings.Contains(left.String(), strings.ReplaceAll(one.Message, `"`, `""`)) {
+			t.Errorf("the error file does not say %q", one.Message)
+		}
+	}
+	if n := strings.Count(left.String(), "left out"); n != len(rows) {
+		t.Errorf("%d of %d rows with an error are in the error file", n, len(rows))
+	}
+}
+
+// TestLeftOutRowsAreMended: the rows that an upload leaves out stand in its error file as
+// they were, and are taken once they are mended there.
+func TestLeftOutRowsAreMended(t *testing.T) {
+	o := stocked(t)
+	made := o.upload("Campaign ID,Status,Daily budget\n11,asleep,many\n12,enabled,\n", true)
+	if made.Edits != 1 || made.Errors != 1 {
+		t.Fatalf("%+v", made.EditResult)
+	}
+	var left bytes.Buffer
+	o.ok(o.ErrorFile(t.Context(), made.Parent, &left))
+	if !strings.Contains(left.String(), "\n11,asleep,many,left out,PUB-VALUE,") || strings.Count(left.String(), "\n") != 2 {
+		t.Fatalf("the error file is\n%s", left.String())
+	}
+	if same := o.preview(left.String()); same.Errors != 1 {
+		t.Errorf("as it is: %+v", same.EditResult)
+	}
+	mended := o.upload(strings.NewReplacer("asleep", "paused", "many", "77").Replace(left.String()), false)
+	if mended.Edits != 1 || mended.Errors != 0 {
+		t.Errorf("mended: %+v", mended.EditResult)
 	}
 }
 
@@ -176,7 +205,7 @@ func TestUpload(t *testing.T) {
 			`4 in 1, row 4: to_be_sent create group new-4 [name:>Straw bid:>0.3] Create ad group “Straw” in “Hats” needs [3]`,
 			`5 in 1, row 5: to_be_sent create keyword new-5 [keyword:>straw hat match_type:>exact status:>enabled] Create keyword “straw hat” in “Straw” needs [4]`,
 			`6 in 1, row 6: to_be_sent create keyword new-6 [keyword:>straw hat match_type:>broad] Create keyword “straw hat” in “Straw” needs [4]`,
-			`7 in 1, row 7: to_be_sent delete keyword 52 [] Delete keyword “red shoes”`,
+			`7 in 1, row 7: to_be_sent delete keyword 52 [] Delete keyword “red shoes” in “Red”`,
 			`8 in 1, row 8: to_be_sent bid group 21 [bid:0.42>0.55] “Red”: bid 0.42 → 0.55`,
 		}
 		if !slices.Equal(got, want) {

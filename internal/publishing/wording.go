@@ -34,30 +34,31 @@ func shown(v string) string {
 	return short(v, maxShown)
 }
 
-// inWords says what an entry does.
+// inWords says what an entry does. parent is the name of what the object lies in, for
+// objects whose own name does not tell which is meant, "" = it is not said.
 func inWords(op activation.Operation, t provider.ObjectType, name, parent string, changes []activation.Change) string {
-	what := t.Name + " " + quoted(name)
+	named := quoted(name)
+	if parent != "" {
+		named += " in " + quoted(parent)
+	}
 	switch op {
 	case activation.OpDelete:
-		return "Delete " + what
+		return "Delete " + t.Name + " " + named
 	case activation.OpCreate:
-		if parent != "" {
-			what += " in " + quoted(parent)
-		}
-		return "Create " + what
+		return "Create " + t.Name + " " + named
 	default:
 	}
 	if len(changes) == 1 && changes[0].Field == activation.FieldStatus {
 		if changes[0].After == activation.StatusPaused {
-			return "Pause " + quoted(name)
+			return "Pause " + named
 		}
-		return "Resume " + quoted(name)
+		return "Resume " + named
 	}
 	parts := make([]string, len(changes))
 	for i, c := range changes {
 		parts[i] = fmt.Sprintf("%s %s → %s", fieldWords(t, c.Field), shown(c.Before), shown(c.After))
 	}
-	return short(quoted(name)+": "+strings.Join(parts, ", "), maxWords)
+	return short(named+": "+strings.Join(parts, ", "), maxWords)
 }
 
 // fieldWords is a field as a sentence has it: its name, in words.
