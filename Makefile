@@ -50,11 +50,11 @@ deps: ## Install what the tests need (as root, with apt-get) or say what is miss
 .PHONY: test
 test: deps ## Every test, with the race detector
 	USHER_MUST_RUN=browser,postgres,sshd,mariadb $(GO) test $(RACE) -shuffle=on -timeout 30m $(PKG)
-	USHER_MUST_RUN=browser,postgres,sshd,mariadb $(GO) test -vet=off -count=1 -timeout 30m -run 'TestNoRetryStorm|TestNetworks$$|TestForgottenForGood$$|TestSourceStories$$|TestPublishers$$|Browser|TestKeys$$|TestNetworkPages$$|TestSuite$$|TestSyncTypes$$|TestRetryRule$$|TestGuardScenarios$$|TestGuardOnDuckDB$$|TestWhoIsLeftOut$$|TestAlwaysHung$$|TestSlowIsNotStalled$$|TestRandomHistories$$|TestPeopleAtWork$$|TestNightlyCutAnywhere$$|TestUnknownIsReadBack$$|TestLargeUploadAhead$$|TestAnUploadOfManyRows$$' ./internal/server/ ./internal/web/ ./internal/store/postgres/ ./internal/delivery/ ./internal/publishing/
+	USHER_MUST_RUN=browser,postgres,sshd,mariadb $(GO) test -vet=off -count=1 -timeout 30m -run 'TestNoRetryStorm|TestNetworks$$|TestForgottenForGood$$|TestSourceStories$$|TestPublishers$$|Browser|TestKeys$$|TestNetworkPages$$|TestSuite$$|TestSyncTypes$$|TestRetryRule$$|TestGuardScenarios$$|TestGuardOnDuckDB$$|TestWhoIsLeftOut$$|TestAlwaysHung$$|TestHungProvider$$|TestSlowIsNotStalled$$|TestRandomHistories$$|TestPeopleAtWork$$|TestNightlyCutAnywhere$$|TestUnknownIsReadBack$$|TestLargeUploadAhead$$|TestAnUploadOfManyRows$$' ./internal/server/ ./internal/web/ ./internal/store/postgres/ ./internal/delivery/ ./internal/publishing/
 
 .PHONY: kill
 kill: ## The kill test: every crash point, then 50 random moments (SEED=n repeats one, KILLS=n)
-	USHER_KILLS=$(or $(KILLS),50) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run 'TestKill|TestTakeover' -v ./internal/server/ ./internal/ingest/
+	USHER_KILLS=$(or $(KILLS),50) USHER_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run 'TestKill|TestTakeover' -v ./internal/server/ ./internal/ingest/ ./internal/warehouse/duckdb/
 
 .PHONY: soak-short
 soak-short: ## A short campaign by seed: changes, decisions, crashes, faults, pauses, retries; then the sandbox is compared with a model

@@ -61,8 +61,10 @@ func TestQuietWindowStopsARun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		const window = 10 * time.Minute
+		end := begin.Add(25 * time.Minute)
 		quiet := begin.Add(time.Minute).Truncate(time.Minute)
-		job.QuietTimeOfDay, job.QuietPeriod = quiet.Format("15:04"), time.Hour
+		job.QuietTimeOfDay, job.QuietPeriod = quiet.Format("15:04"), window
 		if err := s.UpdateJob(ctx, job, "ann"); err != nil {
 			t.Fatal(err)
 		}
@@ -81,12 +83,12 @@ func TestQuietWindowStopsARun(t *testing.T) {
 			list = append(list, k)
 		}
 		e = engine.New(engine.Config{Node: "quiet", Leases: leases}, list...)
-		run, cancel := context.WithTimeout(ctx, 2*time.Hour)
+		run, cancel := context.WithDeadline(ctx, end)
 		defer cancel()
 		if err := e.Run(run); err != nil {
 			t.Error(err)
 		}
-		before, in, after := net.within(begin, quiet), net.within(quiet, quiet.Add(time.Hour)), net.within(quiet.Add(time.Hour), begin.Add(2*time.Hour))
+		before, in, after := net.within(begin, quiet), net.within(quiet, quiet.Add(window)), net.within(quiet.Add(window), end)
 		if before == 0 || in != 0 || after == 0 {
 			t.Errorf("%d calls before the window, %d in it, %d after it", before, in, after)
 		}
