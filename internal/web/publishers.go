@@ -225,11 +225,6 @@ func (c *Console) linkAccount(v visit) (view, error) {
 	if wrong != nil {
 		return c.linkForm(v, name, wrong)
 	}
-	for _, what := range []string{publishing.ReadStructure, publishing.ReadCosts} { // not only in the night
-		if _, err := c.Publishing.Sync(v.Context(), a.ID, what, v.who.Name); err != nil {
-			return refused(publisherPath(a.ID), err)
-		}
-	}
 	return view{To: publisherPath(a.ID), Said: flash{"ok", "Linked “" + a.Name + "”: " + cmp.Or(a.Currency, "no currency yet") + ", " + cmp.Or(a.Timezone, "no time zone yet") + ". Its structure and its costs are read now."}}, nil
 }
 
