@@ -22,11 +22,8 @@ import (
 	"usher/internal/warehouse/inbox"
 )
 
-// The load of BenchmarkRealTime.
-const (
-	livePerSecond = 5000
-	liveSeconds   = 20
-)
+// liveSeconds is how long BenchmarkRealTime sends.
+const liveSeconds = 20
 
 // liveBench notes how long messages take from the answer to the profile. They are
 // merged in the order in which they are accepted, so a merge of n rows is that of
@@ -80,29 +77,36 @@ func (b *liveBench) merged(_ context.Context, l warehouse.Load, _ warehouse.Load
 	b.waiting = slices.Delete(b.waiting, 0, n)
 }
 
-// BenchmarkRealTime sends 5,000 messages a second about USHER_BENCH_SIZE people
-// (default 1,000,000), each in a request of its own, alone and beside an upload of
+// BenchmarkRealTime sends USHER_BENCH_RATE messages a second (default 5,000) about
+// USHER_BENCH_SIZE people (default 1,000,000), each in a request of its own, alone and beside an upload of
 // 1,000,000 rows about the same people, and again where that ends. It reports how
 // long it takes until a message is in the profile, and what 1,000 messages, with
 // the upload's rows beside them, cost the processor: that hardly depends on what
 // else the machine does.
 func BenchmarkRealTime(b *testing.B) {
-	size := 1_000_000
-	if s := os.Getenv("USHER_BENCH_SIZE"); s != "" {
-		var err error
-		if size, err = strconv.Atoi(s); err != nil {
-			b.Fatal(err)
-		}
-	}
+	size, perSecond := benchSetting(b, "USHER_BENCH_SIZE", 1_000_000), benchSetting(b, "USHER_BENCH_RATE", 5000)
 	p := newLiveBench(b)
 	p.upload(b, size)
 	for _, beside := range []bool{false, true} {
 		b.Run(map[bool]string{false: "alone", true: "beside-upload"}[beside], func(b *testing.B) {
 			for b.Loop() {
-				p.run(b, size, beside)
+				p.run(b, size, perSecond, beside)
 			}
 		})
 	}
+}
+
+func benchSetting(b *testing.B, name string, otherwise int) int {
+	b.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		b.Fatalf("%s: %v", name, err)
+	}
+	return n
 }
 
 func newLiveBench(b *testing.B) *liveBench {
@@ -188,7 +192,7 @@ func (b *liveBench) upload(t testing.TB, n int) {
 	}
 }
 
-func (b *liveBench) run(t *testing.B, size int, beside bool) {
+func (b *liveBench) run(t *testing.B, size, perSecond int, beside bool) {
 	ctx, stop := context.WithCancel(t.Context())
 	var uploads, senders sync.WaitGroup
 	defer uploads.Wait()
@@ -212,7 +216,7 @@ func (b *liveBench) run(t *testing.B, size int, beside bool) {
 	b.mu.Lock()
 	b.took = nil
 	b.mu.Unlock()
-	next := make(chan int, livePerSecond)
+	next := make(chan int, perSecond)
 	for range 64 {
 		senders.Go(func() {
 			for n := range next {
@@ -227,11 +231,11 @@ func (b *liveBench) run(t *testing.B, size int, beside bool) {
 	}
 	tick, sent := time.NewTicker(10*time.Millisecond), 0
 	for at := range tick.C {
-		due := int(min(at.Sub(began).Seconds(), liveSeconds) * livePerSecond)
+		due := int(min(at.Sub(began).Seconds(), liveSeconds) * float64(perSecond))
 		for ; sent < due; sent++ {
 			next <- sent
 		}
-		if sent >= livePerSecond*liveSeconds {
+		if sent >= perSecond*liveSeconds {
 			break
 		}
 	}
