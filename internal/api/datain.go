@@ -100,7 +100,7 @@ const previewLooksAt = 1000
 func MaskPreview(p warehouse.MappingPreview) {
 	for _, row := range p.Rows {
 		for name, v := range row.Values {
-			row.Values[name] = Mask(v)
+			row.Values[name] = activation.Mask(v)
 		}
 		for name, v := range row.Results {
 			row.Results[name] = maskValue(v)

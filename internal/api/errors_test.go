@@ -76,15 +76,6 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestMask: a hint of the value, never the value.
-func TestMask(t *testing.T) {
-	for in, want := range map[string]string{"": "", "ann@example.com": "a•••@example.com", "Ánna": "Á•••", "+491511234": "+•••", "@": "@•••@"} {
-		if got := Mask(in); got != want {
-			t.Errorf("Mask(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 // TestFlag: a switch that cannot be read is refused: a dry run never turns real.
 func TestFlag(t *testing.T) {
 	for query, want := range map[string]string{"": "false", "dryrun": "true", "dryrun=": "true", "dryrun=1": "true", "dryrun=false": "false", "dryrun=yes": "error", "dryrun=on": "error"} {

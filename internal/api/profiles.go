@@ -3,10 +3,10 @@ package api
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"usher/internal/activation"
 	"usher/internal/warehouse"
 )
 
@@ -60,26 +60,13 @@ func MaskProfiles(s warehouse.Schema, people []warehouse.Profile) {
 	}
 }
 
-// Mask keeps the first letter of a personal value, and of an e-mail address the
-// domain; of anything else that holds an @, nothing more.
-func Mask(v string) string {
-	if v == "" {
-		return ""
-	}
-	first := string([]rune(v)[:1])
-	if _, domain, ok := strings.Cut(v, "@"); ok && !strings.ContainsAny(v, " ,;<>") && !strings.Contains(domain, "@") {
-		return first + "•••@" + domain
-	}
-	return first + "•••"
-}
-
 // maskValue masks a value of any field type; of a set, each member.
 func maskValue(v any) any {
 	switch v := v.(type) {
 	case []string:
 		out := make([]string, len(v))
 		for i, s := range v {
-			out[i] = Mask(s)
+			out[i] = activation.Mask(s)
 		}
 		return out
 	case []any:
@@ -89,5 +76,5 @@ func maskValue(v any) any {
 		}
 		return out
 	}
-	return Mask(fmt.Sprint(v))
+	return activation.Mask(fmt.Sprint(v))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"usher/internal/activation"
 	"usher/internal/ingest"
@@ -123,24 +122,14 @@ func (p *FirstRows) mask() {
 	p.Masked = true
 	for i := range p.Columns {
 		for j, v := range p.Columns[i].Samples {
-			p.Columns[i].Samples[j] = masked(v)
+			p.Columns[i].Samples[j] = activation.Mask(v)
 		}
 	}
 	for _, row := range p.Rows {
 		for j, v := range row {
-			row[j] = masked(v)
+			row[j] = activation.Mask(v)
 		}
 	}
-}
-
-// masked shows the first character of a value and how long it is.
-func masked(v string) string {
-	n := utf8.RuneCountInString(v)
-	if n <= 2 {
-		return strings.Repeat("•", n)
-	}
-	_, first := utf8.DecodeRuneInString(v)
-	return v[:first] + strings.Repeat("•", min(n-1, 20))
 }
 
 // identifier offers the field that a column holds, by the words of its name.

@@ -107,7 +107,7 @@ func previewOf(made warehouse.MappingPreview, schema warehouse.Schema, rows []wa
 			for _, column := range used[name] {
 				text := r.Values[column]
 				if !plain && personal[column] {
-					text = api.Mask(text)
+					text = activation.Mask(text)
 				}
 				if text != "" {
 					raw = append(raw, text)
