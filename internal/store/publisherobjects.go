@@ -24,12 +24,23 @@ type objectRow struct {
 	gone bool // it was removed when it was read
 }
 
+// localValues reads the local values of an object, which are never nil.
+type localValues struct{ to *map[string]string }
+
+func (v localValues) Scan(src any) error {
+	err := sparse{v.to}.Scan(src)
+	*v.to = settingsOf(*v.to)
+	return err
+}
+
 func scanObjectRow(r scanner) (objectRow, error) {
 	var o objectRow
 	var confirmed sql.NullString
-	err := r.Scan(&o.Publisher, &o.Kind, &o.ID, &o.Type, &o.Parent.Kind, &o.Parent.ID, &confirmed, object{&o.Local}, &o.Waiting, &o.Removed, &o.Deleted, stamp{&o.ConfirmedAt}, &o.seen, &o.name)
+	err := r.Scan(&o.Publisher, &o.Kind, &o.ID, &o.Type, &o.Parent.Kind, &o.Parent.ID, &confirmed, localValues{&o.Local}, &o.Waiting, &o.Removed, &o.Deleted, stamp{&o.ConfirmedAt}, &o.seen, &o.name)
 	if err == nil && confirmed.Valid {
-		err = json.Unmarshal([]byte(confirmed.String), &o.Confirmed)
+		if !flat(confirmed.String, &o.Confirmed) {
+			err = json.Unmarshal([]byte(confirmed.String), &o.Confirmed)
+		}
 	}
 	o.gone = o.Removed
 	return o, err

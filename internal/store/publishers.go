@@ -341,5 +341,8 @@ func (s sparse) Scan(src any) error {
 	if text == "[]" || text == "{}" || text == "null" || text == "" {
 		return nil
 	}
+	if flat(text, s.to) {
+		return nil
+	}
 	return json.Unmarshal([]byte(text), s.to)
 }
