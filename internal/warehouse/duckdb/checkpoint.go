@@ -15,15 +15,15 @@ import (
 // still for seconds. So two things are done apart, by a goroutine of their own:
 //
 //   - A save is a checkpoint beside the writer. A transaction that deletes nothing
-//     is open while it runs: it shares the lock that a vacuum needs alone, so
-//     DuckDB leaves deleted rows where they are and lets others insert and delete
-//     meanwhile. What they commit goes to a second log. Statements that update or
-//     declare wait for its end, so what is merged many times a second has none
-//     (replaceRows).
+//     is open while it runs: it shares the lock that a vacuum needs alone, so DuckDB
+//     leaves deleted rows where they are and lets others insert and delete meanwhile,
+//     but for commits to the table it is just at. What they commit goes to a second
+//     log. Statements that update or declare wait for its end, so what is merged many
+//     times a second has none (replaceRows).
 //   - A vacuum clears away a few groups of rows per table, while nothing is under way
 //     in real time, or when tables hold more dead rows than living ones.
 //
-// Where a save never finds a gap, DuckDB's own checkpoint comes at twice the length.
+// Where a save never finds a gap, DuckDB's own checkpoint comes at four times the length.
 //
 // A small table that is in the log only has each of its columns in memory, where
 // nothing can push it out. The log is measured in bytes, and many small tables are
@@ -32,9 +32,12 @@ import (
 
 const (
 	// saveShare is which part of the memory limit may wait in the log before it is
-	// saved. A save compresses the last row group of every table anew: at DuckDB's
-	// own 16 MB a bulk load does little else.
-	saveShare = 8
+	// saved, and ownShare before a commit does it. Who appends to a table waits while
+	// the rows of that table are saved, so a save should be small; but each compresses
+	// the last row group of every table anew: at DuckDB's own 16 MB a bulk load does
+	// little else.
+	saveShare = 32
+	ownShare  = 8
 	// stagedBytes is what the staged rows of a small run take in memory.
 	stagedBytes = 300 << 10
 	// worthVacuum is which part of all rows must be deleted for a vacuum, and
@@ -47,7 +50,7 @@ const (
 
 // mostStaged is how many runs may be staged between two checkpoints, in this much
 // memory: an eighth of it.
-func mostStaged(limit int64) int64 { return max(16, limit/saveShare/stagedBytes) }
+func mostStaged(limit int64) int64 { return max(16, limit/ownShare/stagedBytes) }
 
 // staged counts a run, and saves after many. Where a transaction is in the way the
 // next run tries again.

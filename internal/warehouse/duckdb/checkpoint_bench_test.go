@@ -16,6 +16,9 @@ func BenchmarkBesideCheckpoint(b *testing.B) {
 	d, n := benchOpen(b), 0
 	d.saveAt = 1 << 62 // by nobody else
 	benchMerge(b, d, benchSpool(b, "people", 0, 1, people))
+	if err := d.save(b.Context()); err != nil {
+		b.Fatal(err)
+	}
 	batch := func(b *testing.B) time.Duration {
 		n++
 		l := benchSpool(b, fmt.Sprintf("batch-%d", n), int64(n), people/2000, 2000)

@@ -123,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	settings := url.Values{
 		"memory_limit":             {fmt.Sprintf("%dB", limit)},
 		"preserve_insertion_order": {"false"},
-		"checkpoint_threshold":     {fmt.Sprintf("%dB", 2*limit/saveShare)},
+		"checkpoint_threshold":     {fmt.Sprintf("%dB", limit/ownShare)},
 	}
 	if cfg.Threads > 0 {
 		settings.Set("threads", strconv.Itoa(cfg.Threads))
