@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"testing"
+	"time"
 
 	"usher/internal/activation"
 )
@@ -54,6 +55,27 @@ func BenchLog(b *testing.B, env Env, run func(statements ...string)) {
 			w.moved(activation.CommandCancel, e.Parent)
 			b.StartTimer()
 		}
+	})
+	b.Run("others while a tenth is uploaded", func(b *testing.B) { // the longest that one of them waits
+		other, longest := w.account("Other"), time.Duration(0)
+		for b.Loop() {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				upload(activation.EntryToBeSent, objects)
+			}()
+			for up := true; up; {
+				from := b.Elapsed()
+				w.write(other, activation.Entry{Origin: activation.OriginUser, By: "bob", Source: "api", Operation: activation.OpSync, Status: activation.EntryToBeSent})
+				longest = max(longest, b.Elapsed()-from)
+				select {
+				case <-ended:
+					up = false
+				default:
+				}
+			}
+		}
+		b.ReportMetric(float64(longest.Milliseconds()), "ms-longest")
 	})
 	like := upload(activation.EntryQueued, 1)
 	from, to := int64(like.ID)+1, int64(like.ID)+int64(n)-1
