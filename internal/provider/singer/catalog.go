@@ -2,6 +2,7 @@ package singer
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -79,7 +80,7 @@ func pick(s map[string]any, selected, whole bool) {
 		return
 	}
 	fields, _ := schema["properties"].(map[string]any)
-	for name := range fields {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if m := entry(s, "properties", name); m["inclusion"] != "unsupported" {
 			m["selected"] = true
 		}
