@@ -59,7 +59,7 @@ var codes = map[string][]string{
 	"tracking":               {"UNPLACED", "UNKNOWN-000"},
 	"vault":                  {"VAULT-KEY", "AUTH-BADREQ-008", "OAUTH-ADDRESS", "OAUTH-ANSWER", "OAUTH-CLIENT", "OAUTH-CONNECT", "OAUTH-MINTS", "OAUTH-REFUSED", "OAUTH-STATE"},
 	"warehouse":              {"SCHEMA"},
-	"warehouse/duckdb":       {"CONFLICT", "BADREQ-001", "COUNTS", "EVENT-COLUMN", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
+	"warehouse/duckdb":       {"NOTFOUND-003", "CONFLICT", "BADREQ-001", "COUNTS", "EVENT-COLUMN", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
 	"warehouse/inbox":        {"COLLECT-BUSY", "INTERNAL-019"},
 }
 
