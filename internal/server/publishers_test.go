@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"usher/internal/activation"
 	"usher/internal/api/client"
+	"usher/internal/manifest"
 	"usher/internal/publishing"
 	"usher/internal/server"
 	"usher/internal/server/servertest"
@@ -281,6 +283,9 @@ func TestPublishers(t *testing.T) {
 		}
 	})
 
+	var declared struct{ Files map[string]string }
+	d.must(http.MethodGet, "/v2/export", nil, &declared)
+
 	t.Run("unlinked", func(t *testing.T) {
 		if _, err := d.Do(context.WithoutCancel(t.Context()), http.MethodPost, "/v2/job/"+d.sync+"/kill", nil, nil); err == nil {
 			t.Error("a job of an account was killed by itself")
@@ -288,6 +293,21 @@ func TestPublishers(t *testing.T) {
 		d.must(http.MethodDelete, d.id, nil, nil)
 		if left := d.entries("limit=10"); len(left) != 0 || d.fields("campaigns")["Autumn"] == nil {
 			t.Errorf("%d entries are left", len(left))
+		}
+	})
+
+	t.Run("declared again", func(t *testing.T) {
+		if !strings.Contains(declared.Files["publishers/shop.yaml"], "name: ours") {
+			t.Fatalf("declared are %v", declared.Files)
+		}
+		d.Eventually("everything is as it was declared", func() bool {
+			var done struct{ Steps []manifest.Step }
+			d.must(http.MethodPost, "/v2/apply", map[string]any{"files": declared.Files}, &done)
+			return !slices.ContainsFunc(done.Steps, func(s manifest.Step) bool { return s.Action != manifest.Unchanged })
+		})
+		var back struct{ Files map[string]string }
+		if d.must(http.MethodGet, "/v2/export", nil, &back); !maps.Equal(declared.Files, back.Files) {
+			t.Errorf("declared %v, now %v", declared.Files, back.Files)
 		}
 	})
 }
