@@ -34,20 +34,9 @@ func sealState(key, state []byte) ([]byte, error) {
 
 // sealOlder seals what was stored before it was sealed.
 func (b *Inbox) sealOlder(ctx context.Context) error {
-	return b.within(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		rows, err := tx.QueryContext(ctx, `SELECT job, key, state FROM imports WHERE length(state) > 0 AND substr(state, 1, 1) <> $1`, []byte{sealedState})
+	return b.within(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		older, err := unsealed(ctx, tx)
 		if err != nil {
-			return err
-		}
-		var older []Import
-		for rows.Next() {
-			var im Import
-			if err := rows.Scan(&im.Job, &im.Key, &im.State); err != nil {
-				return errors.Join(err, rows.Close())
-			}
-			older = append(older, im)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return err
 		}
 		for _, im := range older {
@@ -61,6 +50,23 @@ func (b *Inbox) sealOlder(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// unsealed are the imports whose state is stored as it came.
+func unsealed(ctx context.Context, tx *sql.Tx) (out []Import, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT job, key, state FROM imports WHERE length(state) > 0 AND substr(state, 1, 1) <> $1`, []byte{sealedState})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var im Import
+		if err := rows.Scan(&im.Job, &im.Key, &im.State); err != nil {
+			return nil, err
+		}
+		out = append(out, im)
+	}
+	return out, rows.Err()
 }
 
 // openState opens what sealState made, and returns what is older as it is.
