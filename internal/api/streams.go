@@ -8,7 +8,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"usher/internal/activation"
 	"usher/internal/expression"
 	"usher/internal/warehouse"
 )
@@ -207,7 +206,7 @@ func (a *API) stream(ctx context.Context, name string) (warehouse.StreamStat, []
 	}
 	i := slices.IndexFunc(all, func(s warehouse.StreamStat) bool { return s.Name == name })
 	if i < 0 {
-		return warehouse.StreamStat{}, nil, &activation.Error{Kind: activation.Invalid, Code: "STREAM-NOTFOUND-014", Field: "name", Message: "there is no such stream", Err: activation.ErrNotFound}
+		return warehouse.StreamStat{}, nil, warehouse.NoStream()
 	}
 	schema, err := a.Warehouse.Schema(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ var codes = map[string][]string{
 	"access":                 {"UNAUTHORIZED-017", "BADREQ-001", "CONFLICT", "PASSWORD", "SIGN-IN"},
 	"activation":             {"REMOTE-GONE", "COUNTS", "JOB-ENDED", "NOT-ATTEMPTED", "REPLACE-CUT", "TAKEN-OVER", "STALLED", "JOB-BADREQ-002", "INTERNAL-019"},
 	"alerting":               {"BADREQ-001"},
-	"api":                    {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY", "CONFLICT", "STREAM-NOTFOUND-014", "JOB-BADREQ-002"},
+	"api":                    {"BADREQ-001", "UNAUTHORIZED-017", "FORBIDDEN-026", "NOTFOUND-003", "JOB-FAULT-022", "INTERNAL-019", "UNKNOWN-000", "STANDBY", "CONFLICT", "JOB-BADREQ-002"},
 	"catalog":                {"CONFLICT", "NOTFOUND-003", "TEMPLATE", "BADREQ-001", "AUTH-BADREQ-008", "JOB-BADREQ-002", "PROVIDER-NOTFOUND-016", "WF-NOTFOUND-005"},
 	"forget":                 {"BADREQ-001", "CONFLICT", "KEYSET"},
 	"insight":                {"FILTERQL"},
@@ -58,7 +58,7 @@ var codes = map[string][]string{
 	"store":                  {"CONFLICT", "JOB-BADREQ-002", "BADREQ-001", "PUB-CONFLICT-001", "PUB-GONE-001", "PUB-NEEDS-001", "PUB-NEEDS-002", "PUB-STATE-001"},
 	"tracking":               {"UNPLACED", "UNKNOWN-000"},
 	"vault":                  {"VAULT-KEY", "AUTH-BADREQ-008", "OAUTH-ADDRESS", "OAUTH-ANSWER", "OAUTH-CLIENT", "OAUTH-CONNECT", "OAUTH-MINTS", "OAUTH-REFUSED", "OAUTH-STATE"},
-	"warehouse":              {"SCHEMA"},
+	"warehouse":              {"SCHEMA", "STREAM-NOTFOUND-014"},
 	"warehouse/duckdb":       {"NOTFOUND-003", "CONFLICT", "BADREQ-001", "COUNTS", "EVENT-COLUMN", "FILTERQL", "KEYS-LOST", "KEYSET", "MAPPING-FIELD", "SCHEMA", "SPOOL"},
 	"warehouse/inbox":        {"COLLECT-BUSY", "INTERNAL-019"},
 }

@@ -185,6 +185,11 @@ type Ingest interface {
 	Messages(ctx context.Context, stream string, limit int) ([]Message, error)
 }
 
+// NoStream is the error of who asks for a stream that nothing was ever received in.
+func NoStream() error {
+	return &activation.Error{Kind: activation.Invalid, Code: "STREAM-NOTFOUND-014", Field: "name", Message: "there is no such stream", Err: activation.ErrNotFound}
+}
+
 // StreamStat describes a stream.
 type StreamStat struct {
 	Stream

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"usher/internal/activation"
 	"usher/internal/warehouse"
 )
 
@@ -25,7 +24,7 @@ func (d *DB) PreviewMappings(ctx context.Context, s warehouse.Schema, name strin
 	}
 	st, ok := next.streams[name]
 	if !ok {
-		return warehouse.MappingPreview{}, fmt.Errorf("stream %q: %w", name, activation.ErrNotFound)
+		return warehouse.MappingPreview{}, warehouse.NoStream()
 	}
 	compiled, err := compileAll(next, next.Declared)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"usher/internal/activation"
 	"usher/internal/warehouse"
 )
 
@@ -138,7 +137,7 @@ func unmapped(sc *schema, st stream) []string {
 func (d *DB) Messages(ctx context.Context, name string, limit int) ([]warehouse.Message, error) {
 	st, ok := d.state.snapshot().streams[name]
 	if !ok {
-		return nil, fmt.Errorf("stream %q: %w", name, activation.ErrNotFound)
+		return nil, warehouse.NoStream()
 	}
 	selected := `_time, _received`
 	for i := range st.columns {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"usher/internal/activation"
 	"usher/internal/warehouse"
 )
 
@@ -169,7 +168,7 @@ func (s *slice) drifted(ctx context.Context, d warehouse.Drifting) error {
 func (d *DB) StreamDrift(ctx context.Context, name string) ([]warehouse.Drifting, error) {
 	st, ok := d.state.snapshot().streams[name]
 	if !ok {
-		return nil, fmt.Errorf("stream %q: %w", name, activation.ErrNotFound)
+		return nil, warehouse.NoStream()
 	}
 	rows, err := d.sql.QueryContext(ctx, `SELECT kind, name, since, load, count, total FROM stream_drift WHERE stream = $1 AND NOT settled ORDER BY since DESC, kind, name`, st.n)
 	if err != nil {
@@ -202,7 +201,7 @@ func (d *DB) StreamDrift(ctx context.Context, name string) ([]warehouse.Drifting
 func (d *DB) SettleDrift(ctx context.Context, name string) error {
 	st, ok := d.state.snapshot().streams[name]
 	if !ok {
-		return fmt.Errorf("stream %q: %w", name, activation.ErrNotFound)
+		return warehouse.NoStream()
 	}
 	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := exec(ctx, tx, "settle drift", `DELETE FROM stream_drift WHERE stream = $1 AND kind <> 'unparsed'`, st.n); err != nil {
