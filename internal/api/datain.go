@@ -43,10 +43,7 @@ func (a *API) mappings(h huma.API) {
 		Field string `path:"field" doc:"name of the field"`
 	},
 	) (*reply[declared], error) {
-		rebuild, err := a.Catalog.DeleteMapping(ctx, in.Name, in.Field)
-		if err == nil {
-			err = a.note(ctx, "delete mapping of "+in.Field, "stream", in.Name)
-		}
+		rebuild, err := a.Catalog.DeleteMapping(ctx, in.Name, in.Field, CallerOf(ctx).Name)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
@@ -144,10 +141,7 @@ func (a *API) identities(h huma.API) {
 	},
 	) (*reply[settings], error) {
 		i := warehouse.Identity{MaxIdentifiers: in.Body.MaxIdentifiers, StopList: in.Body.StopList}
-		rebuild, err := a.Catalog.SetIdentity(ctx, i)
-		if err == nil {
-			err = a.note(ctx, "update", "identity", "identity")
-		}
+		rebuild, err := a.Catalog.SetIdentity(ctx, i, CallerOf(ctx).Name)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}

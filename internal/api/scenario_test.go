@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"usher/internal/activation"
 	"usher/internal/server/servertest"
@@ -26,6 +27,7 @@ type scenario struct {
 	as     string // with keep: its name instead of {made}
 	entry  bool   // the id of the first entry in the answer is {entry} from here on
 	person bool   // asked with a person's own token, not the server's
+	quiet  bool   // asked when nothing of {pub} is under way any more
 }
 
 // noGood are operations whose success is another suite's, with the reason.
@@ -406,6 +408,22 @@ var scenarios = []scenario{
 	{op: "audit-log", path: "GET /v2/event?limit=500", status: 200, has: []string{"token:test admin"}, lacks: []string{mark, "sandbox-token"}},
 }
 
+// awaitQuiet waits until everything of a publisher account is done that was begun by
+// itself: linking one reads it.
+func awaitQuiet(t *testing.T, s *servertest.Server, account string) {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		var count map[string]int64
+		s.Must(http.MethodGet, "/v2/entry/count?publisher_id="+account, nil, &count)
+		if count["queued"]+count["processing"] == 0 {
+			return
+		}
+		if time.Since(begun) > 2*time.Minute {
+			t.Fatalf("still under way: %v", count)
+		}
+	}
+}
+
 // TestScenarios walks the table on one server; then what holds for every
 // operation is tried on every operation of the OpenAPI document.
 func TestScenarios(t *testing.T) {
@@ -424,6 +442,9 @@ func TestScenarios(t *testing.T) {
 				var free []activation.Target
 				s.Must(http.MethodGet, "/v2/target?job_id="+ids["{made}"], nil, &free)
 				ids["{free}"] = string(free[0].ID)
+			}
+			if c.quiet {
+				awaitQuiet(t, s, ids["{pub}"])
 			}
 			method, path, _ := strings.Cut(fill(c.path), " ")
 			token := s.Tokens[activation.RoleAdmin]

@@ -75,11 +75,7 @@ func (a *API) streams(h huma.API) {
 		Name string `path:"name" doc:"name of the field"`
 	},
 	) (*reply[any], error) {
-		err := a.Catalog.DeleteField(ctx, in.Name)
-		if err == nil {
-			err = a.note(ctx, "delete", "field", in.Name)
-		}
-		if err != nil {
+		if err := a.Catalog.DeleteField(ctx, in.Name, CallerOf(ctx).Name); err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		return deleted(ctx)
@@ -239,20 +235,7 @@ func (a *API) messages(ctx context.Context, stream string, limit int) ([]warehou
 }
 
 func (a *API) declare(ctx context.Context, s warehouse.Schema) (*reply[declared], error) {
-	rebuild, err := a.Catalog.Declare(ctx, s)
-	for _, f := range s.Fields {
-		if err == nil {
-			err = a.note(ctx, "declare", "field", f.Name)
-		}
-	}
-	for _, st := range s.Streams {
-		if err == nil {
-			err = a.note(ctx, "declare", "stream", st.Name)
-		}
-	}
-	if err == nil && len(s.Mappings) > 0 {
-		err = a.note(ctx, "set mappings", "stream", s.Mappings[0].Stream)
-	}
+	rebuild, err := a.Catalog.Declare(ctx, s, CallerOf(ctx).Name)
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}

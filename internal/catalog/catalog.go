@@ -27,6 +27,8 @@ import (
 // for the audit log.
 type Store interface {
 	Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error)
+	AddAudit(ctx context.Context, e activation.AuditEntry) error
+
 	Audiences(ctx context.Context) ([]activation.Audience, error)
 	CreateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error)
 	UpdateAudience(ctx context.Context, a activation.Audience, user string) (activation.Audience, error)

@@ -166,7 +166,7 @@ func TestDestinationHealth(t *testing.T) {
 // TestDeclare adds to what is declared and leaves the rest alone.
 func TestDeclare(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.Declare(t.Context(), warehouse.Schema{Fields: []warehouse.Field{{Name: "score", Type: warehouse.Number, Merge: warehouse.Max}, {Name: "country", Type: warehouse.Text}}}); err != nil {
+	if _, err := w.Declare(t.Context(), warehouse.Schema{Fields: []warehouse.Field{{Name: "score", Type: warehouse.Number, Merge: warehouse.Max}, {Name: "country", Type: warehouse.Text}}}, "ann"); err != nil {
 		t.Fatal(err)
 	}
 	var names []string

@@ -235,10 +235,10 @@ func TestPublicOnly(t *testing.T) {
 	}
 	private := w.plane.schema.Fields[1]
 	private.Public = false
-	if _, err := w.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{private}}); activation.KindOf(err) != activation.Invalid {
+	if _, err := w.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{private}}, "ann"); activation.KindOf(err) != activation.Invalid {
 		t.Errorf("a field that sites read was made private: %v", err)
 	}
-	if _, err := w.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{{Name: "email", Type: warehouse.Text, Merge: warehouse.Latest}}}); err != nil {
+	if _, err := w.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{{Name: "email", Type: warehouse.Text, Merge: warehouse.Latest}}}, "ann"); err != nil {
 		t.Errorf("a field that no site reads may be private: %v", err)
 	}
 }

@@ -20,7 +20,7 @@ const namedUsers = 5
 // DeleteField takes a field away that nothing uses. Else it is ErrConflict and names
 // what does: mappings, audiences and actions, destinations, jobs, and identity, where
 // the field tells people apart. One that is not declared is ErrNotFound.
-func (c *Catalog) DeleteField(ctx context.Context, name string) error {
+func (c *Catalog) DeleteField(ctx context.Context, name, user string) error {
 	return c.alone(ctx, func() error {
 		s, err := c.Warehouse.Schema(ctx)
 		if err != nil {
@@ -29,7 +29,10 @@ func (c *Catalog) DeleteField(ctx context.Context, name string) error {
 		if users, err := c.FieldUsers(ctx, s, name); err != nil || len(users) > 0 {
 			return conflictWith(users, err)
 		}
-		return c.Warehouse.DropField(ctx, name)
+		if err := c.Warehouse.DropField(ctx, name); err != nil {
+			return err
+		}
+		return c.note(ctx, user, "delete", "field", name)
 	})
 }
 

@@ -2,12 +2,14 @@ package catalog_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"usher/internal/activation"
 	"usher/internal/catalog"
 	"usher/internal/provider/webhook"
+	"usher/internal/store"
 	"usher/internal/warehouse"
 )
 
@@ -43,7 +45,7 @@ func TestDeleteField(t *testing.T) {
 		"town":     {`the mapping of the stream "crm"`},
 		"spare":    {`the enrichment job "Scores"`},
 	} {
-		err := w.DeleteField(ctx, field)
+		err := w.DeleteField(ctx, field, "ann")
 		if !errors.Is(err, activation.ErrConflict) || activation.CodeOf(err) != "CONFLICT" {
 			t.Errorf("%s: %v", field, err)
 		}
@@ -56,7 +58,18 @@ func TestDeleteField(t *testing.T) {
 	if _, err := w.Command(ctx, j.ID, activation.CommandKill, 0, "ann"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.DeleteField(ctx, "spare"); err != nil {
+	if err := w.DeleteField(ctx, "spare", "ann"); err != nil {
 		t.Errorf("of a job that has ended: %v", err)
+	}
+	told, err := w.store.Audit(ctx, store.AuditFilter{SubjectType: "field"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range told {
+		got = append(got, e.Actor+" "+e.Verb+" "+e.SubjectID)
+	}
+	if len(got) == 0 || got[0] != "ann delete spare" || slices.Contains(got, "ann delete email") {
+		t.Errorf("the audit log says %q", got)
 	}
 }

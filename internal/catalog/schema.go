@@ -11,7 +11,7 @@ import (
 // Declare adds or replaces fields, streams and mappings, and leaves all others
 // as they are. It returns the fields that need a rebuild to reach messages
 // received before.
-func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema) ([]string, error) {
+func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema, user string) ([]string, error) {
 	var rebuild []string
 	err := c.alone(ctx, func() error {
 		s, err := c.Warehouse.Schema(ctx)
@@ -36,10 +36,48 @@ func (c *Catalog) Declare(ctx context.Context, add warehouse.Schema) ([]string, 
 		for _, m := range add.Mappings {
 			s.Mappings = put(s.Mappings, m, func(o warehouse.Mapping) bool { return o.Stream == m.Stream && o.Field == m.Field })
 		}
-		rebuild, err = c.Warehouse.Apply(ctx, s)
-		return err
+		if rebuild, err = c.Warehouse.Apply(ctx, s); err != nil {
+			return err
+		}
+		return c.noteSchema(ctx, add, user)
 	})
 	return rebuild, err
+}
+
+// noteSchema writes into the audit log what was declared: names, never rules or values.
+func (c *Catalog) noteSchema(ctx context.Context, s warehouse.Schema, user string) error {
+	if !s.Identity.IsZero() {
+		if err := c.note(ctx, user, "update", "identity", "identity"); err != nil {
+			return err
+		}
+	}
+	for _, f := range s.Fields {
+		if err := c.note(ctx, user, "declare", "field", f.Name); err != nil {
+			return err
+		}
+	}
+	for _, st := range s.Streams {
+		if err := c.note(ctx, user, "declare", "stream", st.Name); err != nil {
+			return err
+		}
+	}
+	var told []string // streams
+	for _, m := range s.Mappings {
+		if slices.Contains(told, m.Stream) {
+			continue
+		}
+		if err := c.note(ctx, user, "set mappings", "stream", m.Stream); err != nil {
+			return err
+		}
+		told = append(told, m.Stream)
+	}
+	return nil
+}
+
+// note writes into the audit log who did what to a part of the schema, which is in no
+// table of the control plane.
+func (c *Catalog) note(ctx context.Context, user, verb, subject, id string) error {
+	return c.Store.AddAudit(ctx, activation.AuditEntry{Actor: user, Verb: verb, SubjectType: subject, SubjectID: id})
 }
 
 // withStreamsOf adds the streams that mappings name and that messages made, without
@@ -61,7 +99,7 @@ func (c *Catalog) withStreamsOf(ctx context.Context, declared []warehouse.Stream
 }
 
 // DeclareStream declares a stream with exactly these mappings, as Declare does.
-func (c *Catalog) DeclareStream(ctx context.Context, st warehouse.Stream, mappings []warehouse.Mapping) ([]string, error) {
+func (c *Catalog) DeclareStream(ctx context.Context, st warehouse.Stream, mappings []warehouse.Mapping, user string) ([]string, error) {
 	var rebuild []string
 	err := c.alone(ctx, func() error {
 		s, err := c.Warehouse.Schema(ctx)
@@ -71,14 +109,16 @@ func (c *Catalog) DeclareStream(ctx context.Context, st warehouse.Stream, mappin
 		s.Streams = put(s.Streams, st, func(o warehouse.Stream) bool { return o.Name == st.Name })
 		s.Mappings = slices.DeleteFunc(slices.Clone(s.Mappings), func(m warehouse.Mapping) bool { return m.Stream == st.Name })
 		s.Mappings = append(s.Mappings, mappings...)
-		rebuild, err = c.Warehouse.Apply(ctx, s)
-		return err
+		if rebuild, err = c.Warehouse.Apply(ctx, s); err != nil {
+			return err
+		}
+		return c.noteSchema(ctx, warehouse.Schema{Streams: []warehouse.Stream{st}, Mappings: mappings}, user)
 	})
 	return rebuild, err
 }
 
 // DeleteMapping takes one mapping of a stream away, or returns ErrNotFound.
-func (c *Catalog) DeleteMapping(ctx context.Context, stream, field string) ([]string, error) {
+func (c *Catalog) DeleteMapping(ctx context.Context, stream, field, user string) ([]string, error) {
 	var rebuild []string
 	err := c.alone(ctx, func() error {
 		s, err := c.Warehouse.Schema(ctx)
@@ -91,18 +131,20 @@ func (c *Catalog) DeleteMapping(ctx context.Context, stream, field string) ([]st
 		if i < 0 || len(s.Mappings) == before {
 			return &activation.Error{Kind: activation.Invalid, Code: "NOTFOUND-003", Field: "field", Message: "the stream has no mapping of that field", Err: activation.ErrNotFound}
 		}
-		rebuild, err = c.Warehouse.Apply(ctx, s)
-		return err
+		if rebuild, err = c.Warehouse.Apply(ctx, s); err != nil {
+			return err
+		}
+		return c.note(ctx, user, "delete mapping of "+field, "stream", stream)
 	})
 	return rebuild, err
 }
 
 // SetIdentity says how people are told apart, as Declare does.
-func (c *Catalog) SetIdentity(ctx context.Context, i warehouse.Identity) ([]string, error) {
+func (c *Catalog) SetIdentity(ctx context.Context, i warehouse.Identity, user string) ([]string, error) {
 	if i.MaxIdentifiers == 0 {
 		i.MaxIdentifiers = warehouse.DefaultMaxIdentifiers
 	}
-	return c.Declare(ctx, warehouse.Schema{Identity: i})
+	return c.Declare(ctx, warehouse.Schema{Identity: i}, user)
 }
 
 func put[T any](list []T, v T, same func(T) bool) []T {

@@ -45,7 +45,7 @@ func (d *authorizationDoc) apply(_ context.Context, w *world, s *Step, _ string)
 	return nil
 }
 
-func (d *fieldDoc) apply(ctx context.Context, w *world, s *Step, _ string) error {
+func (d *fieldDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
 	f := warehouse.Field{Name: d.Name, Type: warehouse.FieldType(d.Type), Merge: warehouse.MergeRule(d.Merge), Rank: d.Identifier, PII: d.PII, Public: d.Public, Help: d.Description}
 	if f.Merge == "" {
 		f.Merge = warehouse.Latest
@@ -54,15 +54,15 @@ func (d *fieldDoc) apply(ctx context.Context, w *world, s *Step, _ string) error
 	if err != nil {
 		return err
 	}
-	declare := func(ctx context.Context, f warehouse.Field, _ string) (warehouse.Field, error) {
-		return f, s.declared(w.cat.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{f}}))
+	declare := func(ctx context.Context, f warehouse.Field, user string) (warehouse.Field, error) {
+		return f, s.declared(w.cat.Declare(ctx, warehouse.Schema{Fields: []warehouse.Field{f}}, user))
 	}
-	return settle(ctx, s, "", settling[warehouse.Field]{
+	return settle(ctx, s, user, settling[warehouse.Field]{
 		there: have.Fields, is: func(o warehouse.Field) bool { return o.Name == f.Name }, want: f, create: declare, update: declare,
 	})
 }
 
-func (d *streamDoc) apply(ctx context.Context, w *world, s *Step, _ string) error {
+func (d *streamDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
 	want := warehouse.Stream{Name: d.Name, ReferenceKey: d.ReferenceKey, MessageID: d.MessageID, TimestampField: d.TimestampField, DateOrder: d.DateOrder, PhoneCountry: d.PhoneCountry, RetentionDays: d.RetentionDays}
 	have, err := w.cat.Warehouse.Schema(ctx)
 	if err != nil {
@@ -88,10 +88,10 @@ func (d *streamDoc) apply(ctx context.Context, w *world, s *Step, _ string) erro
 	for _, field := range slices.Sorted(maps.Keys(d.Mappings)) {
 		all = append(all, warehouse.Mapping{Stream: d.Name, Field: field, Expression: d.Mappings[field]})
 	}
-	return s.declared(w.cat.DeclareStream(ctx, want, all))
+	return s.declared(w.cat.DeclareStream(ctx, want, all, user))
 }
 
-func (d *identityDoc) apply(ctx context.Context, w *world, s *Step, _ string) error {
+func (d *identityDoc) apply(ctx context.Context, w *world, s *Step, user string) error {
 	want := warehouse.Identity{MaxIdentifiers: cmp.Or(d.MaxIdentifiers, warehouse.DefaultMaxIdentifiers), StopList: d.StopList}
 	have, err := w.cat.Warehouse.Schema(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func (d *identityDoc) apply(ctx context.Context, w *world, s *Step, _ string) er
 	if s.compare(have.Identity, want) {
 		return nil
 	}
-	return s.declared(w.cat.SetIdentity(ctx, want))
+	return s.declared(w.cat.SetIdentity(ctx, want, user))
 }
 
 func orEmpty(m map[string]string) map[string]string {

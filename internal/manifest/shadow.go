@@ -79,6 +79,9 @@ func (s *shadow) Authorization(ctx context.Context, id activation.AuthorizationI
 	return s.real.Authorization(ctx, id)
 }
 
+// AddAudit notes nothing: what is tried was not done.
+func (s *shadow) AddAudit(context.Context, activation.AuditEntry) error { return nil }
+
 func (s *shadow) Audience(ctx context.Context, id activation.AudienceID) (activation.Audience, error) {
 	if i := slices.IndexFunc(s.audiences, func(a activation.Audience) bool { return a.ID == id || a.Slug == string(id) }); i >= 0 {
 		return s.audiences[i], nil

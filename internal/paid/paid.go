@@ -64,7 +64,7 @@ type Schema interface {
 
 // Catalog declares streams and mappings and leaves all others as they are.
 type Catalog interface {
-	Declare(ctx context.Context, add warehouse.Schema) ([]string, error)
+	Declare(ctx context.Context, add warehouse.Schema, user string) ([]string, error)
 }
 
 // Store is what responses need of the control store.
@@ -275,7 +275,7 @@ func (p *Paid) declare(ctx context.Context) error {
 	if len(add.Streams)+len(add.Mappings) == 0 {
 		return nil
 	}
-	if _, err := p.Catalog.Declare(ctx, add); err != nil {
+	if _, err := p.Catalog.Declare(ctx, add, "system"); err != nil {
 		return fmt.Errorf("declare the stream of paid responses: %w", err)
 	}
 	return nil

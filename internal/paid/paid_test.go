@@ -59,7 +59,7 @@ type declarer struct {
 	times int
 }
 
-func (d *declarer) Declare(ctx context.Context, add warehouse.Schema) ([]string, error) {
+func (d *declarer) Declare(ctx context.Context, add warehouse.Schema, _ string) ([]string, error) {
 	d.times++
 	s, err := d.w.Schema(ctx)
 	if err != nil {
@@ -233,7 +233,7 @@ func TestMappingOfPeopleStays(t *testing.T) {
 	if _, err := p.declarer.Declare(t.Context(), warehouse.Schema{
 		Streams:  []warehouse.Stream{{Name: paid.Stream}}, // without message ids
 		Mappings: []warehouse.Mapping{{Stream: paid.Stream, Field: "email", Expression: "lower(customer_id)"}},
-	}); err != nil {
+	}, "ann"); err != nil {
 		t.Fatal(err)
 	}
 	r := paid.Response{CustomerID: "Ann@Example.com", AdSet: "a", EventID: "e"}

@@ -185,7 +185,8 @@ type Ingest interface {
 	Messages(ctx context.Context, stream string, limit int) ([]Message, error)
 }
 
-// NoStream is the error of who asks for a stream that nothing was ever received in.
+// NoStream is the error of who asks for a stream that nobody declared and nothing was
+// received in.
 func NoStream() error {
 	return &activation.Error{Kind: activation.Invalid, Code: "STREAM-NOTFOUND-014", Field: "name", Message: "there is no such stream", Err: activation.ErrNotFound}
 }

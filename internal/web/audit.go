@@ -39,16 +39,19 @@ var auditVerbs = map[string]string{
 	"create": "Created", "update": "Changed", "delete": "Deleted", "replace": "Replaced", "rotate": "Changed the key", "release": "Released", "retry": "Retried", "withdraw": "Withdrew",
 	"approve": "Approved", "decline": "Declined", "test": "Tested", "purge": "Purged", "pause": "Paused", "resume": "Resumed", "bounce": "Started again", "kill": "Terminated", "run": "Ran now",
 	"sign_in": "Signed in", "sign_out": "Signed out", "lock_out": "Was locked out", "set_password": "Set a password", "acknowledge": "Acknowledged", "silence": "Silenced", "unsilence": "Unsilenced",
-	"lookup": "Looked up", "discard": "Discarded", "accept": "Accepted", "reset": "Read from the beginning", "forget": "Forgot",
+	"lookup": "Looked up", "discard": "Discarded", "accept": "Accepted", "reset": "Read from the beginning", "forget": "Forgot", "declare": "Declared", "set mappings": "Set the mappings",
 }
 
 // auditSubjects are the kinds of things of the audit log.
-var auditSubjects = []string{"alert", "audience", "authorization", "destination", "forget", "job", "load", "profile", "rebuild", "run", "setting", "stream", "target", "token", "user", "vault"}
+var auditSubjects = []string{
+	"action", "alert", "audience", "authorization", "data", "destination", "field", "forget", "group", "identity", "issue", "job", "load", "priority_list", "profile",
+	"publisher", "publisher_schedule", "publisher_strategy", "rebuild", "run", "setting", "stream", "target", "template", "token", "user", "vault",
+}
 
 func auditOptions(all []string, words map[string]string, chosen string) []option {
 	var out []option
 	for _, one := range all {
-		out = append(out, option{one, orText(words[one], sentenceWord(one)), one == chosen})
+		out = append(out, option{one, orText(words[one], sentenceWord(strings.ReplaceAll(one, "_", " "))), one == chosen})
 	}
 	slices.SortFunc(out, func(a, b option) int { return strings.Compare(a.Text, b.Text) })
 	return out
@@ -96,7 +99,7 @@ var hexID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 func auditRowOf(e activation.AuditEntry) auditRow {
 	row := auditRow{AuditEntry: e, Did: orText(auditVerbs[e.Verb], sentenceWord(strings.ReplaceAll(e.Verb, "_", " "))), Thing: e.SubjectType, Changes: changedFields(e.Before, e.After)}
-	paths := map[string]string{"job": "/jobs/", "run": "/runs/", "destination": "/destinations/", "authorization": "/authorizations/", "user": "/people/"}
+	paths := map[string]string{"job": "/jobs/", "run": "/runs/", "destination": "/destinations/", "authorization": "/authorizations/", "user": "/people/", "publisher": "/publishers/"}
 	if root, ok := paths[e.SubjectType]; ok && e.Verb != "delete" && hexID.MatchString(e.SubjectID) {
 		row.Href = root + e.SubjectID
 	}

@@ -181,16 +181,13 @@ func sentenceWord(s string) string { return strings.TrimSuffix(sentence(s), ".")
 
 func (c *Console) declareStream(v visit) (view, error) {
 	name := v.post("stream")
-	_, err := c.Catalog.Declare(v.Context(), warehouse.Schema{Streams: []warehouse.Stream{{Name: name}}})
+	_, err := c.Catalog.Declare(v.Context(), warehouse.Schema{Streams: []warehouse.Stream{{Name: name}}}, v.who.Name)
 	wrong, err := wrongFields(err, "stream", "name")
 	if err != nil {
 		return view{}, err
 	}
 	if wrong != nil {
 		return c.dataPage(v, map[string]string{"stream": allOf(wrong)})
-	}
-	if err := c.note(v, "declare", "stream", name); err != nil {
-		return view{}, err
 	}
 	return view{To: streamPath(name), Said: flash{"ok", "The stream “" + name + "” takes messages now."}}, nil
 }

@@ -118,11 +118,8 @@ func (c *Console) askToDelete(v visit, schema warehouse.Schema, name string) (*a
 
 func (c *Console) deleteField(v visit) (view, error) {
 	name := v.PathValue("name")
-	if err := c.Catalog.DeleteField(v.Context(), name); err != nil {
+	if err := c.Catalog.DeleteField(v.Context(), name, v.who.Name); err != nil {
 		return refused(fieldPath(name), err)
-	}
-	if err := c.note(v, "delete", "field", name); err != nil {
-		return view{}, err
 	}
 	return view{To: "/data/fields", Said: flash{"ok", "The field “" + name + "” is deleted."}}, nil
 }
@@ -204,16 +201,13 @@ func (c *Console) declareField(v visit) (view, error) {
 			return c.fieldsPage(v, name, nil, sure)
 		}
 	}
-	rebuild, err := c.Catalog.Declare(v.Context(), add)
+	rebuild, err := c.Catalog.Declare(v.Context(), add, v.who.Name)
 	wrong, err := fieldErrors(err)
 	if err != nil {
 		return view{}, err
 	}
 	if wrong != nil {
 		return c.fieldsPage(v, name, wrong, nil)
-	}
-	if err := c.note(v, "declare", "field", f.Name); err != nil {
-		return view{}, err
 	}
 	return view{To: "/data/fields", Said: saved(f.Name, rebuild)}, nil
 }
@@ -301,7 +295,7 @@ func (c *Console) declareIdentity(v visit) (view, error) {
 	if v.post("sure") == "" {
 		return c.fieldsPage(v, "", nil, []string{"Everybody is told apart anew at the next rebuild: people may be joined and parted, and jobs send what differs. " + c.rebuildCost(v)})
 	}
-	rebuild, err := c.Catalog.SetIdentity(v.Context(), want)
+	rebuild, err := c.Catalog.SetIdentity(v.Context(), want, v.who.Name)
 	var e *activation.Error
 	if errors.As(err, &e) && e.Kind == activation.Invalid && !contains([]string{"max_identifiers", "stop_list"}, e.Field) {
 		return c.fieldsPage(v, "", map[string]string{"identity-form": sentence(e.Message)}, nil)
@@ -312,9 +306,6 @@ func (c *Console) declareIdentity(v visit) (view, error) {
 	}
 	if wrong != nil {
 		return c.fieldsPage(v, "", wrong, nil)
-	}
-	if err := c.note(v, "update", "identity", "identity"); err != nil {
-		return view{}, err
 	}
 	return view{To: "/data/fields", Said: saved("how people are told apart", rebuild)}, nil
 }

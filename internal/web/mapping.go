@@ -161,7 +161,7 @@ func (c *Console) mappingsSent(v visit) (view, error) {
 	if verb == "preview" {
 		return c.previewMappings(v, st, schema, rows)
 	}
-	rebuild, err := c.Catalog.DeclareStream(v.Context(), st.Stream, rows)
+	rebuild, err := c.Catalog.DeclareStream(v.Context(), st.Stream, rows, v.who.Name)
 	if wrong, err := mappingErrors(err, rows); err != nil || wrong != nil {
 		if err != nil {
 			return view{}, err
@@ -169,9 +169,6 @@ func (c *Console) mappingsSent(v visit) (view, error) {
 		return c.mappingPage(v, st, schema, rows, wrong, nil)
 	}
 	c.drifts.drop(st.Name)
-	if err := c.note(v, "set mappings", "stream", st.Name); err != nil {
-		return view{}, err
-	}
 	return view{To: streamPath(st.Name), Said: saved("the mappings of "+st.Name, rebuild)}, nil
 }
 

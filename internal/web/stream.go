@@ -269,16 +269,13 @@ func (c *Console) saveStream(v visit) (view, error) {
 			return c.streamPage(v, map[string]string{"raw_retention_days": "Must be a whole number of days, 0 or nothing for ever."})
 		}
 	}
-	rebuild, err := c.Catalog.Declare(v.Context(), warehouse.Schema{Streams: []warehouse.Stream{s}})
+	rebuild, err := c.Catalog.Declare(v.Context(), warehouse.Schema{Streams: []warehouse.Stream{s}}, v.who.Name)
 	wrong, err := wrongFields(err, settingNames...)
 	if err != nil {
 		return view{}, err
 	}
 	if wrong != nil {
 		return c.streamPage(v, wrong)
-	}
-	if err := c.note(v, "declare", "stream", s.Name); err != nil {
-		return view{}, err
 	}
 	return view{To: streamPath(s.Name), Said: saved("the settings of "+s.Name, rebuild)}, nil
 }
